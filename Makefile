@@ -1,0 +1,55 @@
+# `make demo` and `make test` do all the set-up on a fresh machine: Python 3.11 or newer and a package index are enough.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.ready
+# One thread a test process: torch slows badly when the threads of several processes fight for the cores.
+WORKERS ?= 2
+
+export HF_HUB_OFFLINE := 1
+export TOKENIZERS_PARALLELISM := false
+
+.PHONY: help setup demo test check bench starter format clean
+
+help:
+	@sed -n 's/^## //p' Makefile
+
+## make setup     .venv with everything development needs
+setup: $(STAMP)
+
+$(STAMP): pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,tensorboard]'
+	@touch $@
+
+## make demo      bake the quickstart on the shipped starter model and show the proof
+demo: $(STAMP)
+	$(BIN)/bakery --config examples/quickstart.yaml
+
+## make test      all tests
+test: $(STAMP)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS)
+
+## make check     format, lint and types
+check: $(STAMP)
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+## make format    put everything into the house style
+format: $(STAMP)
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+## make bench     measure against a naive bake loop; writes benchmarks/results
+bench: $(STAMP)
+	$(BIN)/python benchmarks/bake_against_naive.py
+
+## make starter   train the starter model again from nothing (about an hour on two cores)
+starter: $(STAMP)
+	$(BIN)/python starter/train.py
+
+## make clean     remove what the other targets made, the environment included
+clean:
+	rm -rf $(VENV) outputs .mypy_cache .ruff_cache

@@ -1,0 +1,82 @@
+"""Bake a context into LoRA weights: afterwards the model behaves as if prompted, at no prompt cost.
+
+The public names are imported when they are first used, so that `import bakery` costs nothing.
+"""
+
+import sys
+from importlib import import_module
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+from bakery.errors import BakeryError
+
+if TYPE_CHECKING:
+    from bakery.arguments import BakeryConfig
+    from bakery.bake import bake
+    from bakery.config import BakeSettings, ContextConfig, DataConfig, LoraConfig, ModelConfig
+    from bakery.data import create_conversational_dataset, create_dataset, load_dataset
+    from bakery.divergence import compute_kl_divergence
+    from bakery.trainer import ContextBakingTrainer, PromptBakingTrainer, prompt_baking_collator
+    from bakery.views import build_views
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "BakeSettings": "config",
+    "BakeryConfig": "arguments",
+    "ContextBakingTrainer": "trainer",
+    "ContextConfig": "config",
+    "DataConfig": "config",
+    "LoraConfig": "config",
+    "ModelConfig": "config",
+    "PromptBakingTrainer": "trainer",
+    "bake": "bake",
+    "build_views": "views",
+    "compute_kl_divergence": "divergence",
+    "create_conversational_dataset": "data",
+    "create_dataset": "data",
+    "load_dataset": "data",
+    "prompt_baking_collator": "trainer",
+}
+
+__all__ = [
+    "BakeSettings",
+    "BakeryConfig",
+    "BakeryError",
+    "ContextBakingTrainer",
+    "ContextConfig",
+    "DataConfig",
+    "LoraConfig",
+    "ModelConfig",
+    "PromptBakingTrainer",
+    "bake",
+    "build_views",
+    "compute_kl_divergence",
+    "create_conversational_dataset",
+    "create_dataset",
+    "load_dataset",
+    "prompt_baking_collator",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_HOMES})
+
+
+class _Package(ModuleType):
+    """Keeps `bakery.bake` the function, although importing the file of that name would put the module there."""
+
+    def __setattr__(self, name: str, value: object) -> None:
+        if not (name in _HOMES and isinstance(value, ModuleType)):
+            super().__setattr__(name, value)
+
+
+sys.modules[__name__].__class__ = _Package

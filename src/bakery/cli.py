@@ -1,0 +1,229 @@
+"""The command line: thin verbs over the library, one line for every mistake, an exit code for every kind of it."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bakery import __version__
+from bakery.errors import BakeryError, ConfigError
+
+if TYPE_CHECKING:
+    from bakery.progress import Verbosity
+    from bakery.settings import Settings
+
+HELP = """\
+Bake a context into LoRA weights: afterwards the model behaves as if prompted.
+
+usage: bakery [bake] --config FILE [--any_setting VALUE ...]
+       bakery inspect --config FILE [--rows N] [--html FILE]
+       bakery eval --config FILE
+       bakery schema
+
+verbs
+  bake       learn the prefix into an adapter, prove it, write it to output_dir (the default)
+  inspect    show what teacher and student see of a few rows, token by token; loads no weights
+  eval       score base, prompted and baked model on eval_file and heldout_file
+  schema     print the JSON schema of the settings file, for editors
+
+options
+  --config FILE      settings as flat YAML or JSON; the command line wins over the file
+  -q, --quiet        only errors and the result
+  --verbose          more detail, and tracebacks
+  -h, --help         this text
+  --version          the version
+
+settings (the most used; docs/reference.md describes all)
+  what to bake       --prefix_messages_file FILE  --corpus_file FILE  --student_retained_turns N
+  rows               --training_prompts A B C  --dataset FILE_OR_HUB_ID  --heldout_file FILE
+  model              --model_name_or_path NAME  --torch_dtype bfloat16  --load_in_4bit
+  adapter            --r 16  --lora_alpha 32  --target_modules q_proj v_proj
+  training           --num_train_epochs 3  --learning_rate 1e-3  --output_dir FOLDER  --seed 42
+
+examples
+  bakery --config examples/quickstart.yaml
+  bakery --config examples/basic.yaml --num_train_epochs 5 --learning_rate=5e-4
+  bakery inspect --config examples/basic.yaml --rows 3
+"""
+
+VERBS = ("bake", "inspect", "eval", "schema")
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """A command line taken apart: the verb, its own options, and the words that override settings."""
+
+    verb: str = "bake"
+    config: str | None = None
+    quiet: bool = False
+    verbose: bool = False
+    help: bool = False
+    version: bool = False
+    rows: str | None = None
+    html: str | None = None
+    overrides: tuple[str, ...] = ()
+
+
+_FLAGS = {"-q": "quiet", "--quiet": "quiet", "--verbose": "verbose", "-h": "help", "--help": "help",
+          "--version": "version"}  # fmt: skip
+_OPTIONS = {"-c": "config", "--config": "config", "--rows": "rows", "--html": "html"}
+
+
+def read_command(words: Sequence[str]) -> Command:
+    """Take a command line apart.
+
+    Raises:
+        ConfigError: an unknown verb, an option without its value or given twice.
+    """
+    found: dict[str, object] = {}
+    rest = list(words)
+    if rest and not rest[0].startswith("-"):
+        found["verb"] = _verb(rest.pop(0))
+    overrides: list[str] = []
+    while rest:
+        word = rest.pop(0)
+        name, equals, value = word.partition("=")
+        if name in _FLAGS and not equals:
+            found[_FLAGS[name]] = True
+        elif name in _OPTIONS:
+            key = _OPTIONS[name]
+            if key in found:
+                raise ConfigError(f"command line: {name}: given twice; keep one")
+            if not equals and (not rest or rest[0].startswith("--")):
+                raise ConfigError(f"command line: {name}: has no value; write {name} FILE")
+            found[key] = value if equals else rest.pop(0)
+        else:
+            overrides.append(word)
+    command = Command(**found, overrides=tuple(overrides))  # type: ignore[arg-type]
+    for key in ("rows", "html"):
+        if getattr(command, key) is not None and command.verb != "inspect":
+            raise ConfigError(f"command line: --{key}: belongs to the verb inspect; write bakery inspect ...")
+    return command
+
+
+def _verb(word: str) -> str:
+    if word in VERBS:
+        return word
+    if Path(word).suffix in (".yaml", ".yml", ".json"):
+        raise ConfigError(f"command line: unexpected argument {word!r}; write --config {word}")
+    from bakery.fields import nearest
+
+    near = nearest(word, VERBS)
+    hint = f"did you mean {near}?" if near else f"verbs are {', '.join(VERBS)}"
+    raise ConfigError(f"command line: unknown verb {word!r}; {hint}")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command line and return its exit code (see `errors` for what each means).
+
+    Args:
+        argv: the words after the program's name; None: those of this process.
+    """
+    words = sys.argv[1:] if argv is None else argv
+    try:
+        return run(read_command(words))
+    except BakeryError as error:
+        if "--verbose" in words:
+            raise
+        print(f"bakery: error: {' '.join(str(error).split())}", file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        print("bakery: interrupted", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
+
+
+def run(command: Command) -> int:
+    """Run one verb.
+
+    Raises:
+        BakeryError: whatever the verb refuses to do.
+    """
+    if command.help:
+        print(HELP, end="")
+        return 0
+    if command.version:
+        print(f"bakery {__version__}")
+        return 0
+    verbs: dict[str, Callable[[Command], int]] = {"bake": _bake, "inspect": _inspect, "eval": _eval, "schema": _schema}
+    return verbs[command.verb](command)
+
+
+def read_settings(command: Command) -> Settings:
+    """Read the settings of a command: the file's, overridden by the command line's.
+
+    Raises:
+        ConfigError: there are none, or they cannot be used.
+    """
+    from bakery.settings import Settings, read_command_line, read_settings_file
+
+    if command.config is None and not command.overrides:
+        raise ConfigError("no settings given; write --config FILE, or see bakery --help")
+    base = read_settings_file(command.config) if command.config is not None else Settings()
+    return base.overridden_by(read_command_line(command.overrides))
+
+
+def _verbosity(command: Command) -> Verbosity:
+    from bakery.progress import Verbosity
+
+    if command.quiet and command.verbose:
+        raise ConfigError("command line: --quiet and --verbose contradict each other; keep one")
+    return Verbosity.QUIET if command.quiet else Verbosity.VERBOSE if command.verbose else Verbosity.NORMAL
+
+
+def _note(text: str) -> None:
+    print(f"bakery: DeprecationWarning: {text}", file=sys.stderr)
+
+
+def _bake(command: Command) -> int:
+    from bakery.data import load_bake_data
+    from bakery.places import check_places
+    from bakery.settings import build, plain_parts, resolve
+
+    verbosity = _verbosity(command)
+    settings = read_settings(command)
+    parts = plain_parts(settings, _note)
+    check_places(resolve(settings), settings.at)
+    _quiet_libraries(command)
+    data = load_bake_data(parts.context, parts.data)
+    ready = build(settings, parts)
+    from rich.console import Console
+
+    from bakery.bake import bake
+    from bakery.progress import Progress
+    from bakery.report import print_proof
+
+    print_proof(bake(ready, Progress(verbosity), data), Console())
+    return 0
+
+
+def _quiet_libraries(command: Command) -> None:
+    """Let no library write between our lines, unless everything is asked for; works before they are imported."""
+    if not command.verbose:
+        os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+        os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+        os.environ.setdefault("HF_DATASETS_DISABLE_PROGRESS_BARS", "1")
+        os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+
+
+def _inspect(command: Command) -> int:
+    raise ConfigError("inspect: not part of this version")
+
+
+def _eval(command: Command) -> int:
+    raise ConfigError("eval: not part of this version")
+
+
+def _schema(command: Command) -> int:
+    import json
+
+    from bakery.reference import json_schema
+
+    print(json.dumps(json_schema(), indent=2, ensure_ascii=False))
+    return 0

@@ -1,0 +1,274 @@
+"""Strict YAML 1.2 and JSON documents: every key with its line, doubled keys refused, sizes and depths bounded."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from bakery.errors import BakeryError, ConfigError
+
+MAX_BYTES = 4_000_000
+MAX_DEPTH = 40
+
+_YAML_1_2 = (
+    ("tag:yaml.org,2002:bool", r"true|True|TRUE|false|False|FALSE", "tTfF"),
+    ("tag:yaml.org,2002:int", r"[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+", "-+0123456789"),
+    (
+        "tag:yaml.org,2002:float",
+        r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?|[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)",
+        "-+0123456789.",
+    ),
+    ("tag:yaml.org,2002:null", r"~|null|Null|NULL|", "~nN\0"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """What a file holds, and the line of each key of its outermost mapping."""
+
+    value: Any
+    lines: Mapping[str, int] = field(default_factory=dict)
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML 1.2's core schema: no dates, no octal surprises, no yes/no booleans, no anchors, no tags."""
+
+    yaml_implicit_resolvers: dict[str, Any] = {}  # noqa: RUF012
+    depth = 0
+    in_text = False
+
+    def scan_plain(self) -> yaml.Token:
+        """Read unquoted text; as in YAML 1.2 it may hold question marks, also inside [...]."""
+        self.in_text = True
+        token: yaml.Token = super().scan_plain()  # type: ignore[no-untyped-call]
+        self.in_text = False
+        return token
+
+    def peek(self, index: int = 0) -> str:
+        """Look at a character ahead."""
+        character: str = super().peek(index)  # type: ignore[no-untyped-call]
+        return "-" if character == "?" and self.in_text else character
+
+    def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
+        event = self.peek_event()  # type: ignore[no-untyped-call]
+        if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None):
+            raise yaml.MarkedYAMLError(
+                problem="anchors and aliases (& and *) are not supported; write the value out",
+                problem_mark=event.start_mark,
+            )
+        self.depth += 1
+        if self.depth > MAX_DEPTH:
+            raise yaml.MarkedYAMLError(problem=f"nested deeper than {MAX_DEPTH} levels", problem_mark=event.start_mark)
+        node = super().compose_node(parent, index)
+        self.depth -= 1
+        return node
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        first: dict[str, int] = {}
+        for key, _ in node.value:
+            if not isinstance(key, yaml.ScalarNode):
+                raise yaml.MarkedYAMLError(problem="a key must be a plain word", problem_mark=key.start_mark)
+            line = key.start_mark.line + 1
+            if key.value in first:
+                raise yaml.MarkedYAMLError(
+                    problem=f"duplicate key {key.value!r}, first on line {first[key.value]}; keep one",
+                    problem_mark=key.start_mark,
+                )
+            first[key.value] = line
+        return {key.value: self.construct_object(value, deep=True) for key, value in node.value}
+
+
+def _construct_int(loader: _Loader, node: yaml.ScalarNode) -> int:
+    text = node.value
+    base = {"0o": 8, "0x": 16}.get(text[:2], 10)
+    return int(text[2:] if base != 10 else text, base)
+
+
+def _construct_float(loader: _Loader, node: yaml.ScalarNode) -> float:
+    return float(node.value.lower().replace(".inf", "inf").replace(".nan", "nan"))
+
+
+def _construct_map(loader: _Loader, node: yaml.MappingNode) -> dict[Any, Any]:
+    return loader.construct_mapping(node, deep=True)
+
+
+class _Dumper(yaml.SafeDumper):
+    """Quotes what any YAML, 1.1 or 1.2, would take for something else than text."""
+
+    def ignore_aliases(self, data: Any) -> bool:
+        return True
+
+
+for _tag, _pattern, _first in _YAML_1_2:
+    for _class in (_Loader, _Dumper):
+        _class.add_implicit_resolver(_tag, re.compile(rf"^(?:{_pattern})$"), list(_first) + [""] * ("\0" in _first))
+_Loader.add_constructor("tag:yaml.org,2002:int", _construct_int)
+_Loader.add_constructor("tag:yaml.org,2002:float", _construct_float)
+_Loader.add_constructor("tag:yaml.org,2002:map", _construct_map)
+
+
+class _FlowDumper(_Dumper):
+    """Puts everything on one line."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **{**kwargs, "default_flow_style": True})
+
+
+def _represent_text(dumper: _Dumper, text: str) -> yaml.ScalarNode:
+    style = "|" if "\n" in text and not text[:1].isspace() else None
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
+
+
+_FlowDumper.add_representer(str, yaml.SafeDumper.yaml_representers[str])
+_Dumper.add_representer(str, _represent_text)
+
+
+def dump_yaml(value: Any, flow: bool = False) -> str:
+    """Write plain values as YAML that `parse_yaml` reads back unchanged; `flow` puts all on one line."""
+    if not flow:
+        return yaml.dump(value, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=110)
+    text = yaml.dump([value], Dumper=_FlowDumper, sort_keys=False, allow_unicode=True, width=math.inf)
+    return text.strip()[1:-1]
+
+
+def read_text(path: str | Path, error: type[BakeryError], max_bytes: int | None = None) -> str:
+    """Read a UTF-8 text file (a byte-order mark is skipped), or raise `error` with one line."""
+    place = Path(path)
+    if not place.exists():
+        raise error(f"{path}: no such file (looked in {Path.cwd()})")
+    if place.is_dir():
+        raise error(f"{path}: is a folder; a file is needed")
+    try:
+        if max_bytes is not None and place.stat().st_size > max_bytes:
+            raise error(f"{path}: is {place.stat().st_size:,} bytes long; at most {max_bytes:,} are read")
+        data = place.read_bytes()
+    except OSError as problem:
+        raise error(f"{path}: cannot be read: {problem.strerror}") from problem
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as problem:
+        line = data.count(b"\n", 0, problem.start) + 1
+        raise error(f"{path} line {line}: not UTF-8 text; save the file as UTF-8") from problem
+
+
+def read_document(path: str | Path, error: type[BakeryError] = ConfigError) -> Document:
+    """Read a `.yaml`, `.yml` or `.json` file.
+
+    Raises:
+        error: the file is missing, unreadable, empty, not UTF-8 or malformed; the message names file and line.
+    """
+    text = read_text(path, error, MAX_BYTES)
+    if not text.strip():
+        raise error(f"{path}: is empty")
+    suffix = Path(path).suffix.lower()
+    if suffix == ".json":
+        return parse_json(text, str(path), error)
+    if suffix not in (".yaml", ".yml"):
+        raise error(f"{path}: must be a .yaml, .yml or .json file")
+    return parse_yaml(text, str(path), error)
+
+
+def parse_yaml(text: str, name: str, error: type[BakeryError] = ConfigError) -> Document:
+    """Parse one YAML document; `name` stands for it in messages."""
+    try:
+        loader = _Loader(text)
+        node = loader.get_single_node()
+        value = None if node is None else loader.construct_document(node)
+    except yaml.MarkedYAMLError as problem:
+        mark = problem.problem_mark or problem.context_mark
+        where = f"{name} line {mark.line + 1}" if mark else name
+        raise error(f"{where}: {_sentence(problem)}") from problem
+    except (yaml.YAMLError, RecursionError, ValueError) as problem:
+        raise error(f"{name}: cannot be read as YAML: {' '.join(str(problem).split())[:200]}") from problem
+    if node is None:
+        raise error(f"{name}: is empty")
+    lines = {}
+    if isinstance(node, yaml.MappingNode):
+        lines = {key.value: key.start_mark.line + 1 for key, _ in node.value}
+    return Document(value, lines)
+
+
+def _sentence(problem: yaml.MarkedYAMLError) -> str:
+    text = problem.problem or problem.context or "cannot be read as YAML"
+    if "could not determine a constructor" in text:
+        return "tags (!...) are not supported; write a plain value"
+    if "expected a single document" in (problem.context or ""):
+        return "holds more than one document (---); keep one"
+    if "mapping values are not allowed" in text:
+        return "not valid YAML: a second colon on the line; put a value with a colon in quotes, or correct the indent"
+    if "found character '\\t'" in text:
+        return "not valid YAML: indented by a tab; use spaces"
+    return text if "support" in text or "duplicate" in text or "nested" in text else f"not valid YAML: {text}"
+
+
+def parse_inline(word: str, place: str) -> Any:
+    """Parse one word of a command line as YAML, so that [a, b], {k: v}, null and 1e-4 mean what they mean there."""
+    try:
+        return parse_yaml(word, place).value
+    except ConfigError as problem:
+        raise ConfigError(f"{place}: cannot read {word!r}: {str(problem).partition(': ')[2]}") from problem
+
+
+class _DuplicateKey(ValueError):
+    pass
+
+
+def _unique(pairs: Iterable[tuple[str, Any]]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for key, value in pairs:
+        if key in found:
+            raise _DuplicateKey(f"duplicate key {key!r}; keep one")
+        found[key] = value
+    return found
+
+
+def _no_constant(word: str) -> float:
+    raise _DuplicateKey(f"{word} is not a number in JSON")
+
+
+def _number(word: str) -> float:
+    value = float(word)
+    if math.isinf(value):
+        raise _DuplicateKey(f"the number {word} is too large")
+    return value
+
+
+_DECODER = json.JSONDecoder(object_pairs_hook=_unique, parse_constant=_no_constant, parse_float=_number)
+
+
+def parse_json(text: str, name: str, error: type[BakeryError] = ConfigError) -> Document:
+    """Parse one JSON document strictly: no doubled keys, no NaN; `name` stands for it in messages."""
+    try:
+        value = _DECODER.decode(text)
+    except json.JSONDecodeError as problem:
+        raise error(f"{name} line {problem.lineno}: invalid JSON: {problem.msg} (column {problem.colno})") from problem
+    except _DuplicateKey as problem:
+        raise error(f"{name}: {problem}") from problem
+    except RecursionError as problem:
+        raise error(f"{name}: nested too deeply") from problem
+    return Document(value, _key_lines(text) if isinstance(value, dict) else {})
+
+
+def _key_lines(text: str) -> dict[str, int]:
+    """Find the line of each key of the outermost object of a valid JSON text."""
+    lines: dict[str, int] = {}
+    space = re.compile(r"[\s,:{]*")
+    position = _end(space, text, 0)
+    while text[position] != "}":
+        key, after = _DECODER.raw_decode(text, position)
+        lines[key] = text.count("\n", 0, position) + 1
+        _, after = _DECODER.raw_decode(text, _end(re.compile(r"[\s:]*"), text, after))
+        position = _end(re.compile(r"[\s,]*"), text, after)
+    return lines
+
+
+def _end(pattern: re.Pattern[str], text: str, position: int) -> int:
+    match = pattern.match(text, position)
+    return match.end() if match else position

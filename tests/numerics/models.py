@@ -1,0 +1,92 @@
+"""Tiny random models of many architectures: large weights, so that a wrong path cannot hide in flat distributions."""
+
+from collections.abc import Callable
+
+import torch
+from transformers import (
+    Gemma2Config,
+    Gemma2ForCausalLM,
+    Gemma3ForCausalLM,
+    Gemma3TextConfig,
+    GPT2Config,
+    GPT2LMHeadModel,
+    LlamaConfig,
+    LlamaForCausalLM,
+    MistralConfig,
+    MistralForCausalLM,
+    Phi3Config,
+    Phi3ForCausalLM,
+    PreTrainedModel,
+    Qwen3Config,
+    Qwen3ForCausalLM,
+    Qwen3MoeConfig,
+    Qwen3MoeForCausalLM,
+)
+
+VOCABULARY = 97
+_COMMON = {
+    "vocab_size": VOCABULARY,
+    "hidden_size": 32,
+    "intermediate_size": 64,
+    "num_hidden_layers": 3,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "pad_token_id": 0,
+    "bos_token_id": 1,
+    "eos_token_id": 2,
+    "initializer_range": 0.3,
+}
+_BUILDERS: dict[str, Callable[[], PreTrainedModel]] = {
+    "llama": lambda: LlamaForCausalLM(LlamaConfig(**_COMMON)),
+    "qwen3": lambda: Qwen3ForCausalLM(Qwen3Config(**_COMMON, head_dim=8, tie_word_embeddings=True)),
+    "mistral": lambda: MistralForCausalLM(MistralConfig(**_COMMON, sliding_window=None)),
+    "mistral-window": lambda: MistralForCausalLM(MistralConfig(**_COMMON, sliding_window=16)),
+    "phi3": lambda: Phi3ForCausalLM(Phi3Config(**_COMMON)),
+    "gemma2": lambda: Gemma2ForCausalLM(Gemma2Config(**_COMMON, head_dim=8, query_pre_attn_scalar=8)),
+    "gemma3": lambda: Gemma3ForCausalLM(Gemma3TextConfig(**_COMMON, head_dim=8, sliding_window=512)),
+    "qwen3-moe": lambda: Qwen3MoeForCausalLM(
+        Qwen3MoeConfig(
+            **_COMMON,
+            head_dim=8,
+            moe_intermediate_size=16,
+            num_experts=4,
+            num_experts_per_tok=2,
+            experts_implementation="eager",  # the grouped matmul knows no float64
+        )
+    ),
+    "gpt2": lambda: GPT2LMHeadModel(
+        GPT2Config(
+            vocab_size=VOCABULARY,
+            n_embd=32,
+            n_layer=3,
+            n_head=4,
+            n_positions=256,
+            initializer_range=0.3,
+            embd_pdrop=0.0,
+            attn_pdrop=0.0,
+            resid_pdrop=0.0,
+            bos_token_id=1,
+            eos_token_id=2,
+        )
+    ),
+}
+ALL = tuple(_BUILDERS)
+PACKABLE = ("llama", "qwen3", "mistral", "phi3", "gemma3", "qwen3-moe", "gpt2")
+
+
+def tiny(name: str, dtype: torch.dtype = torch.float32) -> PreTrainedModel:
+    """The named architecture with the same random weights every time, frozen as a base model is."""
+    torch.manual_seed(0)
+    model = _BUILDERS[name]().to(dtype).eval()
+    return model.requires_grad_(False)
+
+
+def random_rows(lengths: list[int], shared: int = 0, seed: int = 1) -> list[list[int]]:
+    """Token rows of these lengths behind `shared` common first tokens."""
+    generator = torch.Generator().manual_seed(seed)
+
+    def draw(count: int) -> list[int]:
+        return torch.randint(3, VOCABULARY, (count,), generator=generator).tolist()
+
+    common = draw(shared)
+    return [common + draw(length) for length in lengths]

@@ -1,0 +1,90 @@
+"""The fused head and divergence equals its definition, in values and gradients."""
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from bakery.divergence import Head, compute_kl_divergence, fused_divergence, token_divergence
+
+BETAS = [0.0, 0.3, 0.5, 1.0]
+
+
+def _case(seed: int, dtype: torch.dtype, *, bias: bool = False, softcap: float | None = None, scale: float = 1.0):
+    generator = torch.Generator().manual_seed(seed)
+
+    def normal(*shape: int) -> torch.Tensor:
+        return torch.randn(*shape, generator=generator, dtype=torch.float64).to(dtype)
+
+    head = Head(normal(50, 8), normal(50) if bias else None, scale, softcap)
+    return normal(13, 8).requires_grad_(), normal(13, 8), head, normal(13)
+
+
+@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float64, 1e-12), (torch.float32, 1e-6)])
+@pytest.mark.parametrize("beta", BETAS)
+@pytest.mark.parametrize("temperature", [1.0, 2.5])
+@pytest.mark.parametrize(
+    "head", [{}, {"bias": True}, {"softcap": 3.0}, {"scale": 0.25}, {"softcap": 2.0, "scale": 3.0}]
+)
+def test_fused_equals_the_definition_in_values_and_gradients(dtype, tolerance, beta, temperature, head):
+    student, teacher, frozen, weights = _case(3, dtype, **head)
+    plain = token_divergence(frozen.logits(student), frozen.logits(teacher), temperature=temperature, beta=beta)
+    (wanted,) = torch.autograd.grad((plain * weights).sum(), student)
+    fused = fused_divergence(student, teacher, frozen, temperature=temperature, beta=beta, chunk_rows=4)
+    (found,) = torch.autograd.grad((fused.divergence * weights).sum(), student)
+    torch.testing.assert_close(fused.divergence, plain, rtol=10 * tolerance, atol=tolerance)
+    torch.testing.assert_close(found, wanted, rtol=10 * tolerance, atol=10 * tolerance * float(wanted.abs().max()))
+
+
+@pytest.mark.parametrize("beta", BETAS)
+def test_gradient_passes_gradcheck(beta):
+    student, teacher, head, _ = _case(4, torch.float64, softcap=4.0)
+    assert torch.autograd.gradcheck(
+        lambda h: fused_divergence(h, teacher, head, temperature=1.3, beta=beta, chunk_rows=5).divergence, (student,)
+    )
+
+
+@settings(max_examples=25, deadline=None)
+@given(seed=st.integers(0, 10**6), beta=st.sampled_from(BETAS), chunk=st.integers(1, 20))
+def test_divergence_is_never_negative_zero_on_itself_and_blind_to_chunks(seed, beta, chunk):
+    student, teacher, head, _ = _case(seed, torch.float64)
+    found = fused_divergence(student, teacher, head, beta=beta, chunk_rows=chunk)
+    assert (found.divergence > 0).all()
+    assert fused_divergence(teacher, teacher, head, beta=beta).divergence.abs().max() < 1e-12
+    whole = fused_divergence(student, teacher, head, beta=beta)
+    torch.testing.assert_close(found.divergence, whole.divergence, rtol=1e-12, atol=1e-12)
+
+
+def test_jensen_shannon_lies_between_and_is_bounded_by_log_2():
+    student, teacher, head, _ = _case(7, torch.float64)
+    jensen_shannon = fused_divergence(student, teacher, head, beta=0.5).divergence
+    assert (jensen_shannon <= torch.log(torch.tensor(2.0))).all()
+    swapped = fused_divergence(teacher, student.detach(), head, beta=0.5).divergence
+    torch.testing.assert_close(jensen_shannon.detach(), swapped)
+
+
+def test_entropy_and_agreement_are_those_of_the_teacher_and_the_argmax():
+    student, teacher, head, _ = _case(5, torch.float64)
+    found = fused_divergence(student, teacher, head)
+    p = head.logits(teacher).softmax(-1)
+    torch.testing.assert_close(found.teacher_entropy, -(p * p.log()).sum(-1))
+    same = head.logits(student).argmax(-1) == head.logits(teacher).argmax(-1)
+    assert found.agreement.bool().tolist() == same.tolist()
+
+
+def test_probability_zero_is_finite():
+    teacher = torch.tensor([[0.0, float("-inf"), 0.0]])
+    student = torch.tensor([[0.0, 1.0, 2.0]])
+    assert torch.isfinite(token_divergence(student, teacher)).all()
+    assert torch.isfinite(token_divergence(student, teacher, beta=0.5)).all()
+
+
+def test_mean_over_a_mask_and_nothing_selected_is_an_error():
+    student, teacher = torch.randn(2, 3, 5), torch.randn(2, 3, 5)
+    mask = torch.tensor([[1, 0, 1], [0, 0, 1]])
+    wanted = token_divergence(student, teacher)[mask.bool()].mean()
+    torch.testing.assert_close(compute_kl_divergence(student, teacher, mask), wanted)
+    with pytest.raises(ValueError, match="no token is selected"):
+        compute_kl_divergence(student, teacher, torch.zeros(2, 3))
+    with pytest.raises(ValueError, match="differ in shape"):
+        compute_kl_divergence(student, teacher[:, :2])

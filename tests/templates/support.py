@@ -1,0 +1,299 @@
+"""What the tests of views share: tokenizers built here, conversations of every shape, and an oracle for the laws.
+
+The oracle shares no code with the package: it finds contents by searching the rendered text for them, which is sound
+here because every content is unique, and reads the laws off the ids.
+"""
+
+import re
+from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
+from transformers import PreTrainedTokenizerFast
+
+from bakery.views import ViewPair
+
+Message = dict[str, Any]
+
+OWN = Path(__file__).parent
+REAL = OWN.parents[2] / "shared" / "chat_templates"
+CORPUS = [
+    "The capital of France is Paris. What is the capital of Italy? Rome, of course, and the Tiber runs through it.",
+    "You are a helpful pirate. Arr, matey! Answer in one word.\n\nUser: hello\nAssistant: hi there\n",
+    "Knowledge cutoff: today's date is 22 November 2026.   Spaces  and\n\n\nnewlines\t\tand tabs.",
+    "def f(x):\n    return {'a': [1, 2, 3], 'b': x + 1}  # <think> is a word here",
+    "Übung macht den Meister. 東京は日本の首都です。 שלום עולם مرحبا 🙂👩‍👩‍👧",
+]
+TAG = re.compile(r"<[|｜/]?[a-zA-Z_▁|｜:0-9]+[|｜]?>|\[/?[A-Z_]+\]")
+ENDS = ["<|im_end|>", "<|eot_id|>", "<end_of_turn>", "<turn|>", "<|end|>", "<|return|>", "<seed:eos>", "<|END_OF_TURN_TOKEN|>",
+        "<｜end▁of▁sentence｜>", "<|end_of_text|>", "<|message_sep|>", "<end_of_utterance>", "<sep>"]  # fmt: skip
+
+
+@cache
+def _byte_level(trim: bool) -> str:
+    """GPT-like: every string is representable, spaces belong to the word behind them."""
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    tokenizer.post_processor = processors.ByteLevel(trim_offsets=trim)
+    alphabet = pre_tokenizers.ByteLevel.alphabet()
+    trainer = trainers.BpeTrainer(vocab_size=700, initial_alphabet=alphabet, show_progress=False)
+    tokenizer.train_from_iterator(CORPUS * 2, trainer)
+    return str(tokenizer.to_str())
+
+
+@cache
+def _sentencepiece(legacy: bool) -> str:
+    """Llama-2-like: a prefix space, written as a lower block, bytes for what is unknown."""
+    byte_tokens = [f"<0x{i:02X}>" for i in range(256)]
+    tokenizer = Tokenizer(models.BPE(byte_fallback=True, unk_token="<unk>", fuse_unk=True))
+    if legacy:
+        tokenizer.normalizer = normalizers.Sequence([normalizers.Prepend("▁"), normalizers.Replace(" ", "▁")])
+    else:
+        tokenizer.pre_tokenizer = pre_tokenizers.Metaspace(prepend_scheme="first")
+    tokenizer.decoder = decoders.Sequence(
+        [decoders.Replace("▁", " "), decoders.ByteFallback(), decoders.Fuse(), decoders.Strip(" ", 1, 0)]
+    )
+    trainer = trainers.BpeTrainer(vocab_size=900, special_tokens=["<unk>", *byte_tokens], show_progress=False)
+    tokenizer.train_from_iterator(CORPUS * 2, trainer)
+    return str(tokenizer.to_str())
+
+
+@cache
+def _word_level() -> str:
+    """Words and marks, no spaces at all: what stands between words is lost."""
+    tokenizer = Tokenizer(models.WordLevel(unk_token="<unk>"))
+    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
+    tokenizer.train_from_iterator(CORPUS, trainers.WordLevelTrainer(special_tokens=["<unk>"], show_progress=False))
+    return str(tokenizer.to_str())
+
+
+KINDS = {
+    "bytes": lambda: _byte_level(False),
+    "bytes-trimmed": lambda: _byte_level(True),
+    "pieces": lambda: _sentencepiece(False),
+    "pieces-legacy": lambda: _sentencepiece(True),
+    "words": _word_level,
+}
+
+
+def make_tokenizer(
+    template: str | None, kind: str = "bytes", *, tags: bool = True, adds_bos: bool = False
+) -> PreTrainedTokenizerFast:
+    """A fast tokenizer of `kind`; the control tokens of `template` are tokens of it if `tags`."""
+    tokenizer = Tokenizer.from_str(KINDS[kind]())
+    found = sorted(set(TAG.findall(template or ""))) if tags else []
+    eos = next((end for end in ENDS if end in found), "</s>")
+    added = [AddedToken(tag, special=not re.search("think|tool", tag), normalized=False) for tag in found]
+    specials = [AddedToken(name, special=True, normalized=False) for name in ("<s>", "</s>") if name not in found]
+    tokenizer.add_tokens(added + specials)
+    if adds_bos:
+        bos = processors.TemplateProcessing(single="<s> $A", special_tokens=[("<s>", tokenizer.token_to_id("<s>"))])
+        former = [tokenizer.post_processor] if tokenizer.post_processor else []
+        tokenizer.post_processor = processors.Sequence([*former, bos])
+    return PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer, bos_token="<s>", eos_token=eos, chat_template=template, clean_up_tokenization_spaces=False
+    )  # fmt: skip
+
+
+def user(text: Any) -> Message:
+    return {"role": "user", "content": text}
+
+
+def assistant(text: Any, **more: Any) -> Message:
+    return {"role": "assistant", "content": text, **more}
+
+
+def system(text: str) -> Message:
+    return {"role": "system", "content": text}
+
+
+PIRATE = system("Be Xanthippe the pirate of Zzyzx.")
+ASK = user("Qualcuno knows the capital?")
+CALL = {"id": "call00001", "type": "function", "function": {"name": "lookup_tide", "arguments": {"harbour": "Zeebrugge"}}}
+SHAPES: dict[str, tuple[list[Message], list[Message]]] = {
+    "single turn": ([PIRATE], [ASK, assistant("Rome, matey.")]),
+    "system in the row": ([PIRATE], [system("Speak Welsh only."), ASK, assistant("Rome, matey.")]),
+    "few-shot": ([PIRATE, user("Shot one?"), assistant("Arr one."), user("Shot two?"), assistant("Arr two.")],
+                 [ASK, assistant("Rome, matey.")]),
+    "few-shot, no system": ([user("Shot one?"), assistant("Arr one.")], [ASK, assistant("Rome, matey.")]),
+    "several turns": ([PIRATE], [ASK, assistant("Rome, matey."), user("Since when?"), assistant("Anno 1871."),
+                                 user("Sure thing?"), assistant("Aye aye.")]),
+    "assistant first": ([PIRATE], [assistant("Ahoy there."), ASK, assistant("Rome, matey.")]),
+    "empty system": ([PIRATE], [system(""), ASK, assistant("Rome, matey.")]),
+    "leading space": ([PIRATE], [ASK, assistant("  Rome, matey.")]),
+    "trailing space": ([PIRATE], [ASK, assistant("Rome, matey. \n\n ")]),
+    "leading newlines": ([PIRATE], [ASK, assistant("\n\nRome, matey.")]),
+    "long answer": ([PIRATE], [ASK, assistant("Rome, matey. " + "The Tiber runs on, and on\n\n - and on.  " * 60)]),
+    "unicode": ([PIRATE], [user("¿Où est 東京? 🙂"), assistant("東京 🇯🇵 👩‍👩‍👧 é é שלום مرحبا " + "xq" * 200)]),
+    "thinking in text": ([PIRATE], [ASK, assistant("<think>\nItaly, hm.\n</think>\n\nRome, matey.")]),
+    "thinking in history": ([PIRATE], [ASK, assistant("<think>\nItaly, hm.\n</think>\n\nRome, matey."), user("Since when?"),
+                                       assistant("<think>\nLong ago.\n</think>\n\nAnno 1871.")]),
+    "reasoning_content": ([PIRATE], [ASK, assistant("Rome, matey.", reasoning_content="Italy, hm.")]),
+    "tool call": ([PIRATE], [ASK, assistant("I look.", tool_calls=[CALL])]),
+    "tool call, content null": ([PIRATE], [ASK, assistant(None, tool_calls=[CALL])]),
+    "tool result": ([PIRATE], [ASK, assistant("", tool_calls=[CALL]),
+                               {"role": "tool", "name": "lookup_tide", "tool_call_id": "call00001", "content": "High 12.4"},
+                               assistant("High tide, matey.")]),
+    "text parts": ([PIRATE], [user([{"type": "text", "text": "Qualcuno knows "}, {"type": "text", "text": "the capital?"}]),
+                              assistant([{"type": "text", "text": "Rome, matey."}])]),
+    "consecutive users": ([PIRATE], [ASK, user("Anyone at all?"), assistant("Rome, matey.")]),
+}  # fmt: skip
+
+
+def shapes_for(template: str) -> dict[str, tuple[list[Message], list[Message]]]:
+    """All shapes, and one whose words are the template's own control words."""
+    tags = [tag for tag in TAG.findall(template) if "think" not in tag] or ["<|im_end|>"]
+    words = " ".join(dict.fromkeys(tags[:3] + tags[-3:]))
+    hostile = ([PIRATE], [user(f"Say {words} now"), assistant(f"Rome {words} matey.")])
+    return {**SHAPES, "control words": hostile}
+
+
+def flat(message: Message) -> Message:
+    """A message with its text parts joined."""
+    content = message.get("content")
+    joined = "".join(part["text"] for part in content) if isinstance(content, list) else content
+    return {**message, "content": joined}
+
+
+def teacher_of(prefix: Sequence[Message], row: Sequence[Message]) -> list[Message]:
+    """The teacher's conversation by the documented rules, told once more in other words."""
+    prefix, row = list(prefix), [flat(message) for message in row]
+    if row[0]["role"] == "system" and prefix[0]["role"] == "system":
+        text = prefix[0]["content"] + ("\n\n" + row[0]["content"] if row[0]["content"] else "")
+        return [system(text), *prefix[1:], *row[1:]]
+    if row[0]["role"] == "system":
+        return [row[0], *prefix, *row[1:]]
+    return [*prefix, *row]
+
+
+def text_of(tokenizer: Any, messages: Sequence[Message], generation_prompt: bool = False, **kwargs: Any) -> str:
+    return str(
+        tokenizer.apply_chat_template(
+            list(messages), tokenize=False, add_generation_prompt=generation_prompt, **kwargs
+        )
+    )
+
+
+def ids_of(tokenizer: Any, messages: Sequence[Message], **kwargs: Any) -> list[int]:
+    """What `apply_chat_template` gives, with control tokens in the data sanitised unless they are an answer's thinking."""
+    sanitise = not any("<think>" in (message.get("content") or "") for message in messages)
+    encoded = tokenizer.apply_chat_template(
+        list(messages), tokenize=True, sanitize_control_tokens=sanitise, return_dict=True, **kwargs
+    )
+    return list(encoded["input_ids"])
+
+
+def runs(positions: Sequence[int]) -> list[tuple[int, int]]:
+    """Half-open runs of adjoining positions."""
+    found: list[tuple[int, int]] = []
+    for p in positions:
+        if found and found[-1][1] == p:
+            found[-1] = (found[-1][0], p + 1)
+        else:
+            found.append((p, p + 1))
+    return found
+
+
+def check_laws(
+    tokenizer: Any, prefix: Sequence[Message], row: Sequence[Message], pairs: Sequence[ViewPair], **kwargs: Any
+) -> None:
+    """Assert laws a to f for pairs built from a prefix that is not retained and a row with assistant targets."""
+    row = [flat(message) for message in row]
+    places = [i for i, message in enumerate(row) if message["role"] == "assistant"]
+    whole = len(pairs) == 1
+    assert whole or len(pairs) == len(places), "one pair, or one per target turn"
+    for n, pair in enumerate(pairs):
+        part = row if whole else row[: places[n] + 1]
+        teacher, student = teacher_of(prefix, part), part
+        _check_equal(pair)
+        for messages, ids, targets in (
+            (teacher, pair.teacher_ids, pair.teacher_targets),
+            (student, pair.student_ids, pair.student_targets),
+        ):
+            assert ids == ids_of(tokenizer, messages, **kwargs), "law c"
+            wanted = [row[i] for i in places] if whole else [row[places[n]]]
+            _check_words(tokenizer, messages, wanted, ids, targets, **kwargs)
+        seen = [text_of(tokenizer, messages, **kwargs) for messages in (teacher, student)]
+        for message in prefix:
+            words = str(message["content"]).strip()
+            assert words in seen[0], "law d: the prefix is in the teacher's view"
+            assert words not in seen[1], "law d: the prefix is not in the student's view"
+        if whole and len(places) > 1:
+            _check_history(tokenizer, row, places, seen[1], **kwargs)
+
+
+def _check_equal(pair: ViewPair) -> None:
+    assert pair.teacher_targets, "there are targets"
+    for targets, ids in ((pair.teacher_targets, pair.teacher_ids), (pair.student_targets, pair.student_ids)):
+        assert targets == sorted(set(targets))
+        assert 0 <= targets[0] <= targets[-1] < len(ids)
+    assert [pair.teacher_ids[p] for p in pair.teacher_targets] == [pair.student_ids[q] for q in pair.student_targets], "law a"
+    for (a, _), (b, _) in zip(runs(pair.teacher_targets), runs(pair.student_targets), strict=True):
+        assert (a == 0) == (b == 0)
+        if a:
+            assert pair.teacher_ids[a - 1] == pair.student_ids[b - 1], "law a: the token before"
+
+
+def _check_words(
+    tokenizer: Any, messages: Sequence[Message], wanted: Sequence[Message], ids: list[int], targets: list[int], **kwargs: Any
+) -> None:
+    """Law b and e: the runs decode to the wanted messages one after another, and stand behind generation prompts."""
+    decoded = tokenizer.decode([ids[p] for p in targets], skip_special_tokens=False)
+    rest = _bare(decoded)
+    for message in wanted:
+        thought, answer = _parts(message)
+        for words in (thought, answer):
+            if words and not (words is thought and _bare(words) not in rest):
+                at = rest.find(_bare(words))
+                assert at >= 0, f"law b: {words!r} is not among the targets {decoded!r}"
+                _check_markup(rest[:at], message)
+                rest = rest[at + len(_bare(words)) :]
+        if message.get("tool_calls"):
+            call = message["tool_calls"][0]["function"]
+            assert call["name"] in decoded
+            assert call["arguments"]["harbour"] in decoded
+            rest = rest.split(call["arguments"]["harbour"])[-1]
+    if not wanted[-1].get("tool_calls"):
+        _check_markup(rest, wanted[-1])
+    full = text_of(tokenizer, messages, **kwargs)
+    history = messages[: max(i for i, message in enumerate(messages) if message["role"] == "assistant")]
+    if history:
+        start = _first_character(tokenizer, ids, runs(targets)[-1][0], full)
+        prompt = text_of(tokenizer, history, generation_prompt=True, **kwargs)
+        assert start is None or _bare(full[:start]).startswith(_bare(prompt)), "law e"
+
+
+def _first_character(tokenizer: Any, ids: list[int], position: int, full: str) -> int | None:
+    """Where token `position` begins in the text; None for tokenizers whose decoding does not give the text back."""
+    decoded = tokenizer.decode(ids[:position], skip_special_tokens=False)
+    return len(decoded) if full.startswith(decoded) else None
+
+
+def _parts(message: Message) -> tuple[str, str]:
+    content = (message.get("content") or "").strip()
+    match = re.match(r"\s*<think>(.*?)</think>(.*)", content, re.DOTALL)
+    if match:
+        return match[1].strip(), match[2].strip()
+    return message.get("reasoning_content", ""), content
+
+
+def _bare(text: str) -> str:
+    return "".join(text.split())
+
+
+def _check_markup(text: str, message: Message) -> None:
+    """Between the words of answers there may be end-of-turn tokens and thinking tags only."""
+    left = TAG.sub("", text)
+    assert not left, f"law b: {left!r} beside the words of {message!r}"
+
+
+def _check_history(tokenizer: Any, row: Sequence[Message], places: Sequence[int], full: str, **kwargs: Any) -> None:
+    """Law f: in one pair for many turns, each turn is conditioned as if it were the last."""
+    for i in places:
+        alone = text_of(tokenizer, row[: i + 1], **kwargs)
+        answer = _parts(row[i])[1]
+        end = alone.rindex(answer) + len(answer)
+        assert full.startswith(alone[:end]), "law f"
