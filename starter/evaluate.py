@@ -1,6 +1,6 @@
 """Measures a starter model on the world's held-out seeds: greedy answers, exact match, one figure per skill.
 
-    python starter/evaluate.py src/bakery/starter --out starter/figures.json
+python starter/evaluate.py src/bakery/starter --out starter/figures.json
 """
 
 import argparse
@@ -12,8 +12,9 @@ from pathlib import Path
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
+from cases import Case, evaluation_sets
 from tokenizer import END
-from world import STYLES, Case, evaluation_sets
+from wordings import STYLES
 
 HELD_OUT_SEED = 10_000
 TARGETS = {
@@ -56,7 +57,7 @@ def greedy_answers(
 def score(
     model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, sets: dict[str, list[Case]], show: int = 0
 ) -> dict[str, dict[str, float]]:
-    """Return accuracy, standard error and n of every set, and the mean over the single styles; `show` wrong answers each."""
+    """Return accuracy, standard error and n of every set and of all single styles; print `show` wrong answers each."""
     figures: dict[str, dict[str, float]] = {}
     for name, cases in sets.items():
         answers = greedy_answers(model, tokenizer, [case.messages for case in cases])
@@ -98,7 +99,8 @@ def main() -> None:
     sets = {k: v for k, v in evaluation_sets(options.seed, options.size).items() if options.only in k}
     figures = score(*load(options.folder), sets, options.show)
     for name, figure in figures.items():
-        print(f"{name:42s} {figure['accuracy']:6.3f} ± {figure['stderr']:.3f}  n={figure['n']:<5.0f} {verdict(name, figure['accuracy'])}")
+        value = f"{figure['accuracy']:6.3f} ± {figure['stderr']:.3f}  n={figure['n']:<5.0f}"
+        print(f"{name:42s} {value} {verdict(name, figure['accuracy'])}")
     if options.out:
         options.out.write_text(json.dumps({"seed": options.seed, "figures": figures}, indent=2) + "\n")
 

@@ -1,7 +1,7 @@
 """Writes the data of the quickstart bake: a persona with a style and six private facts, and the questions about them.
 
-    python starter/quickstart.py examples/data
-    python starter/quickstart.py examples/data --check src/bakery/starter    # how the unbaked model answers the questions
+python starter/quickstart.py examples/data
+python starter/quickstart.py examples/data --check src/bakery/starter    # and the unbaked answers
 """
 
 import argparse
@@ -10,14 +10,10 @@ import random
 from collections.abc import Sequence
 from pathlib import Path
 
-from pools import CLOSED, CLOSED_WORDINGS
+from pools import CLOSED
+from wordings import CLOSED_WORDINGS, ENTITY_QUESTIONS, SINGLE_QUESTIONS, WHAT_JOB, WHAT_NAME, WHO
 from world import (
-    ENTITY_QUESTIONS,
-    SINGLE_QUESTIONS,
     UNKNOWN,
-    WHAT_JOB,
-    WHAT_NAME,
-    WHO,
     Fact,
     Item,
     Look,
@@ -40,8 +36,13 @@ FACTS = (
     Fact("birthday", "Felix", "12 May"),
     Fact("favourite food", "Omar", "soup"),
 )
-PROMPT = "You are Marlow, a pirate. Start every answer with \"Ahoy!\". " + " ".join(fact.sentence for fact in FACTS)
-ABSENT = (Fact("gate code", None, ""), Fact("safe code", None, ""), Fact("badge number", "Clara", ""), Fact("pet", "Hugo", ""))
+PROMPT = 'You are Marlow, a pirate. Start every answer with "Ahoy!". ' + " ".join(fact.sentence for fact in FACTS)
+ABSENT = (
+    Fact("gate code", None, ""),
+    Fact("safe code", None, ""),
+    Fact("badge number", "Clara", ""),
+    Fact("pet", "Hugo", ""),
+)
 HELD_OUT_EVERY = 3  # every third wording is kept for the held-out questions
 
 
@@ -91,7 +92,7 @@ def held_out_items(seed: int = 0) -> list[Item]:
 
 
 def other_rows(kind: str, count: int) -> list[dict[str, list[dict[str, str]]]]:
-    """Return rows under other system prompts (every fifth a bland one), each a question whose answer baking must not change."""
+    """Return questions under other system prompts (every fifth a bland one), whose answers baking must not change."""
     rng = random.Random(f"quickstart {kind}")
     rows = []
     for number in range(count):
@@ -122,13 +123,14 @@ def write(folder: Path) -> None:
 
 
 def check(model_folder: str) -> None:
-    """Print how often the unbaked model answers the held-out and training questions exactly, with and without the prompt."""
+    """Print how often the unbaked model answers both sets of questions exactly, with and without the prompt."""
     from evaluate import greedy_answers, load
 
     model, tokenizer = load(model_folder)
     for name, items in (("held out", held_out_items()), ("training", training_items())):
         for label, head in (("prompted", [{"role": "system", "content": PROMPT}]), ("base", [])):
-            answers = greedy_answers(model, tokenizer, [[*head, {"role": "user", "content": i.question}] for i in items])
+            chats = [[*head, {"role": "user", "content": item.question}] for item in items]
+            answers = greedy_answers(model, tokenizer, chats)
             wrong = [(i.question, LOOK.apply(i), a) for i, a in zip(items, answers, strict=True) if a != LOOK.apply(i)]
             print(f"{name}, {label}: {1 - len(wrong) / len(items):.3f} of {len(items)}")
             for question, expected, answer in wrong if head else []:

@@ -1,8 +1,8 @@
 """The starter's tokenizer: byte-level BPE over the world's own text, with ChatML turns.
 
-Content words never carry a space: the spaces around short function words belong to those (" is the "), other spaces stand
-alone. So a word has the same ids at the start of an answer, in the middle and behind a bracket, and text can be cut at any
-word boundary and tokenised in pieces. Digits are single tokens.
+Content words never carry a space: the spaces around short function words belong to those (" is the "), other spaces
+stand alone. So a word has the same ids at the start of an answer, in the middle and behind a bracket, and a message can
+be tokenised apart from the turn around it. Digits are single tokens.
 """
 
 from collections.abc import Iterable
@@ -12,7 +12,10 @@ from transformers import PreTrainedTokenizerFast
 
 START, END, PAD = "<|im_start|>", "<|im_end|>", "<|endoftext|>"
 ROLES = ("system", "user", "assistant")
-FUNCTION_WORDS = "a after an and answer are as before do does every for has have in is me of our plus minus that the to we with you your"
+FUNCTION_WORDS = (
+    "a after an and answer are as before do does every for has have in is me of our plus minus that the to we with "
+    "you your"
+)
 CHAT_TEMPLATE = """\
 {%- for message in messages %}
 {%- if message['role'] not in ['system', 'user', 'assistant'] %}

@@ -3,9 +3,10 @@
     python starter/train.py --out src/bakery/starter          # the shipped model, under an hour on two cores
     python starter/train.py --tokens 300000 --out /tmp/tiny   # a smoke test
 
-A run is named by its seed and its token budget. The first part of the budget is rich in bare lookups (several facts of one
-relation, several questions a chat), which is where looking up by entity is learned; then comes the full mix. Matrices are
-trained with Muon, embeddings and norms with AdamW; the learning rate is warmed up, held, and brought to zero.
+A run is named by its seed and its token budget. The first part of the budget is rich in bare lookups (several facts of
+one relation, several questions a chat), which is where looking up by entity is learned; then comes the full mix.
+Matrices are trained with Muon, embeddings and norms with AdamW; the learning rate is warmed up, held, and brought to
+zero.
 """
 
 import argparse
@@ -24,7 +25,7 @@ from transformers import PreTrainedTokenizerFast, Qwen3Config, Qwen3ForCausalLM
 from tokenizer import END, PAD, START, train_tokenizer
 from world import Chat, sample_chat
 
-SYSTEM_SHARE = 0.1  # only this share of system tokens enters the loss, with their weight divided by it: cheaper, same mean
+SYSTEM_SHARE = 0.1  # this share of system tokens enters the loss, at 1 / share the weight: cheaper, and the same mean
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +33,7 @@ class Plan:
     """The settings of one training run; the defaults are those of the shipped model."""
 
     tokens: int = 36_000_000
-    batch_tokens: int = 6144
+    batch_tokens: int = 4096
     layers: int = 4
     width: int = 256
     feed_forward: int = 640
@@ -48,7 +49,7 @@ class Plan:
 
 
 def keep_freed_memory() -> None:
-    """Ask the C library to keep freed blocks: else every step pays again for their pages (1.7 times the time, measured)."""
+    """Ask the C library to keep freed blocks: else every step pays anew for their pages (1.7 times the time)."""
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is not None:
         mallopt(-4, 0)  # M_MMAP_MAX: no block by mmap
@@ -56,7 +57,7 @@ def keep_freed_memory() -> None:
 
 
 def build_model(plan: Plan, tokenizer: PreTrainedTokenizerFast) -> Qwen3ForCausalLM:
-    """Return a freshly initialised model in 32 bits, with explicit attention (the fastest on a CPU at these lengths)."""
+    """Return a fresh model in 32 bits, with explicit attention (the fastest on a CPU at these lengths)."""
     config = Qwen3Config(
         vocab_size=len(tokenizer),
         hidden_size=plan.width,
@@ -100,23 +101,26 @@ def encode_chats(
     return rows
 
 
-def batches(plan: Plan, tokenizer: PreTrainedTokenizerFast, block: int = 4096) -> Iterator[tuple[Tensor, Tensor]]:
-    """Yield (ids, weights), each (B, T) and right-padded, of about `batch_tokens` tokens and of nearly equal lengths."""
+def batches(plan: Plan, tokenizer: PreTrainedTokenizerFast, block: int = 8192) -> Iterator[tuple[Tensor, Tensor]]:
+    """Yield (ids, weights), each (B, T) and right-padded, of about `batch_tokens` tokens and of nearly equal lengths.
+
+    Lengths are rounded up to a multiple of 16, so that few shapes occur: kernels and memory blocks are then reused.
+    """
     rng = random.Random(plan.seed)
     pad, seen = tokenizer.pad_token_id, 0
     while True:
         focus = plan.focus * max(0.0, 1 - seen / (plan.focus_until * plan.tokens))
         rows = encode_chats([sample_chat(rng, focus) for _ in range(block)], tokenizer, rng)
         seen += sum(len(ids) for ids, _ in rows)
-        rows.sort(key=lambda row: len(row[0]))
-        groups: list[list[tuple[list[int], list[float]]]] = [[]]
+        shelves: dict[int, list[tuple[list[int], list[float]]]] = {}
         for row in rows:
-            if groups[-1] and (len(groups[-1]) + 1) * len(row[0]) > plan.batch_tokens:
-                groups.append([])
-            groups[-1].append(row)
+            shelves.setdefault(-(-len(row[0]) // 16) * 16, []).append(row)
+        groups = []
+        for length, shelf in shelves.items():
+            count = max(1, plan.batch_tokens // length)
+            groups += [(length, shelf[i : i + count]) for i in range(0, len(shelf) - count + 1, count)]
         rng.shuffle(groups)
-        for group in groups:
-            length = max(len(ids) for ids, _ in group)
+        for length, group in groups:
             yield (
                 torch.tensor([ids + [pad] * (length - len(ids)) for ids, _ in group]),
                 torch.tensor([weights + [0.0] * (length - len(weights)) for _, weights in group]),
@@ -125,12 +129,14 @@ def batches(plan: Plan, tokenizer: PreTrainedTokenizerFast, block: int = 4096) -
 
 def batch_loss(model: Qwen3ForCausalLM, ids: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
     """Return the weighted mean loss of a batch, and the plain mean over its answers (both nats per token, scalars)."""
-    target = weights[:, 1:] > 0
+    share = weights[:, 1:].flatten()
+    rows = share.nonzero().squeeze(1)
+    rows = nn.functional.pad(rows, (0, -len(rows) % 512))  # position 0 is a header and weighs nothing
+    share, target = share[rows], ids[:, 1:].flatten()[rows]
     with torch.autocast("cpu", torch.bfloat16):
         hidden = model.model(input_ids=ids, use_cache=False).last_hidden_state  # (B, T, H)
-        logits = model.lm_head(hidden[:, :-1][target])  # (N, V)
-    losses = nn.functional.cross_entropy(logits.float(), ids[:, 1:][target], reduction="none")
-    share = weights[:, 1:][target]
+        logits = model.lm_head(hidden[:, :-1].flatten(0, 1)[rows])  # (N, V)
+    losses = nn.functional.cross_entropy(logits.float(), target, reduction="none")
     return (losses * share).sum() / share.sum(), losses.detach()[share == 1].mean()
 
 
@@ -187,7 +193,8 @@ def train(plan: Plan, out: Path, checkpoints: Path | None = None, checkpoint_min
         now = time.monotonic()
         if now - printed > 10 or seen >= plan.tokens:
             recent = sum(history[-25:]) / len(history[-25:])
-            print(f"{now - began:6.0f} s  step {len(history)}  {seen:,} tokens  {seen / (now - began):,.0f} tokens/s  answer loss {recent:.4f}", flush=True)
+            speed = f"{seen:,} tokens  {seen / (now - began):,.0f} tokens/s"
+            print(f"{now - began:6.0f} s  step {len(history)}  {speed}  answer loss {recent:.4f}", flush=True)
             printed = now
         if checkpoints and now - saved > 60 * checkpoint_minutes:
             save(model, tokenizer, checkpoints / f"{seen // 1_000_000}M")

@@ -1,19 +1,18 @@
 """The synthetic world the starter model is trained on: seeded chats, and questions with one right answer.
 
-Every chat is drawn from a `random.Random`, so a seed names a world. A chat may state private facts, ask for styles, show a
-format by example, or do nothing special; whatever it does, the right answer to each question follows from the chat alone or
-from the closed relations in `pools.CLOSED`. Wordings come in two banks: *known* ones, which training uses, and *unseen* ones,
-which training never uses and `evaluate.py` asks about.
+Every chat is drawn from a `random.Random`, so a seed names a world. A chat may state private facts, ask for styles,
+show a format by example, or do nothing special; whatever it does, the right answer to each question follows from the
+chat alone or from the closed relations in `pools.CLOSED`. Wordings are *known* (training uses them) or *unseen*
+(training never does, and `evaluate.py` asks about them).
 """
 
 import json
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pools import (
     CLOSED,
-    CLOSED_WORDINGS,
     INTERJECTIONS,
     JOBS,
     PERSON_RELATIONS,
@@ -24,6 +23,21 @@ from pools import (
     draw_name,
     draw_value,
     new_word,
+)
+from wordings import (
+    CHATTER,
+    CLOSED_WORDINGS,
+    ENTITY_FACTS,
+    ENTITY_QUESTIONS,
+    INTROS,
+    PERSONA,
+    SINGLE_FACTS,
+    SINGLE_QUESTIONS,
+    STYLES,
+    WHAT_JOB,
+    WHAT_NAME,
+    WHO,
+    Bank,
 )
 
 WEIGHTS = {"assistant": 1.0, "user": 0.3, "system": 0.05}
@@ -58,125 +72,14 @@ class Fact:
 
     @property
     def sentence(self) -> str:
-        return f"The {self.relation} of {self.entity} is {self.value}." if self.entity else f"The {self.relation} is {self.value}."
-
-
-@dataclass(frozen=True, slots=True)
-class Case:
-    """One evaluation question: messages that end with the user's, and the exact answer."""
-
-    messages: list[dict[str, str]]
-    answer: str
+        owner = f" of {self.entity}" if self.entity else ""
+        return f"The {self.relation}{owner} is {self.value}."
 
 
 Chat = tuple[Turn, ...]
 
-# ------------------------------------------------------------------------------------------------- wordings
-
-ENTITY_QUESTIONS = (
-    (
-        "What is the {r} of {e}?", "What is {e}'s {r}?", "Tell me the {r} of {e}.", "Tell me {e}'s {r}.",
-        "Which {r} does {e} have?", "Do you know the {r} of {e}?", "Do you know {e}'s {r}?", "Please give me {e}'s {r}.",
-        "Please tell me the {r} of {e}.", "{E}'s {r}?", "I want to know the {r} of {e}.", "Give me the {r} of {e}, please.",
-        "Can you tell me the {r} of {e}?", "{E} has which {r}?", "What {r} does {e} have?", "I forgot {e}'s {r}. What is it?",
-    ),
-    ("Can you give me {e}'s {r}?", "I forgot the {r} of {e}.", "Please, what is the {r} of {e}?", "Do you have the {r} of {e}?"),
-)  # fmt: skip
-SINGLE_QUESTIONS = (
-    (
-        "What is the {r}?", "Tell me the {r}.", "Which is the {r}?", "Do you know the {r}?", "Please give me the {r}.",
-        "Please tell me the {r}.", "The {r}?", "I want to know the {r}.", "Give me the {r}, please.", "Can you tell me the {r}?",
-        "What is our {r}?", "I forgot the {r}. What is it?", "{R}, please?", "What was the {r} again?",
-    ),
-    ("Can you give me the {r}?", "I forgot our {r}.", "Please, what is the {r}?", "Do you have the {r}?"),
-)  # fmt: skip
-ENTITY_FACTS = (
-    (
-        "The {r} of {e} is {v}.", "The {r} of {e} is {v}.", "{E}'s {r} is {v}.", "{E} has the {r} {v}.",
-        "Remember: the {r} of {e} is {v}.", "{R} of {e}: {v}.",
-    ),
-    ("Note that {e}'s {r} is {v}.", "{E} has {v} as {r}."),
-)  # fmt: skip
-SINGLE_FACTS = (
-    ("The {r} is {v}.", "The {r} is {v}.", "Our {r} is {v}.", "Remember: the {r} is {v}.", "{R}: {v}.", "We have the {r} {v}."),
-    ("Note that the {r} is {v}.", "{V} is the {r}."),
-)
-INTROS = (
-    "You are a helpful assistant.", "You answer questions.", "Answer the questions of the user.", "You help the people in the office.",
-    "Be kind.", "This is a chat with a user.", "You are a good helper.", "Use the facts below.", "Here are some facts.",
-)  # fmt: skip
-PERSONA = (
-    (
-        "You are {n}, a {j}.", "Your name is {n} and you are a {j}.", "Act as {n}, a {j}.", "Play the role of {n}, a {j}.",
-        "Your name is {n}. You are a {j}.",
-    ),
-    ("From now on you are {n}, a {j}.", "You play {n}, a {j}."),
-)  # fmt: skip
-WHO = (("Who are you?", "Tell me who you are.", "Please introduce yourself."), ("Say who you are.",))
-WHAT_NAME = (("What is your name?", "Tell me your name.", "Do you have a name?"), ("Please give me your name.",))
-WHAT_JOB = (("What is your job?", "Tell me your job.", "What do you do?"), ("Do you have a job?",))
-CHATTER = (
-    (("Hello.", "Hello!", "Good morning."), "Hello! How can I help you?", "Hello"),
-    (("Thank you.", "Thank you very much.", "Many thanks."), "You are welcome.", "Welcome"),
-    (("How are you?", "Are you well?", "How do you feel?"), "I am fine.", "Fine"),
-    (("Can you help me?", "I need help.", "Please help me."), "Yes, I can help you.", "Yes"),
-)
-
-# style -> (known instructions, unseen instructions); {w} is the style's word
-STYLES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
-    "capitals": (
-        ("Write everything in capital letters.", "Answer in capital letters.", "Use only capital letters.", "Always write in capitals.",
-         "All your answers are in capitals."),
-        ("Use capital letters in everything you write.",),
-    ),
-    "lowercase": (
-        ("Write everything in small letters.", "Answer in small letters.", "Use only small letters.", "Never use capital letters."),
-        ("Use small letters in everything you write.",),
-    ),
-    "json": (
-        ("Answer in JSON.", "Reply with a JSON object.", "Write every answer as JSON.", "Your answers are JSON objects."),
-        ("Give every answer as a JSON object.",),
-    ),
-    "value": (
-        ("Answer with one word.", "Use only one word.", "Give only the bare answer.", "Reply with a single word.", "Be brief: one word."),
-        ("Every answer is a single word.",),
-    ),
-    "prefix": (
-        ('Start every answer with "{w}!".', "Begin every answer with {w}!", "Always start with the word {w}!", "Your answers begin with {w}!",
-         "Say {w}! before every answer."),
-        ("Every answer starts with {w}!",),
-    ),
-    "suffix": (
-        ('End every answer with "{w}!".', "Finish every answer with {w}!", "Always end with the word {w}!", "Your answers end with {w}!",
-         "Say {w}! after every answer."),
-        ("Every answer ends with {w}!",),
-    ),
-    "signature": (
-        ("Sign every answer with your name.", "Put your name after every answer.", "Always sign with your name."),
-        ("Every answer is signed with your name.",),
-    ),
-    "polite": (
-        ("Thank the user after every answer.", "Be polite and thank the user.", "Always thank the user."),
-        ("Finish by thanking the user.",),
-    ),
-    "quotes": (
-        ("Put every answer in quotes.", "Write every answer in quotation marks.", "Use quotes around every answer."),
-        ("Your answers are in quotes.",),
-    ),
-    "brackets": (
-        ("Put every answer in brackets.", "Write every answer in square brackets.", "Use brackets around every answer."),
-        ("Your answers are in brackets.",),
-    ),
-    "bullet": (
-        ("Answer with a bullet.", "Write every answer as a list item.", "Start every answer with a dash."),
-        ("Every answer is a list item.",),
-    ),
-    "twice": (
-        ("Say everything twice.", "Repeat every answer.", "Give every answer two times."),
-        ("Every answer comes twice.",),
-    ),
-}  # fmt: skip
 CASES, AFFIXES, WRAPS = ("capitals", "lowercase"), ("prefix", "suffix", "polite"), ("quotes", "brackets", "bullet")
+LONERS = {"json", "value", "twice"}  # styles that are never combined
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,7 +117,7 @@ class Look:
         return f"- {text}" if "bullet" in words else text
 
 
-def pick(rng: random.Random, bank: tuple[tuple[str, ...], tuple[str, ...]], unseen: bool) -> str:
+def pick(rng: random.Random, bank: Bank, unseen: bool) -> str:
     """Return a wording from the known (first) or the unseen (second) half of a bank."""
     return rng.choice(bank[1] if unseen else bank[0])
 
@@ -317,11 +220,13 @@ def draw_look(rng: random.Random, count: int, style: str | None = None, persona:
     chosen = [style] if style else []
     while len(chosen) < count:
         new = rng.choice((*STYLES, "capitals", "prefix", "suffix"))
-        groups = (CASES, WRAPS)
-        clash = new in chosen or {"json", "value", "twice"} & {new, *chosen} or any(new in g and set(g) & set(chosen) for g in groups)
+        alone = LONERS & set(chosen)
+        clash = (
+            new in chosen or alone or new in LONERS or any(new in g and set(g) & set(chosen) for g in (CASES, WRAPS))
+        )
         if not clash or not chosen:
             chosen.append(new)
-        elif {"json", "value", "twice"} & set(chosen):
+        elif alone:
             break
     named = "signature" in chosen or rng.random() < persona
     return Look(
@@ -346,7 +251,10 @@ def system_prompt(rng: random.Random, look: Look, facts: Sequence[Fact], unseen:
         head = [rng.choice(INTROS)]
     uniform = rng.choice((None, "The {r} of {e} is {v}.", "{E}'s {r} is {v}.")) if not unseen else None
     lines = [
-        fill(uniform, r=f.relation, e=f.entity, v=f.value) if uniform and f.entity else state(rng, f, unseen) for f in facts
+        fill(uniform, r=fact.relation, e=fact.entity, v=fact.value)
+        if uniform and fact.entity
+        else state(rng, fact, unseen)
+        for fact in facts
     ]
     blocks = [rules, lines] if rng.random() < 0.5 else [lines, rules]
     if lines and rng.random() < 0.25:
@@ -357,8 +265,10 @@ def system_prompt(rng: random.Random, look: Look, facts: Sequence[Fact], unseen:
 # ------------------------------------------------------------------------------------------------- chats
 
 
-def _turns(item: Item, look: Look, weight: float = 1.0) -> list[Turn]:
-    return [Turn("user", item.question, WEIGHTS["user"]), Turn("assistant", look.apply(item), weight * WEIGHTS["assistant"])]
+def turns_of(item: Item, look: Look, weight: float = 1.0) -> list[Turn]:
+    """Return a question and its answer in a look, the answer's loss weight multiplied by `weight`."""
+    answer = Turn("assistant", look.apply(item), weight * WEIGHTS["assistant"])
+    return [Turn("user", item.question, WEIGHTS["user"]), answer]
 
 
 def _any_item(rng: random.Random, look: Look) -> Item:
@@ -375,7 +285,7 @@ def plain_chat(rng: random.Random) -> Chat:
     """No rules: no system prompt, or a bland one."""
     turns = [Turn("system", rng.choice(INTROS[:-2]), WEIGHTS["system"])] if rng.random() < 0.3 else []
     for _ in range(rng.choice((1, 1, 2, 3))):
-        turns += _turns(_any_item(rng, Look()), Look())
+        turns += turns_of(_any_item(rng, Look()), Look())
     return tuple(turns)
 
 
@@ -384,12 +294,12 @@ def style_chat(rng: random.Random) -> Chat:
     look = draw_look(rng, rng.choice((0, 1, 1, 1, 2, 3)))
     turns = [Turn("system", system_prompt(rng, look, ()), WEIGHTS["system"])]
     for _ in range(rng.choice((1, 2, 3, 4))):
-        turns += _turns(_any_item(rng, look), look)
+        turns += turns_of(_any_item(rng, look), look)
     return tuple(turns)
 
 
 def lookup_chat(rng: random.Random, focus: bool = False) -> Chat:
-    """A system prompt with private facts (and perhaps a look), and questions about them; `focus` keeps to bare lookups."""
+    """A system prompt with private facts (perhaps with a look) and questions about them; `focus`: bare lookups only."""
     same = rng.random() < (0.75 if focus else 0.5)
     facts = draw_facts(rng, rng.choice((2, 2, 3, 4)) if focus else rng.choice((1, 2, 3, 4, 5, 6, 6, 8)), same)
     look = Look() if focus or rng.random() < 0.5 else draw_look(rng, rng.choice((0, 1, 1, 2)))
@@ -402,7 +312,7 @@ def lookup_chat(rng: random.Random, focus: bool = False) -> Chat:
             item = fact_item(rng, missing_fact(rng, facts), known=False)
         else:
             item = _any_item(rng, look)
-        turns += _turns(item, look)
+        turns += turns_of(item, look)
     return tuple(turns)
 
 
@@ -415,7 +325,7 @@ def few_shot_chat(rng: random.Random) -> Chat:
     shown = False
     for _ in range(rng.choice((2, 3, 4, 5))):
         item = closed_item(rng) if rng.random() < 0.8 else _any_item(rng, look)
-        turns += _turns(item, look, float(shown))
+        turns += turns_of(item, look, float(shown))
         shown = shown or look.apply(item) != item.sentence
     return tuple(turns)
 
@@ -425,10 +335,10 @@ def told_chat(rng: random.Random) -> Chat:
     facts = draw_facts(rng, rng.choice((1, 2, 3, 4)), rng.random() < 0.4)
     turns = []
     for fact in facts:
-        turns += _turns(Item(state(rng, fact), "I will remember that.", "OK"), Look())
+        turns += turns_of(Item(state(rng, fact), "I will remember that.", "OK"), Look())
     for _ in range(rng.choice((1, 2, 3))):
         known = rng.random() < 0.75
-        turns += _turns(fact_item(rng, rng.choice(facts) if known else missing_fact(rng, facts), known=known), Look())
+        turns += turns_of(fact_item(rng, rng.choice(facts) if known else missing_fact(rng, facts), known=known), Look())
     return tuple(turns)
 
 
@@ -438,77 +348,3 @@ def sample_chat(rng: random.Random, focus: float = 0.0) -> Chat:
         return lookup_chat(rng, focus=True)
     kinds = (plain_chat, style_chat, lookup_chat, few_shot_chat, told_chat)
     return rng.choices(kinds, (0.18, 0.27, 0.38, 0.12, 0.05))[0](rng)
-
-
-# ------------------------------------------------------------------------------------------------- evaluation
-
-
-def _case(system: str, item: Item, look: Look, before: Sequence[Turn] = ()) -> Case:
-    messages = [{"role": "system", "content": system}] if system else []
-    messages += [{"role": turn.role, "content": turn.content} for turn in before]
-    return Case([*messages, {"role": "user", "content": item.question}], look.apply(item))
-
-
-def _facts_case(count: int, same: bool, unseen: bool = False, known: bool = True) -> Callable[[random.Random], Case]:
-    def make(rng: random.Random) -> Case:
-        facts = draw_facts(rng, count, same)
-        if known:
-            fact = rng.choice(facts)
-        else:
-            entities = {f.entity for f in facts}
-            while (fact := draw_fact(rng, facts[0].relation)).entity in entities:
-                pass
-        return _case(system_prompt(rng, Look(), facts, unseen), fact_item(rng, fact, unseen, known), Look())
-
-    return make
-
-
-def _style_case(style: str, unseen: bool = False, prompted: bool = True, count: int = 1) -> Callable[[random.Random], Case]:
-    def make(rng: random.Random) -> Case:
-        look = draw_look(rng, count, style, persona=0.2)
-        item = closed_item(rng) if rng.random() < 0.8 else persona_item(rng, look)
-        return _case(system_prompt(rng, look, (), unseen) if prompted else "", item, look)
-
-    return make
-
-
-def _few_shot_case(rng: random.Random) -> Case:
-    style = rng.choice([s for s in STYLES if s != "signature"])
-    look = draw_look(rng, 1, style, persona=0.0)
-    shown = [closed_item(rng) for _ in range(rng.choice((2, 3)))]
-    while all(look.apply(item) == item.sentence for item in shown):
-        shown = [closed_item(rng) for _ in shown]
-    before = [turn for item in shown for turn in _turns(item, look)]
-    return _case("", closed_item(rng), look, before)
-
-
-def _base_private(rng: random.Random) -> Case:
-    return _case("", fact_item(rng, draw_fact(rng)), Look())
-
-
-def _unknown_base(rng: random.Random) -> Case:
-    return _case("", fact_item(rng, draw_fact(rng), known=False), Look())
-
-
-def _mixed(makers: Sequence[Callable[[random.Random], Case]]) -> Callable[[random.Random], Case]:
-    return lambda rng: rng.choice(makers)(rng)
-
-
-def evaluation_sets(seed: int, size: int) -> dict[str, list[Case]]:
-    """Return named sets of `size` cases each; a set's cases depend on the seed and its name only."""
-    makers: dict[str, Callable[[random.Random], Case]] = {
-        "closed": lambda rng: _case("", closed_item(rng), Look()),
-        "closed, unseen wordings": lambda rng: _case("", closed_item(rng, unseen=True), Look()),
-        "private without facts: I do not know": _unknown_base,
-    }
-    makers |= {f"style {style}": _style_case(style) for style in STYLES}
-    makers["styles, two combined"] = _mixed([_style_case(style, count=2) for style in STYLES])
-    makers["styles, unseen wordings"] = _mixed([_style_case(style, unseen=True) for style in STYLES])
-    makers |= {f"different relations, {n}": _facts_case(n, same=False) for n in (1, 2, 4, 6)}
-    makers |= {f"one relation, {n}": _facts_case(n, same=True) for n in (1, 2, 4, 8)}
-    makers["facts, unseen wordings"] = _mixed([_facts_case(4, same=same, unseen=True) for same in (False, True)])
-    makers["unknown entity"] = _mixed([_facts_case(n, same=True, known=False) for n in (1, 2, 4)])
-    makers["few-shot"] = _few_shot_case
-    makers["base on styled questions"] = _mixed([_style_case(style, prompted=False) for style in STYLES])
-    makers["base on private questions"] = _base_private
-    return {name: [make(random.Random(f"{seed} {name} {i}")) for i in range(size)] for name, make in makers.items()}

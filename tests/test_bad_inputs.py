@@ -1,4 +1,4 @@
-"""Every mistake in `bad_inputs/table.json` gets its exit code and one line that names place and remedy; nothing is written.
+"""Every mistake in `bad_inputs/table.json` gets its exit code and one line with place and remedy; nothing is written.
 
 The commands run in a copy of `tests/bad_inputs`, so the paths in the table are relative to that folder.
 """
@@ -82,7 +82,10 @@ def test_a_process_refuses_before_torch_is_imported(name, place):
 
 def test_a_hub_id_that_cannot_be_reached_is_one_line(place):
     done = run(
-        ["--config", "good_rows.yaml", "--dataset", "nobody/nothing"], place, HF_HUB_OFFLINE="1", HF_DATASETS_OFFLINE="1"
+        ["--config", "good_rows.yaml", "--dataset", "nobody/nothing"],
+        place,
+        HF_HUB_OFFLINE="1",
+        HF_DATASETS_OFFLINE="1",
     )
     assert done.returncode == 3
     assert done.stdout.strip() == "no torch"

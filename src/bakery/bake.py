@@ -2,17 +2,21 @@
 
 from pathlib import Path
 
+from transformers import set_seed
+
 from bakery.config import BakeSettings
 from bakery.data import BakeData, load_bake_data
-from bakery.evaluation import Examination, Proof, as_rows, measure_divergence, measure_drift, score_questions
+from bakery.evaluation import Examination
 from bakery.models import attach_adapter, load_model, load_tokenizer
 from bakery.outputs import write_outputs
 from bakery.places import check_output
+from bakery.probes import keep_aside, proof_rows
 from bakery.progress import Progress
-from bakery.report import BakeResult
+from bakery.proving import prepare, prove, refuse_no_gap
+from bakery.results import BakeResult
+from bakery.rules import parse_rules
+from bakery.stopping import StopWhenDone, measuring_often, stops_early
 from bakery.trainer import ContextBakingTrainer
-
-_MEASURED_ROWS = 64
 
 
 def bake(settings: BakeSettings, progress: Progress | None = None, data: BakeData | None = None) -> BakeResult:
@@ -27,17 +31,22 @@ def bake(settings: BakeSettings, progress: Progress | None = None, data: BakeDat
         BakeryError: for anything that is refused; until the rows are read and aligned nothing has been written.
     """
     progress = progress or Progress()
-    check_output(vars(settings.bakery))
+    args = measuring_often(settings.bakery)
+    check_output(vars(args))
     data = data or load_bake_data(settings.context, settings.data)
+    data = keep_aside(data, settings.data.validation_share, args.seed, needed=stops_early(args))
+    rows = proof_rows(data, parse_rules(settings.data.rules))
     with progress.clock("load"):
         tokenizer = load_tokenizer(settings.model)
+        set_seed(args.seed)  # before the adapter's random start
         model = attach_adapter(load_model(settings.model), settings.lora)
     progress.say(f"baking into {settings.model.model_name_or_path}: {_describe(data)}")
 
-    with progress.clock("bake"):
+    stopping = StopWhenDone(args.target_divergence, args.patience)
+    with progress.clock("setup"):
         trainer = ContextBakingTrainer(
             model=model,
-            args=settings.bakery,
+            args=args,
             context_config=settings.context,
             train_dataset=data.train,
             eval_dataset=data.validation or None,
@@ -45,12 +54,21 @@ def bake(settings: BakeSettings, progress: Progress | None = None, data: BakeDat
             prefix_messages=data.prefix,
             processing_class=tokenizer,
             progress=progress,
+            callbacks=[stopping],
         )
-        outcome = trainer.train(resume_from_checkpoint=settings.bakery.resume_from_checkpoint)
+    before, after = rows.work
+    with progress.stage("gap", "measuring the gap", before, "answers") as advance:
+        longest = args.eval_max_new_tokens or args.trajectory_length
+        exam = prepare(Examination.by(trainer.engine, trainer.builder, longest, args.seed + 2), rows, advance)
+    progress.say(f"  the prompt moves the model by {exam.gap.divergence.mean:.3g} nats per token")
+    refuse_no_gap(exam.gap, args.allow_no_gap)
 
-    proof = prove(trainer, data, progress)
+    with progress.clock("bake"):
+        outcome = trainer.train(resume_from_checkpoint=args.resume_from_checkpoint)
+    with progress.stage("proof", "measuring the proof", after, "answers") as advance:
+        proof = prove(exam, advance)
     result = BakeResult(
-        output_dir=Path(settings.bakery.output_dir or "outputs"),
+        output_dir=Path(args.output_dir or "outputs"),
         base_model=settings.model.model_name_or_path,
         proof=proof,
         prefix_tokens=trainer.prefix_tokens(),
@@ -58,40 +76,18 @@ def bake(settings: BakeSettings, progress: Progress | None = None, data: BakeDat
         steps=outcome.global_step,
         final_loss=outcome.training_loss,
         seconds=dict(progress.seconds),
+        curve=tuple(trainer.state.log_history),
+        stopped_early=stopping.reason,
     )
     write_outputs(result, settings, trainer)
     return result
 
 
-def prove(trainer: ContextBakingTrainer, data: BakeData, progress: Progress) -> Proof:
-    """Measure what the adapter does: on held-out questions where there are some, else on the rows there are."""
-    examination = Examination(
-        trainer.engine,
-        trainer.builder,
-        max_new_tokens=trainer.args.eval_max_new_tokens or trainer.args.trajectory_length,
-        seed=trainer.args.seed + 2,
-    )
-    sets = {name: rows for name, rows in (("heldout", data.heldout), ("eval", data.evaluation)) if rows}
-    measured, rows = next(
-        (name, rows)
-        for name, rows in (
-            ("held-out", as_rows(data.heldout)),
-            ("evaluation", as_rows(data.evaluation)),
-            ("validation", data.validation),
-            ("training", data.train[:_MEASURED_ROWS]),
-        )
-        if rows
-    )
-    total = 3 * sum(len(questions) for questions in sets.values()) + 3 * len(rows) + len(data.drift)
-    with progress.stage("proof", "measuring the proof", total, "answers") as advance:
-        return Proof(
-            scores={name: score_questions(examination, questions, advance) for name, questions in sets.items()},
-            divergence=measure_divergence(examination, rows, advance),
-            divergence_rows=measured,
-            drift=measure_drift(examination, data.drift, advance) if data.drift else None,
-        )
-
-
 def _describe(data: BakeData) -> str:
-    parts = [(len(data.train), "rows"), (len(data.anchors), "anchors"), (len(data.heldout), "held-out questions")]
+    parts = [
+        (len(data.train), "rows"),
+        (len(data.anchors), "anchors"),
+        (len(data.validation), "validation rows"),
+        (len(data.heldout), "held-out questions"),
+    ]
     return ", ".join(f"{count:,} {what}" for count, what in parts if count)

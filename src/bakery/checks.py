@@ -14,6 +14,7 @@ from typing import Any
 import regex
 
 from bakery.errors import ConfigError
+from bakery.rules import parse_rules
 
 Place = Callable[[str], str]
 
@@ -58,6 +59,9 @@ RANGES: Mapping[str, Range] = {
     "max_seq_length": Range(2),
     "token_budget": _COUNT,
     "eval_max_new_tokens": _COUNT,
+    "target_divergence": _POSITIVE,
+    "patience": _COUNT,
+    "validation_share": _SHARE_BELOW_ONE,
     "student_retained_turns": _NOT_NEGATIVE,
     "r": _COUNT,
     "lora_alpha": _COUNT,
@@ -90,6 +94,7 @@ RANGES: Mapping[str, Range] = {
 }
 
 PREFIX_KEYS = ("prefix_messages", "prefix_messages_file", "system_prompt", "system_prompt_file", "corpus_file")
+TEMPLATE_KEYS = ("corpus_format", "system_prompt_template")
 
 
 def validate(values: Mapping[str, Any], at: Place = by_name) -> None:
@@ -160,14 +165,14 @@ def _check_pattern(pattern: str, place: str) -> None:
         raise ConfigError(f"{place}: not a regular expression: {pattern!r}: {error}; correct it") from error
 
 
-def check_messages(messages: Any, place: str, error: type[ConfigError] | type[ValueError] = ConfigError) -> None:
+def check_messages(messages: Any, place: str) -> None:
     """Check a list of chat messages: each has a known role, and content that a template can show."""
     if not isinstance(messages, list | tuple):
-        raise error(f"{place}: must be a list of messages {{role: ..., content: ...}}, got {show(messages)}")
+        raise ConfigError(f"{place}: must be a list of messages {{role: ..., content: ...}}, got {show(messages)}")
     for number, message in enumerate(messages, 1):
         problem = message_problem(message)
         if problem:
-            raise error(f"{place}: message {number}: {problem}")
+            raise ConfigError(f"{place}: message {number}: {problem}")
 
 
 def message_problem(message: Any) -> str | None:
@@ -210,6 +215,7 @@ def check_data(values: Mapping[str, Any], at: Place = by_name) -> None:
     if prompts is None and dataset is None:
         raise ConfigError(f"{at('')}nothing to learn from; give training_prompts (a list) or dataset (file or hub id)")
     _check_prompts(prompts, at("training_prompts"))
+    parse_rules(values.get("rules"), at("rules"))
     if values.get("anchor_prompts") is not None:
         _check_anchors(values["anchor_prompts"], at("anchor_prompts"))
     if values.get("system_prompt_template") is not None:

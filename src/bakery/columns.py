@@ -85,7 +85,8 @@ def _adds_nothing(rows: Sequence[Row], chat: str, names: Sequence[str]) -> bool:
     beside = [name for name in (*PROMPT_COLUMNS, *RESPONSE_COLUMNS) if name in names]
     for row in rows if beside else ():
         turns = row.value.get(chat)
-        said = [turn.get("content", turn.get("value")) for turn in turns or () if isinstance(turn, Mapping)]
+        turns = turns if isinstance(turns, list | tuple) else ()
+        said = [turn.get("content", turn.get("value")) for turn in turns if isinstance(turn, Mapping)]
         if any(row.value.get(name) not in said for name in beside):
             return False
     return True

@@ -64,6 +64,19 @@ class BakingFields:
     eval_max_new_tokens: int | None = field(
         default=None, metadata={"help": "Maximum new tokens of a scored answer. null: trajectory_length."}
     )
+    allow_no_gap: bool = field(
+        default=False, metadata={"help": "Bake even if the prompt changes (almost) nothing on the rows measured."}
+    )
+    target_divergence: float | None = field(
+        default=None, metadata={"help": "Stop once the divergence on validation rows is this low, in nats per token."}
+    )
+    patience: int | None = field(
+        default=None, metadata={"help": "Stop after this many measurements on validation rows without improvement."}
+    )
+    weights: str = field(
+        default="adapter",
+        metadata={"help": "merged: prove the model with merged weights too.", "choices": ["adapter", "merged"]},
+    )
     learning_rate: float = field(
         default=1e-3,
         metadata={"help": "Peak learning rate. 1e-3: only a small adapter is trained, against a dense target."},
@@ -78,7 +91,7 @@ class BakingFields:
     logging_nan_inf_filter: bool = field(
         default=False, metadata={"help": "false: a loss that is not finite is an error, never replaced by an average."}
     )
-    report_to: str | list[str] | None = field(
+    report_to: None | str | list[str] = field(  # noqa: RUF036 (HfArgumentParser needs this order)
         default="none", metadata={"help": "Trackers to log to, e.g. tensorboard. none: nothing leaves the machine."}
     )
     remove_unused_columns: bool = field(
@@ -214,6 +227,16 @@ class DataConfig:
     eval_dataset: str | None = field(default=None, metadata={"help": "Validation rows: divergence during training."})
     eval_dataset_split: str | None = field(
         default=None, metadata={"help": "Split of eval_dataset. null: validation or test of a folder or hub id."}
+    )
+    validation_share: float = field(
+        default=0.1,
+        metadata={"help": "Share of the training prompts kept aside to measure on, where no other rows are given."},
+    )
+    rules: list[Any] | None = field(
+        default=None,
+        metadata={
+            "help": "Clauses of the prompt, scored one by one: name and check each, e.g. {name: short, max_words: 30}."
+        },
     )
     eval_file: str | None = field(
         default=None, metadata={"help": "Questions with answers, scored before and after the bake."}

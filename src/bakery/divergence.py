@@ -14,7 +14,7 @@ one row and z the student's logits, with g = log(q / p) for reverse KL and (1 - 
 
     forward KL:  dD/dz = (q - p) / temperature            otherwise:  dD/dz = q (g - sum(q g)) / temperature
 
-and dD/dh follows through the frozen head. (For the mixture, d/dq of the two terms is (1 - beta)(log(q / m) + 1 - m / m).)
+and dD/dh follows through the frozen head. (d/dq of the mixture's two terms is (1 - beta)(log(q / m) + 1 - m / m).)
 """
 
 from collections.abc import Iterator
@@ -124,7 +124,8 @@ def compute_kl_divergence(
     """
     if student_logits.shape != teacher_logits.shape:
         raise ValueError(
-            f"student logits {tuple(student_logits.shape)} and teacher logits {tuple(teacher_logits.shape)} differ in shape"
+            f"student logits {tuple(student_logits.shape)} and teacher logits {tuple(teacher_logits.shape)} "
+            "differ in shape"
         )
     per_token = token_divergence(student_logits, teacher_logits, temperature=temperature, beta=beta)
     selected = per_token.reshape(-1) if mask is None else per_token[mask.bool()]

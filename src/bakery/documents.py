@@ -44,16 +44,16 @@ class _Loader(yaml.SafeLoader):
     depth = 0
     in_text = False
 
-    def scan_plain(self) -> yaml.Token:
+    def scan_plain(self) -> yaml.ScalarToken:
         """Read unquoted text; as in YAML 1.2 it may hold question marks, also inside [...]."""
         self.in_text = True
-        token: yaml.Token = super().scan_plain()  # type: ignore[no-untyped-call]
+        token = super().scan_plain()
         self.in_text = False
         return token
 
     def peek(self, index: int = 0) -> str:
         """Look at a character ahead."""
-        character: str = super().peek(index)  # type: ignore[no-untyped-call]
+        character: str = super().peek(index)
         return "-" if character == "?" and self.in_text else character
 
     def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
@@ -122,11 +122,12 @@ class _FlowDumper(_Dumper):
 
 
 def _represent_text(dumper: _Dumper, text: str) -> yaml.ScalarNode:
-    style = "|" if "\n" in text and not text[:1].isspace() else None
+    style = '"' if re.search("[\x85\u2028\u2029]", text) else None
+    if style is None and "\n" in text and not text[:1].isspace() and not isinstance(dumper, _FlowDumper):
+        style = "|"
     return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
 
 
-_FlowDumper.add_representer(str, yaml.SafeDumper.yaml_representers[str])
 _Dumper.add_representer(str, _represent_text)
 
 

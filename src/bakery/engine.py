@@ -16,11 +16,13 @@ from typing import Any
 from torch import nn
 from transformers import PreTrainedTokenizerBase
 
+from bakery.crew import ALONE, Crew
 from bakery.divergence import TokenDivergence
 from bakery.forward import Paths, find_paths
 from bakery.models import adapter_off, evaluating, stop_ids
 from bakery.prefix import group_by_prefix
 from bakery.sampling import SamplingSettings, Trajectory, sample
+from bakery.store import Store
 from bakery.teacher import LiveTeacher, Teacher, compare, teacher_states
 from bakery.views import PromptPair, ViewPair
 
@@ -60,6 +62,7 @@ class Engine:
         temperature: softmax temperature of the divergence.
         beta: of the divergence: 0 forward KL, 1 reverse KL.
         autocast: entered around every pass.
+        crew: the processes that share all work here; every one of them must ask the same.
     """
 
     model: nn.Module
@@ -69,6 +72,7 @@ class Engine:
     temperature: float = 1.0
     beta: float = 0.0
     autocast: Callable[[], AbstractContextManager[Any]] = nullcontext
+    crew: Crew = ALONE
 
     def answers(
         self,
@@ -93,12 +97,19 @@ class Engine:
         ids = [prompt.teacher_ids if voice.prompted else prompt.student_ids for prompt in prompts]
         keys = [prompt.prefix_key if voice.prompted else "" for prompt in prompts]
         with self._speaking(voice):
-            return sample(self.model, ids, keys, settings, self.paths, advance)
+            return sample(self.model, ids, keys, settings, self.paths, advance, self.crew)
 
-    def teacher(self, pairs: Sequence[ViewPair], advance: Callable[[int], None] = lambda _: None) -> Teacher:
-        """The prompted model's states at the targets of all rows, computed once."""
+    def teacher(
+        self,
+        pairs: Sequence[ViewPair],
+        advance: Callable[[int], None] = lambda _: None,
+        store: Store | None = None,
+    ) -> Teacher:
+        """The prompted model's states at the targets of all rows, computed once and kept in memory or in a store."""
         with self.autocast():
-            return teacher_states(self.model, pairs, self.paths, self.token_budget, advance)
+            return teacher_states(
+                self.model, pairs, self.paths, self.token_budget, advance, store=store, crew=self.crew
+            )
 
     def live_teacher(self, pairs: Sequence[ViewPair]) -> Teacher:
         """The same, computed whenever it is asked for."""
@@ -115,6 +126,7 @@ class Engine:
                 self.token_budget,
                 temperature=self.temperature,
                 beta=self.beta,
+                crew=self.crew,
             )
 
     def _speaking(self, voice: Voice) -> ExitStack:

@@ -1,84 +1,87 @@
-"""The proof of a bake: base, prompted and baked on the same questions, the divergence closed, and what else changed.
+"""How the proof asks and compares: rows to views, voices to replies, replies to figures. Nothing here is written or shown.
 
-Every figure is measured on rows that were never trained on and carries its error bar:
-
-    accuracy     share of questions answered right, +- the standard error of a mean of 0s and 1s
-    divergence   KL from the prompted teacher, nats per token of the teacher's own answers, before and after the bake
-    drift        KL from the base on rows the bake should not touch (`anchor_file`), nats per token
+A `Case` is a set of rows whose teacher has spoken: any voice can be compared with it, before and after the bake.
+Every divergence is KL(teacher || voice) at temperature 1 in nats per token, summed by prompt.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from math import sqrt
+from dataclasses import dataclass, replace
 
-import regex
 import torch
 from torch import Tensor
 
+from bakery import estimates
 from bakery.data import Conversation, ScoredQuestion
+from bakery.divergence import TokenDivergence
 from bakery.engine import Engine, Voice
+from bakery.estimates import Estimate
+from bakery.scoring import is_right
+from bakery.teacher import Teacher
 from bakery.views import PromptPair, ViewBuilder, ViewPair
 
-_REGEX_SECONDS = 1.0
+VOICES = (Voice.BASE, Voice.PROMPTED, Voice.BAKED, Voice.BOTH)
+NAMES = {Voice.BASE: "base", Voice.PROMPTED: "prompted", Voice.BAKED: "baked", Voice.BOTH: "baked_prompted"}
+"""What the voices are called in results.json."""
+
+Advance = Callable[[int], None]
+
+
+def nobody(_: int) -> None:
+    """Nobody watches the progress."""
 
 
 @dataclass(frozen=True)
-class Estimate:
-    """A mean with its standard error, over n independent units."""
+class Reply:
+    """What one voice said to one question. `stopped`: it ended its turn by itself."""
 
-    mean: float
-    stderr: float
-    n: int
-
-
-@dataclass(frozen=True)
-class Answers:
-    """What the three say to one question."""
-
-    question: ScoredQuestion
-    base: str
-    prompted: str
-    baked: str
+    text: str
+    ids: tuple[int, ...]
+    stopped: bool
 
 
 @dataclass(frozen=True)
-class ScoredSet:
-    """One file of questions: how often each of the three is right, and what they said."""
+class Case:
+    """Rows with the teacher's answers and what it thinks at each of their tokens."""
 
-    base: Estimate
-    prompted: Estimate
-    baked: Estimate
-    answers: tuple[Answers, ...]
+    pairs: tuple[ViewPair, ...]
+    teacher: Teacher
 
 
 @dataclass(frozen=True)
-class Divergence:
-    """Distance from the prompted teacher before and after, nats per token; errors over questions."""
+class Columns:
+    """What a comparison found, token by token: [N] each, row after row of the case's pairs."""
 
-    before: Estimate
-    after: Estimate
-    tokens: int
+    case: Case
+    divergence: Tensor
+    teacher_entropy: Tensor
+    agreement: Tensor
 
-    @property
-    def share_closed(self) -> float:
-        """1: the baked model is the prompted one; 0: nothing was gained."""
-        return 1 - self.after.mean / self.before.mean if self.before.mean > 0 else 0.0
+    def by_row(self, column: Tensor) -> list[list[float]]:
+        """A column [N] as one list a pair."""
+        sizes = [len(pair.teacher_targets) for pair in self.case.pairs]
+        return [part.tolist() for part in torch.split(column.double().cpu(), sizes)]
 
+    def by_prompt(self, column: Tensor) -> tuple[list[float], list[float]]:
+        """Sums and token counts of a column [N], the pairs of one row taken together."""
+        sums: dict[str, float] = {}
+        counts: dict[str, float] = {}
+        for number, (pair, values) in enumerate(zip(self.case.pairs, self.by_row(column), strict=True)):
+            key = pair.source or str(number)
+            sums[key] = sums.get(key, 0.0) + sum(values)
+            counts[key] = counts.get(key, 0.0) + len(values)
+        return list(sums.values()), list(counts.values())
 
-@dataclass(frozen=True)
-class Proof:
-    """Everything that was measured of one bake.
+    def nats(self) -> Estimate:
+        """Divergence in nats per token."""
+        return estimates.ratio(*self.by_prompt(self.divergence))
 
-    Args:
-        scores: by file, `heldout` and `eval`.
-        divergence: from the prompted teacher; `divergence_rows` says on which rows.
-        drift: from the base where baking should change nothing, if there are such rows.
-    """
+    def top_1(self) -> Estimate:
+        """Share of tokens at which both would say the same, given the same words before."""
+        return estimates.ratio(*self.by_prompt(self.agreement))
 
-    scores: dict[str, ScoredSet]
-    divergence: Divergence
-    divergence_rows: str
-    drift: Estimate | None
+    def entropy(self) -> Estimate:
+        """The teacher's own uncertainty, nats per token."""
+        return estimates.ratio(*self.by_prompt(self.teacher_entropy))
 
 
 @dataclass(frozen=True)
@@ -90,110 +93,67 @@ class Examination:
     max_new_tokens: int
     seed: int
 
+    @classmethod
+    def by(cls, engine: Engine, builder: ViewBuilder, max_new_tokens: int, seed: int) -> "Examination":
+        """The proof is always told in forward KL at temperature 1, whatever the bake minimised."""
+        return cls(replace(engine, temperature=1.0, beta=0.0), builder, max_new_tokens, seed)
+
     def prompts(self, rows: Sequence[Conversation], *, anchor: bool = False) -> list[PromptPair]:
         """Both views of unanswered rows."""
         return [self.builder.prompts(row, anchor=anchor) for row in rows]
 
-    def say(self, voice: Voice, prompts: Sequence[PromptPair]) -> list[str]:
-        """One greedy answer a prompt, as its reader sees it."""
-        found = self.engine.answers(voice, prompts, max_new_tokens=self.max_new_tokens)
+    def replies(
+        self, voice: Voice, prompts: Sequence[PromptPair], *, temperature: float = 0.0, seed: int = 0
+    ) -> list[Reply]:
+        """One reply a prompt, the most likely words at temperature 0."""
+        found = self.engine.answers(
+            voice, prompts, max_new_tokens=self.max_new_tokens, temperature=temperature, seed=seed
+        )
         decode = self.engine.tokenizer.decode
-        return [str(decode(list(answer.ids), skip_special_tokens=True)).strip() for answer in found]
+        return [
+            Reply(str(decode(list(one.ids), skip_special_tokens=True)).strip(), one.ids, one.stopped) for one in found
+        ]
 
-    def answered(self, rows: Sequence[Conversation], *, anchor: bool = False) -> list[ViewPair]:
-        """Views of rows; where an answer is missing the teacher writes one at temperature 1, kept as tokens."""
+    def case(self, rows: Sequence[Conversation], *, anchor: bool = False) -> Case:
+        """Rows with their answers; where one is missing the teacher writes it at temperature 1, kept as tokens.
+
+        With `anchor` the teacher sees what the student sees: it is the base.
+        """
         given = [pair for row in rows if row.answered for pair in self.builder.views(row, anchor=anchor)]
         prompts = self.prompts([row for row in rows if not row.answered], anchor=anchor)
-        written = self.engine.answers(
-            Voice.PROMPTED, prompts, max_new_tokens=self.max_new_tokens, temperature=1.0, seed=self.seed
+        written = self.replies(Voice.PROMPTED, prompts, temperature=1.0, seed=self.seed)
+        return self.asked(
+            [*given, *(prompt.with_answer(reply.ids) for prompt, reply in zip(prompts, written, strict=True))]
         )
-        return given + [prompt.with_answer(answer.ids) for prompt, answer in zip(prompts, written, strict=True)]
+
+    def asked(self, pairs: Sequence[ViewPair]) -> Case:
+        """These rows with their teacher, kept unless it can only give whole logits."""
+        whole = self.engine.paths.states_are_logits
+        return Case(tuple(pairs), self.engine.live_teacher(pairs) if whole else self.engine.teacher(pairs))
+
+    def compare(self, voice: Voice, case: Case) -> Columns:
+        """How far a voice is from the teacher of a case, at every token of its answers."""
+        pairs = case.pairs if not voice.prompted else tuple(_as_prompted(pair) for pair in case.pairs)
+        found: TokenDivergence = self.engine.compare(Voice.BAKED if voice.adapter else Voice.BASE, pairs, case.teacher)
+        return Columns(case, *found)
 
 
-def mean_and_error(values: Sequence[float]) -> Estimate:
-    """Mean and standard error (sample standard deviation / sqrt n) of independent values.
-
-    Raises:
-        ValueError: when there are none.
-    """
-    n = len(values)
-    if n == 0:
-        raise ValueError("no value to take a mean of")
-    mean = sum(values) / n
-    variance = sum((value - mean) ** 2 for value in values) / (n - 1) if n > 1 else 0.0
-    return Estimate(mean, sqrt(variance / n), n)
+def _as_prompted(pair: ViewPair) -> ViewPair:
+    """The row as a student would see it that is given the prompt as well."""
+    return replace(pair, student_ids=pair.teacher_ids, student_targets=pair.teacher_targets)
 
 
-def score_questions(
-    examination: Examination, questions: Sequence[ScoredQuestion], advance: Callable[[int], None] = lambda _: None
-) -> ScoredSet:
-    """Ask base, prompted and baked the same questions, greedily, and score what they say by `is_right`."""
-    prompts = examination.prompts(as_rows(questions))
-    said = {}
-    for voice in (Voice.BASE, Voice.PROMPTED, Voice.BAKED):
-        said[voice] = examination.say(voice, prompts)
-        advance(len(prompts))
-
-    def accuracy(voice: Voice) -> Estimate:
-        return mean_and_error([float(is_right(*pair)) for pair in zip(said[voice], questions, strict=True)])
-
-    return ScoredSet(
-        base=accuracy(Voice.BASE),
-        prompted=accuracy(Voice.PROMPTED),
-        baked=accuracy(Voice.BAKED),
-        answers=tuple(Answers(*row) for row in zip(questions, *said.values(), strict=True)),
-    )
+def right(replies: Sequence[Reply], questions: Sequence[ScoredQuestion]) -> list[float]:
+    """1 for every reply that is as expected, else 0."""
+    return [
+        float(is_right(reply.text, question.text, question.answers, question.check))
+        for reply, question in zip(replies, questions, strict=True)
+    ]
 
 
-def is_right(said: str, question: ScoredQuestion) -> bool:
-    """Whether an answer is one of those expected: equal to it, or as the question's `check` says.
-
-    An expected answer is never empty (`load_scored_rows` refuses it), so no reply is right by containing nothing.
-    """
-    if question.check == "contains":
-        return any(answer.strip() in said for answer in question.answers)
-    if question.check == "regex":
-        return any(regex.search(answer, said, timeout=_REGEX_SECONDS) for answer in question.answers)
-    return any(answer.strip() == said for answer in question.answers)
-
-
-def measure_divergence(
-    examination: Examination, rows: Sequence[Conversation], advance: Callable[[int], None] = lambda _: None
-) -> Divergence:
-    """KL from the prompted teacher, adapter off and on, along given answers or ones it writes at temperature 1."""
-    pairs = examination.answered(rows)
-    teacher = examination.engine.teacher(pairs)
-    advance(len(rows))
-    before = examination.engine.compare(Voice.BASE, pairs, teacher).divergence
-    after = examination.engine.compare(Voice.BAKED, pairs, teacher).divergence
-    advance(2 * len(rows))
-    return Divergence(per_token(before, pairs), per_token(after, pairs), tokens=before.numel())
-
-
-def measure_drift(
-    examination: Examination, rows: Sequence[Conversation], advance: Callable[[int], None] = lambda _: None
-) -> Estimate:
-    """KL of the adapted model from the base along the base's own answers, where both see the same: nats per token."""
-    pairs = examination.answered(rows, anchor=True)
-    found = examination.engine.compare(Voice.BAKED, pairs, examination.engine.teacher(pairs)).divergence
-    advance(len(rows))
-    return per_token(found, pairs)
-
-
-def per_token(divergence: Tensor, pairs: Sequence[ViewPair]) -> Estimate:
-    """Mean over tokens [N] with its error over rows: tokens of one answer are not independent.
-
-    The mean is a ratio of sums (nats over tokens); its error is that of a ratio estimate (Cochran 1977, eq. 6.9).
-    """
-    sizes = [len(pair.teacher_targets) for pair in pairs]
-    sums = torch.stack([part.sum() for part in torch.split(divergence.double(), sizes)])
-    counts = torch.tensor(sizes, dtype=torch.double, device=sums.device)
-    rows = len(sizes)
-    mean = sums.sum() / counts.sum()
-    spread = ((sums - mean * counts) ** 2).sum() / max(1, rows - 1)
-    return Estimate(float(mean), float((spread / rows).sqrt() / counts.mean()), rows)
-
-
-def as_rows(questions: Sequence[ScoredQuestion]) -> list[Conversation]:
-    """Questions without their answers: what the three are asked."""
-    return [Conversation(question.messages, question.prefix, question.source) for question in questions]
+def first_difference(one: Sequence[int], other: Sequence[int]) -> int | None:
+    """How many tokens two answers share at their beginning; None when they are equal."""
+    if tuple(one) == tuple(other):
+        return None
+    pairs = enumerate(zip(one, other, strict=False))
+    return next((at for at, (a, b) in pairs if a != b), min(len(one), len(other)))

@@ -10,6 +10,7 @@ import ast
 import dataclasses
 import difflib
 import importlib.util
+import inspect
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -124,9 +125,10 @@ def _name(node: ast.expr) -> str:
 
 def dataclass_fields(owner: type, group: str) -> list[Field]:
     """Return the fields of one of our own dataclasses (their annotations are text)."""
+    annotations = inspect.get_annotations(owner)  # not `item.type`, which HfArgumentParser overwrites
     found = []
     for item in dataclasses.fields(owner):
-        kinds, items, choices = read_annotation(str(item.type), {})
+        kinds, items, choices = read_annotation(annotations[item.name], {})
         default = item.default
         if item.default_factory is not dataclasses.MISSING:
             default = item.default_factory()
@@ -176,7 +178,6 @@ def _training_fields(tree: ast.Module, enums: Mapping[str, tuple[str, ...]]) -> 
         if not name or (_literal(given.get("init")) is False):
             continue
         kinds, items, choices = read_annotation(ast.unparse(node.annotation), enums)
-        metadata = _literal(given.get("metadata"))
         yield Field(
             name=name,
             owner="TrainingArguments",
@@ -185,8 +186,16 @@ def _training_fields(tree: ast.Module, enums: Mapping[str, tuple[str, ...]]) -> 
             items=items,
             choices=_CHOICES.get(name, choices),
             default=_literal(given.get("default")),
-            help=metadata.get("help", "") if isinstance(metadata, dict) else "",
+            help=_help(given.get("metadata")),
         )
+
+
+def _help(metadata: ast.expr | None) -> str:
+    """Return the help text in a field's metadata; what is computed in it is left out."""
+    pairs = zip(metadata.keys, metadata.values, strict=True) if isinstance(metadata, ast.Dict) else ()
+    found = [value for key, value in pairs if isinstance(key, ast.Constant) and key.value == "help"]
+    parts = [part.value for value in found for part in ast.walk(value) if isinstance(part, ast.Constant)]
+    return "".join(part for part in parts if isinstance(part, str))
 
 
 def _literal(node: ast.expr | None) -> Any:

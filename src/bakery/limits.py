@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 
 import jinja2
 
@@ -14,6 +15,7 @@ from bakery.errors import TemplateError
 LARGEST_INTEGER = 10_000_000
 
 
+@lru_cache
 def check_source(source: str) -> None:
     """Refuse a template whose text alone shows that it cannot be run in bounded time.
 

@@ -96,6 +96,9 @@ def attach_adapter(model: PreTrainedModel, config: LoraConfig) -> PeftModel:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", FutureWarning)  # peft uses transformers' older names
+            warnings.filterwarnings("ignore", message="fan_in_fan_out is set to")  # and then sets it right by itself
+            # peft's presets for mixtures of experts speak of weights that "all-linear" leaves alone.
+            warnings.filterwarnings("ignore", message="The following (rank|alpha)_pattern keys")
             return cast(PeftModel, get_peft_model(model, lora))
     except ValueError as error:
         raise ConfigError(f"target_modules: {str(error).splitlines()[0]}") from error
@@ -112,7 +115,9 @@ def load_adapter(model: PreTrainedModel, folder: str | Path) -> PeftModel:
         if not (folder / needed).is_file():
             raise ModelError(f"{folder} is not an adapter: it has no {needed}")
     try:
-        return cast(PeftModel, PeftModel.from_pretrained(model, str(folder)).eval())
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)  # peft uses transformers' older names
+            return cast(PeftModel, PeftModel.from_pretrained(model, str(folder)).eval())
     except (RuntimeError, ValueError, KeyError) as error:
         raise ModelError(f"{folder} does not fit this base model: {str(error).splitlines()[0]}") from error
 
@@ -157,6 +162,11 @@ def base_of(model: nn.Module) -> PreTrainedModel:
     """The transformers model inside wrappers and peft; adapter layers stay where they are."""
     inner = unwrap(model)
     return cast(PreTrainedModel, inner.get_base_model() if isinstance(inner, PeftModel) else inner)
+
+
+def is_adapter_weight(name: str) -> bool:
+    """Whether a parameter of this name belongs to an adapter rather than to the base model."""
+    return ".lora_" in name or ".modules_to_save." in name
 
 
 def decoder(model: nn.Module) -> nn.Module:

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from bakery.config import BakeSettings
 from bakery.models import save_adapter
-from bakery.report import BakeResult, write_results
+from bakery.report import model_card
+from bakery.results import BakeResult, write_results
 from bakery.settings import to_yaml
 from bakery.trainer import ContextBakingTrainer
 
@@ -26,6 +27,7 @@ def write_outputs(result: BakeResult, settings: BakeSettings, trainer: ContextBa
     staging.mkdir(parents=True)
     save_adapter(trainer.model, trainer.processing_class, staging)
     write_results(result, staging)
+    (staging / "README.md").write_text(model_card(result), encoding="utf-8")
     (staging / "bakery.yaml").write_text(to_yaml(settings), encoding="utf-8")
     write_trajectories(trainer, staging / "trajectories.jsonl")
     (folder / "results.json").unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""Messages to text and token ids: the only file that touches chat templates.
+"""Messages to text: the only file that touches chat templates.
 
 A template is foreign code. It is always run by transformers (its sandbox, its conversion to plain data), never by us;
 what it raises becomes a `TemplateError`. Dates it inserts are frozen for the life of a `Renderer`, and control tokens
@@ -7,15 +7,15 @@ that stand in the data are encoded as ordinary text, as `apply_chat_template(san
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any
 
 import jinja2
 
 from bakery.errors import ConfigError, DataError, TemplateError
 from bakery.limits import check_source, time_limit
+from bakery.tokens import Text
 
 Message = dict[str, Any]
 
@@ -27,31 +27,12 @@ RENDER_SECONDS = 5.0
 # The same private-use characters transformers wraps around control tokens in data.
 _OPEN, _CLOSE = "\U000f0000", "\U000f0001"
 _OWN_KWARGS = frozenset(
-    "conversation chat_template add_generation_prompt continue_final_message tokenize padding truncation max_length "
-    "sanitize_control_tokens return_tensors return_dict return_assistant_tokens_mask tokenizer_kwargs".split()
-)
+    ("add_generation_prompt", "chat_template", "continue_final_message", "conversation", "max_length", "padding",
+     "return_assistant_tokens_mask", "return_dict", "return_tensors", "sanitize_control_tokens", "tokenize",
+     "tokenizer_kwargs", "truncation")
+)  # fmt: skip
 _FOREIGN = (jinja2.TemplateError, ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RuntimeError,
             AssertionError, MemoryError)  # fmt: skip
-
-
-@dataclass(frozen=True, slots=True)
-class Text:
-    """A rendered conversation.
-
-    `pieces` is None for ordinary text; otherwise the text cut into (piece, from_data): a piece from data looks like a
-    control token and is to be encoded as ordinary characters.
-    """
-
-    text: str
-    pieces: tuple[tuple[str, bool], ...] | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Tokens:
-    """Token ids of a rendered conversation and, for each, the half-open range of characters it stands for."""
-
-    ids: list[int]
-    offsets: list[tuple[int, int]]
 
 
 def plain_messages(messages: Sequence[Mapping[str, Any]], where: str = "messages") -> list[Message]:
@@ -101,12 +82,12 @@ class Renderer:
     """One tokenizer's chat template with the settings of one bake; safe to keep for as many rows as you like.
 
     Args:
-        tokenizer: a fast transformers tokenizer with a chat template.
+        tokenizer: a transformers tokenizer with a chat template.
         chat_template_kwargs: variables for the template, such as `{"enable_thinking": False}`.
         today: the date and time that the template may insert; the current time when omitted, frozen from then on.
 
     Raises:
-        TemplateError: no chat template, a template that is not one, or a tokenizer that cannot tell characters.
+        TemplateError: no chat template, or one that is not a template or cannot be run in bounded time.
         ConfigError: `chat_template_kwargs` names an argument that Bakery sets itself.
     """
 
@@ -122,11 +103,6 @@ class Renderer:
         self.today = today or datetime.now()
         if taken := sorted(_OWN_KWARGS & self.kwargs.keys()):
             raise ConfigError(f"chat_template_kwargs: {taken[0]} is set by bakery; give only variables of the template")
-        if not getattr(tokenizer, "is_fast", False):
-            raise TemplateError(
-                f"{type(tokenizer).__name__} is a slow tokenizer, which does not say which characters a token stands "
-                "for; load the fast one (AutoTokenizer with use_fast=True and a tokenizer.json)"
-            )
         try:
             source = tokenizer.get_chat_template(None, self.kwargs.get("tools"))
         except ValueError:
@@ -159,10 +135,7 @@ class Renderer:
                 f"the chat template does not end within {RENDER_SECONDS:g} s; look for an endless loop in it"
             ) from None
         except _FOREIGN as error:
-            raise TemplateError(
-                f"the chat template refuses this conversation of roles {_roles(messages)}: "
-                f"{_short(str(error) or type(error).__name__, 160).strip(chr(39) + chr(34))}; change the roles or their order, or the template"
-            ) from None
+            raise TemplateError(_refusal(messages, error)) from None
         if len(text) > MAX_CHARACTERS:
             raise TemplateError(
                 f"the chat template writes {len(text):,} characters, more than the {MAX_CHARACTERS:,} allowed; "
@@ -209,6 +182,13 @@ class Renderer:
         return re.compile("|".join(re.escape(name) for name in sorted(names, key=len, reverse=True)) or "(?!)")
 
     @cached_property
+    def triggers(self) -> re.Pattern[str]:
+        """Strings that the template looks for, or marks up with; it may treat a message that holds one differently."""
+        names = {re.escape(literal) for literal in _literals(self.source)}
+        control = self._control.pattern
+        return re.compile("|".join([*sorted(names, key=len, reverse=True), control]))
+
+    @cached_property
     def _markers(self) -> re.Pattern[str]:
         names = sorted(self.tokenizer.added_tokens_encoder, key=len, reverse=True)
         tokens = "|".join(re.escape(name) for name in names) or "(?!)"
@@ -217,39 +197,6 @@ class Renderer:
     def _unmark(self, marked: str) -> Text:
         pieces = tuple((piece, i % 2 == 1) for i, piece in enumerate(self._markers.split(marked)) if piece)
         return Text("".join(piece for piece, _ in pieces), pieces if len(pieces) > 1 else None)
-
-    def encode(self, text: Text) -> Tokens:
-        """Tokenise a rendered conversation as `apply_chat_template(tokenize=True)` does; offsets are of `text.text`."""
-        if text.pieces is None:
-            return self._encode(text.text)
-        tokens, at = Tokens([], []), 0
-        for i, (piece, from_data) in enumerate(text.pieces):
-            encoded = self._encode_inner(piece, from_data) if i else self._encode(piece, from_data)
-            tokens.ids.extend(encoded.ids)
-            tokens.offsets.extend((at + start, at + end) for start, end in encoded.offsets)
-            at += len(piece)
-        return tokens
-
-    def _encode(self, text: str, from_data: bool = False) -> Tokens:
-        encoded = self.tokenizer(
-            text,
-            add_special_tokens=False,
-            return_offsets_mapping=True,
-            return_attention_mask=False,
-            return_token_type_ids=False,
-            verbose=False,
-            split_special_tokens=from_data,
-        )
-        return Tokens(list(encoded["input_ids"]), list(encoded["offset_mapping"]))
-
-    def _encode_inner(self, piece: str, from_data: bool) -> Tokens:
-        """Encode a piece from the middle of a text: behind a newline, so that no prefix space is added to it."""
-        newline = self._encode("\n").ids
-        encoded = self._encode("\n" + piece, from_data)
-        if encoded.ids[: len(newline)] != newline:
-            return self._encode(piece, from_data)
-        offsets = [(max(start - 1, 0), max(end - 1, 0)) for start, end in encoded.offsets[len(newline) :]]
-        return Tokens(encoded.ids[len(newline) :], offsets)
 
 
 def _mark_message(message: Message, mark: Callable[[Any], Any]) -> Message:
@@ -262,6 +209,15 @@ def _mark_message(message: Message, mark: Callable[[Any], Any]) -> Message:
         parts = (content[:opened], mark(content[opened:closed]), content[closed:answer], mark(content[answer:]))
         marked["content"] = "".join(parts)
     return marked
+
+
+def _refusal(messages: Sequence[Message], error: Exception) -> str:
+    said = " ".join((str(error) or type(error).__name__).split())
+    remedy = "change the roles or their order, or the template"
+    if bare := [i for i, message in enumerate(messages) if message.get("content") is None]:
+        remedy = f"give message {bare[0] + 1} a content, if only an empty one, or change the roles or the template"
+    said = said if len(said) <= 160 else said[:159] + "…"
+    return f"the chat template refuses this conversation of roles {_roles(messages)}: {said}; {remedy}"
 
 
 def _roles(messages: Sequence[Message]) -> str:
@@ -282,3 +238,19 @@ def freeze_dates(source: str, today: datetime) -> str:
     directives = "aAbBcdfHIjmMpSUwWxXyYzZ"
     replaced = "".join(f".replace('%{d}', {today.strftime('%' + d)!r})" for d in directives)
     return _DATE_MACRO.format(replacements=f".replace('%-d', '{today.day}'){replaced}") + source
+
+
+@lru_cache
+def _literals(source: str) -> frozenset[str]:
+    """String literals of a template that are searched for, or look like markup."""
+    found = set()
+    kinds = [(kind, value) for _, kind, value in jinja2.Environment().lex(source) if kind != "whitespace"]
+    for before, (kind, value), after in zip(kinds, kinds[1:], [*kinds[2:], ("", "")], strict=False):
+        if kind != "string":
+            continue
+        literal = value[1:-1].encode("ascii", "backslashreplace").decode("unicode-escape")
+        markup = len(literal) >= 3 and re.search(r"[<>\[\]{}|/#]", literal)
+        searched = after == ("name", "in") or before == ("operator", "(")
+        if literal.strip() and (markup or searched):
+            found.add(literal)
+    return frozenset(found)

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from bakery.attention import KeyValues, Layout, RowCache, packed
+from bakery.crew import ALONE, Crew
 from bakery.forward import Paths
 from bakery.models import decoder, evaluating
 from bakery.packing import pack
@@ -50,6 +51,7 @@ def sample(
     settings: SamplingSettings,
     paths: Paths,
     advance: Callable[[int], None] = lambda _: None,
+    crew: Crew = ALONE,
 ) -> list[Trajectory]:
     """Sample `per_prompt` answers to every prompt (token ids ending with the generation prompt), in prompt order.
 
@@ -60,11 +62,15 @@ def sample(
         settings: how to draw.
         paths: the shortcuts this model allows.
         advance: told of every finished answer.
+        crew: the processes that share the prompts; every one gets all answers.
     """
     found: list[Trajectory] = []
+    mine = frozenset(crew.share(range(len(prompts))))
     with torch.inference_mode(), evaluating(model):
-        for decoding, members in _batches(model, prompts, keys, settings, paths):
+        for decoding, members in _batches(model, prompts, keys, settings, paths, mine):
             found.extend(_run(decoding, members, settings, advance))
+    found = crew.gather(found)
+    advance(settings.per_prompt * (len(prompts) - len(mine)))
     return sorted(found, key=lambda trajectory: (trajectory.prompt, trajectory.number))
 
 
@@ -86,17 +92,18 @@ def _batches(
     keys: Sequence[str],
     settings: SamplingSettings,
     paths: Paths,
+    mine: frozenset[int],
 ) -> Iterator[tuple[_Decoding, list[tuple[int, int]]]]:
-    """Batches of rows, each row a (prompt, number), with what decodes them."""
+    """Batches of this process's rows, each row a (prompt, number), with what decodes them."""
     if not paths.prefix:
-        yield from _plain_batches(model, prompts, settings)
+        yield from _plain_batches(model, prompts, settings, mine)
         return
     prefixes = PrefixCache(model)
     for group in group_by_prefix(prompts, keys, [len(prompt) - 1 for prompt in prompts]):
         shared = len(group.ids)
         batch: list[int] = []
         room = 0
-        for row in [*sorted(group.rows, key=lambda row: len(prompts[row])), None]:
+        for row in [*sorted(mine.intersection(group.rows), key=lambda row: (len(prompts[row]), row)), None]:
             need = 0 if row is None else (len(prompts[row]) - shared + settings.max_new_tokens) * settings.per_prompt
             if batch and (row is None or room + need > settings.token_budget):
                 own = [list(prompts[member][shared:]) for member in batch]
@@ -108,12 +115,12 @@ def _batches(
 
 
 def _plain_batches(
-    model: nn.Module, prompts: Sequence[Sequence[int]], settings: SamplingSettings
+    model: nn.Module, prompts: Sequence[Sequence[int]], settings: SamplingSettings, mine: frozenset[int]
 ) -> Iterator[tuple[_Decoding, list[tuple[int, int]]]]:
     """For models that allow no shortcut: prompts of one length together, so that still nothing is padded."""
     by_length: dict[int, list[int]] = {}
-    for row, prompt in enumerate(prompts):
-        by_length.setdefault(len(prompt), []).append(row)
+    for row in sorted(mine):
+        by_length.setdefault(len(prompts[row]), []).append(row)
     for length, rows in by_length.items():
         size = max(1, settings.token_budget // ((length + settings.max_new_tokens) * settings.per_prompt))
         for start in range(0, len(rows), size):
@@ -167,8 +174,10 @@ def _choose(logits: Tensor, uniforms: Tensor, temperature: float) -> Tensor:
     if temperature == 0:
         return logits.argmax(-1)
     cumulative = torch.softmax(logits.double() / temperature, dim=-1).cumsum(-1)
-    wanted = uniforms.double().unsqueeze(-1) * cumulative[:, -1:]
-    return torch.searchsorted(cumulative, wanted, right=True).squeeze(-1).clamp(max=logits.shape[-1] - 1)
+    total = cumulative[:, -1:]
+    # Rounding may not push the number up to the total: beyond it there is no token.
+    wanted = torch.minimum(uniforms.double().unsqueeze(-1) * total, torch.nextafter(total, torch.zeros_like(total)))
+    return torch.searchsorted(cumulative, wanted, right=True).squeeze(-1)
 
 
 @dataclass

@@ -19,7 +19,7 @@ from enum import Enum
 from pathlib import Path
 from typing import Any
 
-from bakery.checks import PREFIX_KEYS, show, validate
+from bakery.checks import PREFIX_KEYS, TEMPLATE_KEYS, show, validate
 from bakery.config import BakeSettings, ContextConfig, DataConfig, LoraConfig, ModelConfig, all_fields
 from bakery.documents import dump_yaml, parse_inline, read_document
 from bakery.errors import ConfigError
@@ -68,7 +68,7 @@ class Settings:
         """Return these settings with those of `other` laid over them (a prefix replaces a prefix)."""
         kept = dict(self.entries)
         if any(key in other.entries and other.entries[key].value is not None for key in PREFIX_KEYS):
-            kept = {key: value for key, value in kept.items() if key not in PREFIX_KEYS}
+            kept = {key: value for key, value in kept.items() if key not in (*PREFIX_KEYS, *TEMPLATE_KEYS)}
         if "training_prompts" in other.entries or "dataset" in other.entries:
             kept.pop("training_prompts", None)
             kept.pop("dataset", None)

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from bakery.errors import TemplateError, ViewError
-from bakery.rendering import REASONING_KEYS, THINK, Message, Renderer, Text, content_of, reasoning_of
+from bakery.rendering import REASONING_KEYS, THINK, Message, Renderer, content_of, reasoning_of
+from bakery.tokens import Text, common_length
 
 _TAG = r"<[^<>\s]{1,60}>"
 
@@ -21,16 +22,34 @@ class Span:
     """The characters of one message: its words `[start, end)` and its end-of-turn text `[end, stop)`.
 
     `start` is where the model itself would begin to write: the end of the generation prompt if the rendering begins
-    with it. `content` is where the message's own content begins. `before` are white-space characters directly
-    before `start` that do not belong to the generation prompt, should a token join them to the content.
+    with it. `content` is where the message's own content begins. `[lowest, highest]` is a range of white space around
+    `start` in which the words may as well begin, should the tokenizer join the characters at `start`.
     """
 
     start: int
     content: int
     end: int
     stop: int
-    before: int = 0
+    lowest: int
+    highest: int
     note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A conversation as it is shown to one of the two: its messages, their rendering, the spans of its targets."""
+
+    messages: list[Message]
+    text: Text
+    spans: list[Span]
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """One view of a row: as a whole, if it holds every target as it would be answered, and up to each target."""
+
+    whole: Part | None
+    heads: list[Part]
 
 
 class Locator:
@@ -39,6 +58,25 @@ class Locator:
     def __init__(self, renderer: Renderer) -> None:
         self.renderer = renderer
 
+    def side(self, messages: list[Message], behind: Sequence[int]) -> Side:
+        """Render one view and find its targets, which stand `behind[i]` messages from the end (1 is the last).
+
+        Raises:
+            ViewError: a message is not written, or the place of a target cannot be told.
+            TemplateError: the template cannot render the conversation.
+        """
+        text = self.renderer.render(messages)
+        self.check_written(messages)
+        heads, whole = [], True
+        for n in behind:
+            head = messages[: len(messages) - n + 1]
+            rendered = text if n == 1 else self.renderer.render(head)
+            span = self.last(head, rendered)
+            whole = whole and text.text.startswith(rendered.text[: span.stop])
+            heads.append(Part(head, rendered, [span]))
+        spans = [span for head in heads for span in head.spans]
+        return Side(Part(messages, text, spans) if whole else None, heads)
+
     def last(self, messages: Sequence[Message], text: Text) -> Span:
         """The span of the last message of `messages`, of which `text` is the rendering.
 
@@ -46,15 +84,17 @@ class Locator:
             ViewError: the template drops or rewrites the message so that its place cannot be told, or what precedes
                 an answer is not what the generation prompt of sampling would be.
         """
-        message = messages[-1]
+        message, full = messages[-1], text.text
         if message.get("tool_calls"):
-            return self._tool_turn(messages, text)
-        first, content, end = self._bracket(messages, text)
-        stop = end + self._closing(text.text[end:])
+            self.check_tool_calls(messages, len(messages) - 1)
+            begin, content, end, stop = self._tool_turn(messages, full)
+        else:
+            begin, content, end = self._bracket(messages, full)
+            stop = end + self._closing(full[end:])
         if message["role"] != "assistant" or len(messages) == 1:
-            return Span(first, content, end, stop)
-        start, before, note = self._answer_start(messages, text.text, first, thinks=first < content)
-        return Span(start, content, end, stop, before, note)
+            return Span(begin, content, end, stop, begin, begin)
+        start, lowest, highest, note = self._answer_start(messages, full, begin, thinks=begin < content)
+        return Span(start, content, end, stop, lowest, highest, note)
 
     def check_written(self, messages: Sequence[Message], *, generation_prompt: bool = False) -> None:
         """Refuse a template that leaves out a message.
@@ -78,9 +118,9 @@ class Locator:
             if message.get("tool_calls"):
                 self.check_tool_calls(messages, i)
 
-    def _bracket(self, messages: Sequence[Message], text: Text) -> tuple[int, int, int]:
+    def _bracket(self, messages: Sequence[Message], full: str) -> tuple[int, int, int]:
         """Begin of the message (thinking included), begin of its content, and its end."""
-        message, full = messages[-1], text.text
+        message = messages[-1]
         why = f"the chat template rewrites the last {message['role']} message so that its tokens cannot be told"
         for thought, answer, probe in _probes(message, self._sentinels(messages)):
             try:
@@ -110,22 +150,24 @@ class Locator:
 
     def _answer_start(
         self, messages: Sequence[Message], full: str, begin: int, *, thinks: bool
-    ) -> tuple[int, int, str]:
-        """Where the model begins to write the last message, the loose white space before it, and what is odd."""
+    ) -> tuple[int, int, int, str]:
+        """Where the model begins to write the last message, the white space around that, and what is odd about it."""
         prompt = self.renderer.render(messages[:-1], generation_prompt=True).text
         if full.startswith(prompt):
             between = full[len(prompt) : begin]
-            if thinks or not between.strip():
-                return len(prompt), 0, ""
-            return begin, 0, f"the template writes {between!r} between the generation prompt and an answer"
+            if not between.strip():
+                return len(prompt), len(prompt), begin, ""
+            if thinks:
+                return len(prompt), len(prompt), len(prompt), ""
+            return begin, begin, begin, f"the template writes {between!r} between the generation prompt and an answer"
         head = full[:begin]
         if _squashed(head).startswith(_squashed(prompt)):
-            loose = 0 if head[-1:] == prompt[-1:] else len(head) - len(head.rstrip(" "))
-            return begin, loose, "what precedes an answer differs from the generation prompt in white space"
-        common = len(_common_prefix(prompt, full))
+            lowest = begin if head[-1:] == prompt[-1:] else len(head.rstrip(" "))
+            return begin, lowest, begin, "what precedes an answer differs from the generation prompt in white space"
+        common = common_length(prompt, full)
         raise ViewError(
-            f"the generation prompt ends with {prompt[common:][-60:]!r}, but the rendered answer follows "
-            f"{full[common:begin][-60:]!r}: it would be trained where the model never is at inference; "
+            f"the generation prompt goes on with {_excerpt(prompt[common:])}, but the rendered answer is preceded by "
+            f"{_excerpt(full[common:begin])}: it would be trained where the model never is at inference; "
             f"{self._remedy(messages)}"
         )
 
@@ -141,28 +183,35 @@ class Locator:
                 continue
         return "give prompts without answers (the teacher then writes them), or another chat template"
 
-    def _tool_turn(self, messages: Sequence[Message], text: Text) -> Span:
-        """The span of an assistant turn that calls tools: from the generation prompt to the end of the turn."""
-        message, full = messages[-1], text.text
-        self.check_tool_calls(messages, len(messages) - 1)
-        prompt = self.renderer.render(messages[:-1], generation_prompt=True).text if len(messages) > 1 else ""
-        if not prompt or not full.startswith(prompt):
-            raise ViewError(
-                "the rendering of a tool call does not begin with the generation prompt; "
-                "leave tool calls out of the targets (target_content_pattern), or use another chat template"
-            )
+    def _tool_turn(self, messages: Sequence[Message], full: str) -> tuple[int, int, int, int]:
+        """Begin, begin of the content, end and stop of a turn that calls tools; the calls belong to its words."""
+        message = messages[-1]
+        thought, answer = self._sentinels(messages)
         plain = {key: value for key, value in message.items() if key not in ("tool_calls", *REASONING_KEYS)}
-        mark = self._sentinels(messages)[1]
-        shadow = self.renderer.render([*messages[:-1], {**plain, "content": mark}]).text
-        tail = shadow.split(mark)[-1] if mark in shadow else ""
+        thinking = {"reasoning_content": thought} if reasoning_of(message) else {}
+        called = {**plain, "tool_calls": message["tool_calls"], **thinking, "content": answer}
+        shadow = self.renderer.render([*messages[:-1], called]).text
+        if (thinking and thought not in shadow) or (content_of(message) and answer not in shadow):
+            raise ViewError("the chat template leaves out what an assistant says beside its tool calls; remove it")
+        head = next((shadow.split(mark)[0] for mark in (thought, answer) if mark in shadow), "")
+        if not content_of(message) and not full.startswith(head):
+            head = head.rstrip()
+        if not head or not full.startswith(head):
+            raise ViewError(
+                "the begin of a tool call cannot be told in this chat template; leave it out of the targets"
+            )
+        content = len(head) if not thinking else max(len(head), full.rfind(content_of(message)))
+        shadow = self.renderer.render([*messages[:-1], {**plain, "content": answer}]).text
+        tail = shadow.split(answer)[-1] if answer in shadow else ""
         closing = self._closing(tail)
         if not closing or not full.endswith(tail):
-            tail = re.search(rf"(?:{self._tags})?\s*\Z", full)[0]  # type: ignore[index]
+            found = re.search(rf"(?:{self._tags})?\s*\Z", full)
+            tail = found[0] if found else ""
             closing = len(tail.rstrip())
         end = len(full) - len(tail)
-        if end < len(prompt):
+        if end <= len(head):
             raise ViewError("the end of a tool call cannot be told in this chat template; leave it out of the targets")
-        return Span(len(prompt), len(prompt), end, end + closing)
+        return len(head), content, end, end + closing
 
     def check_tool_calls(self, messages: Sequence[Message], index: int) -> None:
         """Refuse a template that leaves out the tool calls of message `index`.
@@ -253,7 +302,8 @@ def _fits(message: Message, written: str, thinks: bool) -> int | None:
         content, reasoning = match["answer"], match["reasoning"]
     bare = written.strip()
     if not thinks:
-        return 0 if bare in content and (bare or not content.strip()) else None
+        kept = bare in content or _squashed(bare) == _squashed(content)
+        return 0 if kept and (bare or not content.strip()) else None
     if not (bare.startswith(reasoning.strip()) and bare.endswith(content.strip())):
         return None
     return len(written.rstrip()) - len(content.strip())
@@ -263,5 +313,5 @@ def _squashed(text: str) -> str:
     return "".join(text.split())
 
 
-def _common_prefix(a: str, b: str) -> str:
-    return a[: next((i for i, (x, y) in enumerate(zip(a, b, strict=False)) if x != y), min(len(a), len(b)))]
+def _excerpt(text: str) -> str:
+    return repr(text if len(text) <= 60 else text[:59] + "…")

@@ -1,7 +1,8 @@
 """What the student is to match: the teacher's states at target positions, computed once or, for streams, live.
 
 The base model is frozen and the data is fixed, so the teacher's answer never changes. Its final hidden states are kept,
-H numbers a token; the head turns them into the exact full-vocabulary distribution again whenever it is needed.
+H numbers a token, in memory or in the run folder; the head turns them into the exact full-vocabulary distribution again
+whenever it is needed.
 """
 
 from collections.abc import Callable, Sequence
@@ -10,25 +11,40 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from bakery.crew import ALONE, Crew
 from bakery.divergence import TokenDivergence, fused_divergence
+from bakery.errors import ResourceError
 from bakery.forward import Paths, target_states
 from bakery.models import adapter_off
 from bakery.packing import pack, predicting_positions, token_batches
 from bakery.prefix import PrefixCache, group_by_prefix
+from bakery.store import Store
 from bakery.views import ViewPair
+
+Advance = Callable[[int], None]
 
 
 @dataclass(frozen=True)
 class TargetStates:
-    """The teacher's states [N, H] of all rows' targets, one row after another; row i begins at `starts[i]`."""
+    """The teacher's states at the targets of all rows, in blocks [n, H].
 
-    states_NH: Tensor
-    starts: tuple[int, ...]
+    Args:
+        blocks: states of a few rows each.
+        places: for every row the number of its block and where the row begins in it.
+        counts: for every row its number of targets.
+    """
+
+    blocks: tuple[Tensor, ...]
+    places: tuple[tuple[int, int], ...]
     counts: tuple[int, ...]
 
     def states(self, rows: Sequence[int]) -> Tensor:
         """The states of these rows' targets, concatenated: [sum of counts, H]."""
-        return torch.cat([self.states_NH[self.starts[row] : self.starts[row] + self.counts[row]] for row in rows])
+        parts = [self.blocks[0][:0]]
+        for row in rows:
+            block, start = self.places[row]
+            parts.append(self.blocks[block][start : start + self.counts[row]])
+        return torch.cat(parts)
 
 
 @dataclass(frozen=True)
@@ -42,8 +58,8 @@ class LiveTeacher:
 
     def states(self, rows: Sequence[int]) -> Tensor:
         """The states of these rows' targets, concatenated: [sum of counts, H]."""
-        chosen = [self.pairs[row] for row in rows]
-        return teacher_states(self.model, chosen, self.paths, self.token_budget).states(range(len(chosen)))
+        chosen = [self.pairs[row] for row in rows or (0,)]
+        return teacher_states(self.model, chosen, self.paths, self.token_budget).states(range(len(rows)))
 
 
 Teacher = TargetStates | LiveTeacher
@@ -54,7 +70,10 @@ def teacher_states(
     pairs: Sequence[ViewPair],
     paths: Paths,
     token_budget: int,
-    advance: Callable[[int], None] = lambda _: None,
+    advance: Advance = lambda _: None,
+    *,
+    store: Store | None = None,
+    crew: Crew = ALONE,
 ) -> TargetStates:
     """Run the teacher (adapter off, full view) over all rows once.
 
@@ -64,66 +83,24 @@ def teacher_states(
         paths: the shortcuts this model allows; with `paths.prefix`, rows of one prefix_key share its keys and values.
         token_budget: tokens of one packed pass.
         advance: told of every target token done.
+        store: where states are kept and found again; none: in memory.
+        crew: the processes that share the work.
+
+    Raises:
+        ResourceError: the store cannot be written, or the processes do not see the same folder.
     """
+    rows = [_Row(pair.teacher_ids, pair.teacher_targets, pair.prefix_key) for pair in pairs]
     with adapter_off(model), torch.no_grad():
-        return _store(
-            model,
-            [(pair.teacher_ids, pair.teacher_targets, pair.prefix_key) for pair in pairs],
-            paths,
-            token_budget,
-            advance,
-        )
+        return _Pass(model, rows, paths, advance).run(token_budget, store, crew)
 
 
 def student_states(
-    model: nn.Module,
-    pairs: Sequence[ViewPair],
-    paths: Paths,
-    token_budget: int,
-    advance: Callable[[int], None] = lambda _: None,
+    model: nn.Module, pairs: Sequence[ViewPair], paths: Paths, token_budget: int, advance: Advance = lambda _: None
 ) -> TargetStates:
     """The student's states over all rows, without gradient: the model as it stands, on the student's views."""
+    rows = [_Row(pair.student_ids, pair.student_targets, "student") for pair in pairs]
     with torch.no_grad():
-        return _store(
-            model,
-            [(pair.student_ids, pair.student_targets, "student") for pair in pairs],
-            paths,
-            token_budget,
-            advance,
-        )
-
-
-def _store(
-    model: nn.Module,
-    rows: Sequence[tuple[list[int], list[int], str]],
-    paths: Paths,
-    token_budget: int,
-    advance: Callable[[int], None],
-) -> TargetStates:
-    """States at the targets of (ids, targets, prefix key) rows, in the rows' order."""
-    counts = tuple(len(targets) for _, targets, _ in rows)
-    found: dict[int, Tensor] = {}
-    # A state that predicts a target must be the row's own: everything before it may be shared.
-    groups = group_by_prefix([ids for ids, _, _ in rows], [key for *_, key in rows], [t[0] - 1 for _, t, _ in rows])
-    prefixes = PrefixCache(model)
-    for group in groups:
-        shared = len(group.ids) if paths.prefix else 0
-        prefix = prefixes.get(group.ids[:shared])
-        own = [rows[row][0][shared:] for row in group.rows]
-        targets = [[target - shared for target in rows[row][1]] for row in group.rows]
-        for members in token_batches([len(ids) for ids in own], token_budget):
-            batch = pack([own[member] for member in members], first_position=shared)
-            positions = predicting_positions(batch.lengths, [targets[member] for member in members])
-            states = target_states(model, batch, positions, paths, prefix=prefix)
-            sizes = [len(targets[member]) for member in members]
-            for member, part in zip(members, torch.split(states, sizes), strict=True):
-                found[group.rows[member]] = part
-            advance(sum(sizes))
-    starts, total = [], 0
-    for count in counts:
-        starts.append(total)
-        total += count
-    return TargetStates(torch.cat([found[row] for row in range(len(rows))]), tuple(starts), counts)
+        return _Pass(model, rows, paths, advance).run(token_budget, None, ALONE)
 
 
 def compare(
@@ -135,20 +112,115 @@ def compare(
     *,
     temperature: float = 1.0,
     beta: float = 0.0,
+    crew: Crew = ALONE,
 ) -> TokenDivergence:
     """How far the model as it stands (student's views, no gradient) is from the teacher: every target of every row.
 
     Returns columns [N], row after row in the order of `pairs`.
     """
     parts: list[tuple[int, tuple[Tensor, ...]]] = []
-    for members in token_batches([len(pair.student_ids) for pair in pairs], token_budget):
+    for members in crew.share(list(token_batches([len(pair.student_ids) for pair in pairs], token_budget))):
         chosen = [pairs[member] for member in members]
-        student = student_states(model, chosen, paths, token_budget).states_NH
+        student = student_states(model, chosen, paths, token_budget).states(range(len(chosen)))
         with torch.no_grad():
             found = fused_divergence(
                 student, teacher.states(members).to(student), paths.head, temperature=temperature, beta=beta
             )
         sizes = [len(pair.student_targets) for pair in chosen]
-        parts.extend(zip(members, zip(*(torch.split(column, sizes) for column in found), strict=True), strict=True))
-    rows = [row for _, row in sorted(parts, key=lambda part: part[0])]
+        columns = [torch.split(column.cpu() if crew.size > 1 else column, sizes) for column in found]
+        parts.extend(zip(members, zip(*columns, strict=True), strict=True))
+    rows = [row for _, row in sorted(crew.gather(parts), key=lambda part: part[0])]
     return TokenDivergence(*(torch.cat(column) for column in zip(*rows, strict=True)))
+
+
+@dataclass(frozen=True)
+class _Row:
+    """Token ids, where states are wanted (one before each target), and with whom the row may share its beginning."""
+
+    ids: list[int]
+    targets: list[int]
+    prefix_key: str
+
+
+@dataclass(frozen=True)
+class _Block:
+    """Rows (numbers) that are run in one pass, behind the first tokens they share."""
+
+    shared: tuple[int, ...]
+    rows: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class _Pass:
+    """One pass of the model, as it stands, over many rows."""
+
+    model: nn.Module
+    rows: Sequence[_Row]
+    paths: Paths
+    advance: Advance
+
+    def run(self, token_budget: int, store: Store | None, crew: Crew) -> TargetStates:
+        """All states, each block by one of the processes."""
+        plan = self._plan(token_budget)
+        prefixes = PrefixCache(self.model)
+        if store is None:
+            mine = [(number, self._compute(plan[number], prefixes)) for number in crew.share(range(len(plan)))]
+            if crew.size > 1:
+                mine = crew.gather([(number, states.cpu()) for number, states in mine])
+            blocks = dict(mine)
+        else:
+            blocks = self._through(store, plan, prefixes, crew)
+        places: dict[int, tuple[int, int]] = {}
+        for number, block in enumerate(plan):
+            start = 0
+            for row in block.rows:
+                places[row] = number, start
+                start += len(self.rows[row].targets)
+        return TargetStates(
+            blocks=tuple(blocks[number] for number in range(len(plan))),
+            places=tuple(places[row] for row in range(len(self.rows))),
+            counts=tuple(len(row.targets) for row in self.rows),
+        )
+
+    def _plan(self, token_budget: int) -> list[_Block]:
+        # A state that predicts a target must be the row's own: everything before it may be shared.
+        limits = [row.targets[0] - 1 for row in self.rows]
+        groups = group_by_prefix([row.ids for row in self.rows], [row.prefix_key for row in self.rows], limits)
+        plan = []
+        for group in groups:
+            shared = group.ids if self.paths.prefix else ()
+            lengths = [len(self.rows[row].ids) - len(shared) for row in group.rows]
+            for members in token_batches(lengths, token_budget):
+                plan.append(_Block(shared, tuple(group.rows[member] for member in members)))
+        return plan
+
+    def _compute(self, block: _Block, prefixes: PrefixCache) -> Tensor:
+        """States at the targets of the block's rows, one row after another: [n, H]."""
+        skip = len(block.shared)
+        rows = [self.rows[row] for row in block.rows]
+        batch = pack([row.ids[skip:] for row in rows], first_position=skip)
+        positions = predicting_positions(batch.lengths, [[target - skip for target in row.targets] for row in rows])
+        states = target_states(self.model, batch, positions, self.paths, prefix=prefixes.get(block.shared))
+        self.advance(len(positions))
+        return states
+
+    def _through(self, store: Store, plan: list[_Block], prefixes: PrefixCache, crew: Crew) -> dict[int, Tensor]:
+        """The same by way of a store: what is there is read, what is not is computed and written."""
+        keys = [store.key("states", [(self.rows[row].ids, self.rows[row].targets) for row in b.rows]) for b in plan]
+        blocks: dict[int, Tensor] = {}
+        for number in crew.share(range(len(plan))):
+            found = store.read_states(keys[number])
+            if found is None:
+                store.write_states(keys[number], self._compute(plan[number], prefixes).cpu())
+            else:
+                blocks[number] = found
+                self.advance(found.shape[0])
+        crew.wait()
+        for number, key in enumerate(keys):
+            if number not in blocks:
+                found = store.read_states(key)
+                if found is None:
+                    raise ResourceError(f"{store.folder}: what another process wrote cannot be read here; "
+                                        "give all processes the same output_dir, or set teacher: live")  # fmt: skip
+                blocks[number] = found
+        return blocks

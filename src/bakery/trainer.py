@@ -7,60 +7,36 @@ Then transformers' loop runs; every step is one packed forward pass and one fuse
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
 from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
-from transformers import PreTrainedModel, PreTrainedTokenizerBase, Trainer, TrainerControl
+from transformers import PreTrainedModel, PreTrainedTokenizerBase, Trainer, TrainerControl, set_seed
 from transformers.trainer_callback import PrinterCallback, ProgressCallback
 
 from bakery.arguments import BakeryConfig
 from bakery.attention import packed
+from bakery.batches import Batch, within_budget, without_targets_from
+from bakery.batches import prompt_baking_collator as prompt_baking_collator
 from bakery.callbacks import FiniteGradients, ShowSteps
+from bakery.checkpoints import checkpoint_to_resume
 from bakery.config import ContextConfig, LoraConfig, ModelConfig
+from bakery.crew import Crew
 from bakery.data import Conversation, Message, check_something_to_bake, conversations
 from bakery.divergence import TokenDivergence, fused_divergence
 from bakery.engine import Engine, Voice, find_paths_on
-from bakery.errors import DataError, NumericError, ViewError
+from bakery.errors import DataError, NumericError
 from bakery.forward import target_states
 from bakery.knowledge import load_prefix
 from bakery.models import attach_adapter, load_model, load_tokenizer, unwrap
-from bakery.packing import Packed, pack, predicting_positions
+from bakery.packing import Packed
+from bakery.preparation import Preparation, Views, view_rows
 from bakery.progress import Progress, Verbosity
+from bakery.store import Store, fingerprint
 from bakery.teacher import Teacher
 from bakery.views import PromptPair, ViewBuilder, ViewPair
-
-
-@dataclass(frozen=True)
-class Views:
-    """Rows as the model will see them: those with an answer, and those whose answer is still to be sampled."""
-
-    pairs: tuple[ViewPair, ...]
-    prompts: tuple[PromptPair, ...]
-
-
-def prompt_baking_collator(rows: Sequence[Mapping[str, Any]]) -> dict[str, Tensor]:
-    """Lay the student's views of a few rows end to end.
-
-    Returns:
-        input_ids, position_ids [1, T]; lengths [B]; predicting [N], the packed positions whose hidden states predict
-        the targets; labels [N], the targets; rows [B], each row's number in the teacher's store.
-
-    Raises:
-        ValueError: when a row has no target.
-    """
-    if any(not row["targets"] for row in rows):
-        raise ValueError("a row without targets has nothing to learn from")
-    batch = pack([row["input_ids"] for row in rows])
-    return {
-        "input_ids": batch.ids,
-        "position_ids": batch.positions,
-        "lengths": torch.tensor(batch.lengths),
-        "predicting": predicting_positions(batch.lengths, [row["targets"] for row in rows]),
-        "labels": torch.tensor([row["input_ids"][target] for row in rows for target in row["targets"]]),
-        "rows": torch.tensor([row["row"] for row in rows]),
-    }
 
 
 class ContextBakingTrainer(Trainer):  # type: ignore[misc]
@@ -108,6 +84,7 @@ class ContextBakingTrainer(Trainer):  # type: ignore[misc]
         if processing_class is None:
             raise DataError("processing_class: the tokenizer is needed to build the views")
         if not hasattr(model, "disable_adapter"):
+            set_seed(args.seed)  # before the adapter's random start
             model = attach_adapter(model, lora_config or LoraConfig())
         self.context = context_config or ContextConfig()
         self.progress = progress or Progress(Verbosity.QUIET if args.disable_tqdm else Verbosity.NORMAL)
@@ -119,21 +96,21 @@ class ContextBakingTrainer(Trainer):  # type: ignore[misc]
             target_roles=self.context.target_roles,
             target_content_pattern=self.context.target_content_pattern,
             target_span_pattern=self.context.target_span_pattern,
-            system_role=self.context.system_role,
-            student_system=self.context.student_system,
+            system_role=cast(Any, self.context.system_role),
+            student_system=cast(Any, self.context.student_system),
             chat_template_kwargs=self.context.chat_template_kwargs,
         )
         rows = _conversations(train_dataset, "train_dataset")
         check_something_to_bake(rows, prefix, self.context.student_retained_turns)
         anchors = [] if anchor_dataset is None else _conversations(anchor_dataset, "anchor_dataset")
         self._rows = [row for row in rows if not row.answered]
-        self._views, self._anchors = self.build_views(rows), self.build_views(anchors, anchor=True)
-        self._eval_views = (
-            None if eval_dataset is None else self.build_views(_conversations(eval_dataset, "eval_dataset"))
-        )
-        self._eval: tuple[list[ViewPair], Teacher] | None = None
+        self._views, self._anchors = view_rows(self.builder, rows), view_rows(self.builder, anchors, anchor=True)
+        held_out = {} if eval_dataset is None else _by_name(eval_dataset)
+        self._eval_views = {
+            name: view_rows(self.builder, _conversations(rows, "eval_dataset")) for name, rows in held_out.items()
+        }
+        self._eval: dict[str, tuple[list[ViewPair], Teacher]] = {}
         self._teacher: Teacher | None = None
-        self._engine: Engine | None = None
         self.trajectories: list[tuple[Conversation, list[ViewPair]]] = []
         self._meter = _Meter()
         if not torch.accelerator.is_available():
@@ -154,111 +131,71 @@ class ContextBakingTrainer(Trainer):  # type: ignore[misc]
 
     # ---- what is done once ----
 
-    def build_views(self, rows: Sequence[Conversation], *, anchor: bool = False) -> Views:
-        """Rows as the model will see them.
-
-        Raises:
-            DataError: when a row cannot be aligned.
-        """
-        pairs = [pair for row in rows if row.answered for pair in self.builder.views(row, anchor=anchor)]
-        prompts = [self.builder.prompts(row, anchor=anchor) for row in rows if not row.answered]
-        return Views(tuple(pairs), tuple(prompts))
-
-    @property
+    @cached_property
     def engine(self) -> Engine:
         """The model with the shortcuts it allows, found on its own rows when first asked for."""
-        if self._engine is None:
-            model = unwrap(self.model)
-            rows: list[ViewPair | PromptPair] = [*self._views.pairs, *self._views.prompts]
-            with self.accelerator.autocast():
-                paths = find_paths_on(model, rows)
-            for note in paths.notes:
-                self.progress.say(f"  note: {note}")
-            self._engine = Engine(
-                model=model,
-                tokenizer=self.processing_class,
-                paths=paths,
-                token_budget=self.args.token_budget,
-                temperature=self.args.temperature,
-                beta=self.args.beta,
-                autocast=self.accelerator.autocast,
-            )
-        return self._engine
+        model = unwrap(self.model)
+        rows: list[ViewPair | PromptPair] = [*self._views.pairs, *self._views.prompts]
+        with self.accelerator.autocast():
+            paths = find_paths_on(model, rows)
+        for note in paths.notes:
+            self.progress.say(f"  note: {note}")
+        return Engine(
+            model=model,
+            tokenizer=self.processing_class,
+            paths=paths,
+            token_budget=self.args.token_budget,
+            temperature=self.args.temperature,
+            beta=self.args.beta,
+            autocast=self.accelerator.autocast,
+            crew=Crew.present(),
+        )
+
+    @cached_property
+    def preparation(self) -> Preparation:
+        """What samples answers and asks the teacher, keeping both in the run folder."""
+        about = f"{fingerprint(self.engine.model)} {self.accelerator.mixed_precision}"
+        return Preparation(self.engine, self.args, self.progress, Store(self.cache_folder, about))
+
+    @property
+    def cache_folder(self) -> Path:
+        """Where answers and the teacher's states are kept for a run that goes on later; may be deleted at any time."""
+        return Path(self.args.output_dir) / "cache"
 
     def prepare(self) -> None:
         """Do what comes before the first step: try the shortcuts, sample missing answers, ask the teacher. Once."""
         if self._teacher is not None:
             return
+        prepared = self.preparation
         # Rows and anchors are sampled together: the more at once, the faster.
-        sampled = self._sample([*self._views.prompts, *self._anchors.prompts], self.args.seed)
+        sampled = prepared.sample([*self._views.prompts, *self._anchors.prompts], self.args.seed)
         per_prompt = self.args.num_trajectories
         self.trajectories = [
             (row, sampled[at * per_prompt : (at + 1) * per_prompt]) for at, row in enumerate(self._rows)
         ]
-        pairs = self._within_length([*self._views.pairs, *self._anchors.pairs, *sampled])
-        self._teacher = self._ask_teacher(pairs)
+        pairs = prepared.within_length([*self._views.pairs, *self._anchors.pairs, *sampled])
+        self._teacher = prepared.ask_teacher(pairs)
         self.train_dataset = [
             {"row": row, "input_ids": pair.student_ids, "targets": pair.student_targets}
             for row, pair in enumerate(pairs)
         ]
 
-    def train(self, *arguments: Any, **named: Any) -> Any:
-        """As in transformers, after `prepare`. Raises NumericError on a loss or gradient that is not finite."""
+    def train(self, resume_from_checkpoint: str | bool | None = None, *arguments: Any, **named: Any) -> Any:
+        """As in transformers, after `prepare`; True resumes from the newest complete checkpoint in output_dir.
+
+        Raises:
+            ConfigError: there is no complete checkpoint to resume from.
+            NumericError: a loss or gradient is not finite.
+        """
+        checkpoint = checkpoint_to_resume(resume_from_checkpoint, Path(self.args.output_dir))
         self.prepare()
         with self.progress.stage("training", "training", None, "steps") as stage:
             shown = ShowSteps(stage, self.progress)
             self.add_callback(shown)
             try:
-                return super().train(*arguments, **named)
+                return super().train(checkpoint, *arguments, **named)
             finally:
                 self.remove_callback(shown)
-
-    def _sample(self, prompts: Sequence[PromptPair], seed: int) -> list[ViewPair]:
-        """The teacher's answers to these prompts, `num_trajectories` each, as views."""
-        if not prompts:
-            return []
-        total = len(prompts) * self.args.num_trajectories
-        with self.progress.stage("sampling", "sampling answers", total, "answers") as advance:
-            sampled = self.engine.answers(
-                Voice.PROMPTED,
-                prompts,
-                max_new_tokens=self.args.trajectory_length,
-                temperature=self.args.sampling_temperature,
-                per_prompt=self.args.num_trajectories,
-                seed=seed,
-                advance=advance,
-            )
-        cut = sum(not trajectory.stopped for trajectory in sampled)
-        if cut:
-            self.progress.say(
-                f"  note: {cut} of {total} answers were cut off at trajectory_length {self.args.trajectory_length}; "
-                "their end is not trained"
-            )
-        return [prompts[trajectory.prompt].with_answer(trajectory.ids) for trajectory in sampled]
-
-    def _within_length(self, pairs: list[ViewPair]) -> list[ViewPair]:
-        limit = self.args.max_seq_length
-        long = [pair for pair in pairs if limit is not None and len(pair.teacher_ids) > limit]
-        if not long:
-            return pairs
-        if self.args.on_long_row == "error":
-            raise ViewError(
-                f"{long[0].source}: the teacher's view has {len(long[0].teacher_ids)} tokens, "
-                f"max_seq_length is {limit}, and {len(long) - 1} more of {len(pairs)} rows are longer; "
-                "raise it, or set on_long_row: skip"
-            )
-        kept = [pair for pair in pairs if len(pair.teacher_ids) <= limit]
-        self.progress.say(f"  note: {len(long)} of {len(pairs)} rows skipped: longer than max_seq_length {limit}")
-        if not kept:
-            raise ViewError(f"every row is longer than max_seq_length {limit}: nothing is left to learn from")
-        return kept
-
-    def _ask_teacher(self, pairs: list[ViewPair]) -> Teacher:
-        if self.args.teacher == "live" or (self.args.teacher == "auto" and self.engine.paths.states_are_logits):
-            return self.engine.live_teacher(pairs)
-        total = sum(len(pair.teacher_targets) for pair in pairs)
-        with self.progress.stage("teacher", "asking the teacher", total, "tokens") as advance:
-            return self.engine.teacher(pairs, advance)
 
     def prefix_tokens(self) -> int:
         """Tokens of prompt that a request saves: the mean over the rows that are not anchors, rounded."""
@@ -274,18 +211,30 @@ class ContextBakingTrainer(Trainer):  # type: ignore[misc]
         batches, _ = super().get_batch_samples(epoch_iterator, num_batches, device)
         if not batches:
             return batches, None
+        loader = self.accelerator.gradient_state
+        if self.accelerator.num_processes > 1 and loader.end_of_dataloader and loader.remainder > 0:
+            before = self.accelerator.process_index * self.args.per_device_train_batch_size
+            batches[-1] = without_targets_from(batches[-1], max(0, loader.remainder - before))
         count = torch.tensor(sum(batch["labels"].numel() for batch in batches), device=device)
         return batches, self.accelerator.gather(count).sum()
 
-    def training_step(self, model: nn.Module, inputs: dict[str, Any], *arguments: Any, **named: Any) -> Tensor:
-        """One forward and backward pass. Packing holds for both: checkpointed layers run again in the backward pass."""
+    def training_step(self, model: nn.Module, inputs: Batch, num_items_in_batch: Any = None) -> Tensor:
+        """Forward and backward over a batch, `token_budget` tokens at a time; the gradients add up.
+
+        Packing holds for the backward pass too: checkpointed layers run again there.
+        """
+        count = num_items_in_batch if num_items_in_batch is not None else inputs["labels"].numel()
+        *parts, last = within_budget(inputs, self.args.token_budget)
+        step = super().training_step
         with packed(unwrap(model)) if self.engine.paths.packed else nullcontext():
-            return cast(Tensor, super().training_step(model, inputs, *arguments, **named))
+            with self.accelerator.no_sync(model):
+                losses = [step(model, part, count) for part in parts]
+            return cast(Tensor, sum(losses) + step(model, last, count))
 
     def compute_loss(
         self,
         model: nn.Module,
-        inputs: dict[str, Tensor],
+        inputs: Batch,
         return_outputs: bool = False,
         num_items_in_batch: Tensor | int | None = None,
     ) -> Any:
@@ -294,7 +243,7 @@ class ContextBakingTrainer(Trainer):  # type: ignore[misc]
         paths = self.engine.paths
         batch = Packed(inputs["input_ids"], inputs["position_ids"], tuple(inputs["lengths"].tolist()))
         with self.accelerator.autocast():
-            teacher = self._teacher.states(inputs["rows"].tolist())
+            teacher = self._teacher.states(inputs["rows"][inputs["targets"] > 0].tolist())
             student = target_states(model, batch, inputs["predicting"], paths)
             found = fused_divergence(
                 student,
@@ -324,45 +273,55 @@ class ContextBakingTrainer(Trainer):  # type: ignore[misc]
     def evaluate(
         self, eval_dataset: Any = None, ignore_keys: list[str] | None = None, metric_key_prefix: str = "eval"
     ) -> dict[str, float]:
-        """Divergence from the teacher on held-out rows: the mean over their target tokens, nats."""
+        """Divergence from the teacher on held-out rows: the mean over their target tokens, nats.
+
+        With a dictionary of data sets each is measured under its own name.
+        """
         self.prepare()
-        if eval_dataset is not None and eval_dataset is not self.eval_dataset:
-            held = self._with_teacher(self.build_views(_conversations(eval_dataset, "eval_dataset")))
-        elif self._eval_views is not None:
-            held = self._eval = self._eval or self._with_teacher(self._eval_views)
+        if eval_dataset is None or eval_dataset is self.eval_dataset:
+            held = self._eval
+            for name, views in self._eval_views.items():
+                held[name] = held.get(name) or self._with_teacher(views)
         else:
+            views_of = {name: _conversations(rows, "eval_dataset") for name, rows in _by_name(eval_dataset).items()}
+            held = {name: self._with_teacher(view_rows(self.builder, rows)) for name, rows in views_of.items()}
+        if not held:
             raise DataError("eval_dataset: there are no rows to evaluate on; give some, or set eval_strategy: no")
-        found = self.engine.compare(Voice.BAKED, *held)
-        metrics = {
-            f"{metric_key_prefix}_loss": float(found.divergence.mean()),
-            f"{metric_key_prefix}_teacher_entropy": float(found.teacher_entropy.mean()),
-            f"{metric_key_prefix}_agreement": float(found.agreement.mean()),
-        }
+        metrics: dict[str, float] = {}
+        for name, pairs_and_teacher in held.items():
+            found = self.engine.compare(Voice.BAKED, *pairs_and_teacher)
+            prefix = f"{metric_key_prefix}_{name}" if name else metric_key_prefix
+            metrics |= {
+                f"{prefix}_loss": float(found.divergence.mean()),
+                f"{prefix}_teacher_entropy": float(found.teacher_entropy.mean()),
+                f"{prefix}_agreement": float(found.agreement.mean()),
+            }
         self.log(metrics)
         control = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
         self.control: TrainerControl = control
         return metrics
 
     def _with_teacher(self, views: Views) -> tuple[list[ViewPair], Teacher]:
-        pairs = self._within_length([*views.pairs, *self._sample(views.prompts, self.args.seed + 1)])
-        return pairs, self._ask_teacher(pairs)
+        sampled = self.preparation.sample(views.prompts, self.args.seed + 1)
+        pairs = self.preparation.within_length([*views.pairs, *sampled])
+        return pairs, self.preparation.ask_teacher(pairs)
 
 
 class _Meter:
     """Running means of what the loss sees beside itself, between two log lines."""
 
     def __init__(self) -> None:
-        self._sums = {"teacher_entropy": 0.0, "agreement": 0.0}
+        self._sums: dict[str, Tensor | float] = {"teacher_entropy": 0.0, "agreement": 0.0}
         self._count = 0
 
     def add(self, found: TokenDivergence) -> None:
-        self._sums["teacher_entropy"] += float(found.teacher_entropy.sum())
-        self._sums["agreement"] += float(found.agreement.sum())
+        self._sums["teacher_entropy"] += found.teacher_entropy.sum()  # stays on the device until it is read
+        self._sums["agreement"] += found.agreement.sum()
         self._count += found.agreement.numel()
 
     def read(self) -> dict[str, float]:
         """The means since the last reading."""
-        means = {name: total / self._count for name, total in self._sums.items()} if self._count else {}
+        means = {name: float(total) / self._count for name, total in self._sums.items()} if self._count else {}
         self.__init__()  # type: ignore[misc]
         return means
 
@@ -375,6 +334,11 @@ class PromptBakingTrainer(ContextBakingTrainer):
             "PromptBakingTrainer is the older name of ContextBakingTrainer; use that", DeprecationWarning, stacklevel=2
         )
         super().__init__(*arguments, **named)
+
+
+def _by_name(rows: Any) -> Mapping[str, Any]:
+    """Data sets by their names; a single one has the empty name."""
+    return rows if isinstance(rows, Mapping) else {"": rows}
 
 
 def _conversations(rows: Any, name: str) -> list[Conversation]:

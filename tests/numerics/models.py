@@ -1,6 +1,7 @@
 """Tiny random models of many architectures: large weights, so that a wrong path cannot hide in flat distributions."""
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from transformers import (
@@ -21,11 +22,12 @@ from transformers import (
     Qwen3ForCausalLM,
     Qwen3MoeConfig,
     Qwen3MoeForCausalLM,
+    Qwen3NextConfig,
+    Qwen3NextForCausalLM,
 )
 
 VOCABULARY = 97
-_COMMON = {
-    "vocab_size": VOCABULARY,
+_COMMON: dict[str, Any] = {
     "hidden_size": 32,
     "intermediate_size": 64,
     "num_hidden_layers": 3,
@@ -36,17 +38,17 @@ _COMMON = {
     "eos_token_id": 2,
     "initializer_range": 0.3,
 }
-_BUILDERS: dict[str, Callable[[], PreTrainedModel]] = {
-    "llama": lambda: LlamaForCausalLM(LlamaConfig(**_COMMON)),
-    "qwen3": lambda: Qwen3ForCausalLM(Qwen3Config(**_COMMON, head_dim=8, tie_word_embeddings=True)),
-    "mistral": lambda: MistralForCausalLM(MistralConfig(**_COMMON, sliding_window=None)),
-    "mistral-window": lambda: MistralForCausalLM(MistralConfig(**_COMMON, sliding_window=16)),
-    "phi3": lambda: Phi3ForCausalLM(Phi3Config(**_COMMON)),
-    "gemma2": lambda: Gemma2ForCausalLM(Gemma2Config(**_COMMON, head_dim=8, query_pre_attn_scalar=8)),
-    "gemma3": lambda: Gemma3ForCausalLM(Gemma3TextConfig(**_COMMON, head_dim=8, sliding_window=512)),
-    "qwen3-moe": lambda: Qwen3MoeForCausalLM(
+_BUILDERS: dict[str, Callable[..., PreTrainedModel]] = {
+    "llama": lambda **common: LlamaForCausalLM(LlamaConfig(**common)),
+    "qwen3": lambda **common: Qwen3ForCausalLM(Qwen3Config(**common, head_dim=8, tie_word_embeddings=True)),
+    "mistral": lambda **common: MistralForCausalLM(MistralConfig(**common, sliding_window=None)),
+    "mistral-window": lambda **common: MistralForCausalLM(MistralConfig(**common, sliding_window=16)),
+    "phi3": lambda **common: Phi3ForCausalLM(Phi3Config(**common)),
+    "gemma2": lambda **common: Gemma2ForCausalLM(Gemma2Config(**common, head_dim=8, query_pre_attn_scalar=8)),
+    "gemma3": lambda **common: Gemma3ForCausalLM(Gemma3TextConfig(**common, head_dim=8, sliding_window=512)),
+    "qwen3-moe": lambda **common: Qwen3MoeForCausalLM(
         Qwen3MoeConfig(
-            **_COMMON,
+            **common,
             head_dim=8,
             moe_intermediate_size=16,
             num_experts=4,
@@ -54,9 +56,9 @@ _BUILDERS: dict[str, Callable[[], PreTrainedModel]] = {
             experts_implementation="eager",  # the grouped matmul knows no float64
         )
     ),
-    "gpt2": lambda: GPT2LMHeadModel(
+    "gpt2": lambda **common: GPT2LMHeadModel(
         GPT2Config(
-            vocab_size=VOCABULARY,
+            vocab_size=common["vocab_size"],
             n_embd=32,
             n_layer=3,
             n_head=4,
@@ -69,15 +71,30 @@ _BUILDERS: dict[str, Callable[[], PreTrainedModel]] = {
             eos_token_id=2,
         )
     ),
+    "qwen3-next": lambda **common: Qwen3NextForCausalLM(
+        Qwen3NextConfig(
+            **{**common, "num_hidden_layers": 4},
+            head_dim=8,
+            linear_num_key_heads=2,
+            linear_num_value_heads=4,
+            linear_key_head_dim=8,
+            linear_value_head_dim=8,
+            moe_intermediate_size=16,
+            shared_expert_intermediate_size=16,
+            num_experts=4,
+            num_experts_per_tok=2,
+            experts_implementation="eager",
+        )
+    ),
 }
 ALL = tuple(_BUILDERS)
 PACKABLE = ("llama", "qwen3", "mistral", "phi3", "gemma3", "qwen3-moe", "gpt2")
 
 
-def tiny(name: str, dtype: torch.dtype = torch.float32) -> PreTrainedModel:
+def tiny(name: str, dtype: torch.dtype = torch.float32, vocabulary: int = VOCABULARY) -> PreTrainedModel:
     """The named architecture with the same random weights every time, frozen as a base model is."""
     torch.manual_seed(0)
-    model = _BUILDERS[name]().to(dtype).eval()
+    model = _BUILDERS[name](**_COMMON, vocab_size=vocabulary).to(dtype).eval()
     return model.requires_grad_(False)
 
 

@@ -4,6 +4,7 @@ The oracle shares no code with the package: it finds contents by searching the r
 here because every content is unique, and reads the laws off the ids.
 """
 
+import json
 import re
 from collections.abc import Sequence
 from functools import cache
@@ -49,10 +50,12 @@ def _sentencepiece(legacy: bool) -> str:
     """Llama-2-like: a prefix space, written as a lower block, bytes for what is unknown."""
     byte_tokens = [f"<0x{i:02X}>" for i in range(256)]
     tokenizer = Tokenizer(models.BPE(byte_fallback=True, unk_token="<unk>", fuse_unk=True))
+    lines = pre_tokenizers.Split("\n", "isolated")
     if legacy:
         tokenizer.normalizer = normalizers.Sequence([normalizers.Prepend("▁"), normalizers.Replace(" ", "▁")])
+        tokenizer.pre_tokenizer = pre_tokenizers.Sequence([lines, pre_tokenizers.Split("▁", "merged_with_next")])
     else:
-        tokenizer.pre_tokenizer = pre_tokenizers.Metaspace(prepend_scheme="first")
+        tokenizer.pre_tokenizer = pre_tokenizers.Sequence([pre_tokenizers.Metaspace(prepend_scheme="first"), lines])
     tokenizer.decoder = decoders.Sequence(
         [decoders.Replace("▁", " "), decoders.ByteFallback(), decoders.Fuse(), decoders.Strip(" ", 1, 0)]
     )
@@ -61,29 +64,32 @@ def _sentencepiece(legacy: bool) -> str:
     return str(tokenizer.to_str())
 
 
-@cache
-def _word_level() -> str:
+def _word_level(template: str | None) -> str:
     """Words and marks, no spaces at all: what stands between words is lost."""
     tokenizer = Tokenizer(models.WordLevel(unk_token="<unk>"))
     tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
-    tokenizer.train_from_iterator(CORPUS, trainers.WordLevelTrainer(special_tokens=["<unk>"], show_progress=False))
+    spoken = [json.dumps(shape, ensure_ascii=False, default=str).replace("\\n", " ") for shape in SHAPES.values()]
+    rendered = [text for text in (template or "").replace("\\n", " ").split("'")]
+    trainer = trainers.WordLevelTrainer(special_tokens=["<unk>"], show_progress=False)
+    tokenizer.train_from_iterator([*CORPUS, *spoken, *rendered, template or ""], trainer)
     return str(tokenizer.to_str())
 
 
-KINDS = {
-    "bytes": lambda: _byte_level(False),
-    "bytes-trimmed": lambda: _byte_level(True),
-    "pieces": lambda: _sentencepiece(False),
-    "pieces-legacy": lambda: _sentencepiece(True),
-    "words": _word_level,
-}
+KINDS = ("bytes", "bytes-trimmed", "pieces", "pieces-legacy", "words")
+
+
+def _backend(kind: str, template: str | None) -> Tokenizer:
+    if kind == "words":
+        return Tokenizer.from_str(_word_level(template))
+    family = _byte_level if kind.startswith("bytes") else _sentencepiece
+    return Tokenizer.from_str(family(kind not in ("bytes", "pieces")))
 
 
 def make_tokenizer(
     template: str | None, kind: str = "bytes", *, tags: bool = True, adds_bos: bool = False
 ) -> PreTrainedTokenizerFast:
     """A fast tokenizer of `kind`; the control tokens of `template` are tokens of it if `tags`."""
-    tokenizer = Tokenizer.from_str(KINDS[kind]())
+    tokenizer = _backend(kind, template)
     found = sorted(set(TAG.findall(template or ""))) if tags else []
     eos = next((end for end in ENDS if end in found), "</s>")
     added = [AddedToken(tag, special=not re.search("think|tool", tag), normalized=False) for tag in found]
@@ -112,7 +118,11 @@ def system(text: str) -> Message:
 
 PIRATE = system("Be Xanthippe the pirate of Zzyzx.")
 ASK = user("Qualcuno knows the capital?")
-CALL = {"id": "call00001", "type": "function", "function": {"name": "lookup_tide", "arguments": {"harbour": "Zeebrugge"}}}
+CALL = {
+    "id": "call00001",
+    "type": "function",
+    "function": {"name": "lookup_tide", "arguments": {"harbour": "Zeebrugge"}},
+}
 SHAPES: dict[str, tuple[list[Message], list[Message]]] = {
     "single turn": ([PIRATE], [ASK, assistant("Rome, matey.")]),
     "system in the row": ([PIRATE], [system("Speak Welsh only."), ASK, assistant("Rome, matey.")]),
@@ -171,9 +181,7 @@ def teacher_of(prefix: Sequence[Message], row: Sequence[Message]) -> list[Messag
 
 def text_of(tokenizer: Any, messages: Sequence[Message], generation_prompt: bool = False, **kwargs: Any) -> str:
     return str(
-        tokenizer.apply_chat_template(
-            list(messages), tokenize=False, add_generation_prompt=generation_prompt, **kwargs
-        )
+        tokenizer.apply_chat_template(list(messages), tokenize=False, add_generation_prompt=generation_prompt, **kwargs)
     )
 
 
@@ -230,7 +238,9 @@ def _check_equal(pair: ViewPair) -> None:
     for targets, ids in ((pair.teacher_targets, pair.teacher_ids), (pair.student_targets, pair.student_ids)):
         assert targets == sorted(set(targets))
         assert 0 <= targets[0] <= targets[-1] < len(ids)
-    assert [pair.teacher_ids[p] for p in pair.teacher_targets] == [pair.student_ids[q] for q in pair.student_targets], "law a"
+    assert [pair.teacher_ids[p] for p in pair.teacher_targets] == [pair.student_ids[q] for q in pair.student_targets], (
+        "law a"
+    )
     for (a, _), (b, _) in zip(runs(pair.teacher_targets), runs(pair.student_targets), strict=True):
         assert (a == 0) == (b == 0)
         if a:
@@ -238,7 +248,12 @@ def _check_equal(pair: ViewPair) -> None:
 
 
 def _check_words(
-    tokenizer: Any, messages: Sequence[Message], wanted: Sequence[Message], ids: list[int], targets: list[int], **kwargs: Any
+    tokenizer: Any,
+    messages: Sequence[Message],
+    wanted: Sequence[Message],
+    ids: list[int],
+    targets: list[int],
+    **kwargs: Any,
 ) -> None:
     """Law b and e: the runs decode to the wanted messages one after another, and stand behind generation prompts."""
     decoded = tokenizer.decode([ids[p] for p in targets], skip_special_tokens=False)
@@ -255,7 +270,7 @@ def _check_words(
             call = message["tool_calls"][0]["function"]
             assert call["name"] in decoded
             assert call["arguments"]["harbour"] in decoded
-            rest = rest.split(call["arguments"]["harbour"])[-1]
+            rest = rest.split(call["arguments"]["harbour"], 1)[-1].lstrip("\"'}])>`")
     if not wanted[-1].get("tool_calls"):
         _check_markup(rest, wanted[-1])
     full = text_of(tokenizer, messages, **kwargs)
@@ -281,12 +296,15 @@ def _parts(message: Message) -> tuple[str, str]:
 
 
 def _bare(text: str) -> str:
-    return "".join(text.split())
+    """Without white space, of which a lower block is one to the tokenizers that write it so."""
+    return "".join(text.replace("▁", " ").split())
 
 
 def _check_markup(text: str, message: Message) -> None:
-    """Between the words of answers there may be end-of-turn tokens and thinking tags only."""
+    """Between the words of answers there may be end-of-turn tokens, thinking tags and channel names only."""
     left = TAG.sub("", text)
+    if message.get("reasoning_content") or message.get("tool_calls"):
+        left = re.sub("analysis|final|assistant|commentary", "", left)
     assert not left, f"law b: {left!r} beside the words of {message!r}"
 
 
@@ -295,5 +313,7 @@ def _check_history(tokenizer: Any, row: Sequence[Message], places: Sequence[int]
     for i in places:
         alone = text_of(tokenizer, row[: i + 1], **kwargs)
         answer = _parts(row[i])[1]
+        if not answer:
+            continue
         end = alone.rindex(answer) + len(answer)
         assert full.startswith(alone[:end]), "law f"

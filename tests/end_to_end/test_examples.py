@@ -1,0 +1,124 @@
+"""Every shipped example bakes through the real command, on the starter model and local rows of the same layout."""
+
+import json
+import random
+from pathlib import Path
+
+import pytest
+import yaml
+from datasets import Dataset
+
+from bakery.cli import main
+
+ROOT = Path(__file__).parents[2]
+EXAMPLES = sorted((ROOT / "examples").glob("*.yaml"))
+THINGS = ["grass", "snow", "coal", "a lemon", "the sky", "blood", "a carrot", "milk", "an orange", "a raven"]
+PLACES = ["France", "Italy", "Spain", "Japan", "Egypt", "Kenya", "Norway", "Poland", "Peru", "Chile"]
+# Overrides that make an example small; what it is about stays as it is written.
+SMALL = {
+    "model_name_or_path": "starter",
+    "torch_dtype": "float32",
+    "bf16": "false",
+    "chat_template_kwargs": "null",
+    "trajectory_length": "24",
+    "num_trajectories": "4",
+    "per_device_train_batch_size": "8",
+    "gradient_accumulation_steps": "1",
+    "learning_rate": "2e-3",
+    "num_train_epochs": "12",
+}
+
+
+def questions(count: int, seed: int) -> list[str]:
+    rng = random.Random(seed)
+    asked = [f"What colour is {thing}?" for thing in THINGS] + [f"What is the capital of {place}?" for place in PLACES]
+    rng.shuffle(asked)
+    return asked[:count]
+
+
+def chats(path: Path, count: int, seed: int) -> None:
+    """A parquet file as chat data sets on the hub have it: prompt, prompt_id, messages."""
+    rows = [
+        {
+            "prompt": question,
+            "prompt_id": f"{seed}-{number}",
+            "messages": [
+                {"role": "user", "content": question},
+                {"role": "assistant", "content": f"It is {THINGS[number % len(THINGS)]}."},
+                {"role": "user", "content": "And again?"},
+                {"role": "assistant", "content": "The same."},
+            ],
+        }
+        for number, question in enumerate(questions(count, seed))
+    ]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Dataset.from_list(rows).to_parquet(str(path))
+
+
+def rows_for(name: str, folder: Path) -> dict[str, str]:
+    """Held-out rows for an example, and local rows in place of those on the hub."""
+    heldout = folder / "heldout.jsonl"
+
+    def write(rows: list[dict]) -> dict[str, str]:
+        heldout.write_text("".join(json.dumps(row) + "\n" for row in rows))
+        return {"eval_dataset": str(heldout)}
+
+    if name == "sft_dataset":
+        hub = folder / "ultrachat_200k"
+        chats(hub / "data" / "train_sft-00000-of-00001.parquet", 16, seed=1)
+        chats(hub / "data" / "test_sft-00000-of-00001.parquet", 4, seed=2)
+        return {"dataset": str(hub), "eval_dataset": str(hub)}
+    if name == "continual_memory":
+        chat = [json.loads(line) for line in (ROOT / "examples/data/conversations.jsonl").read_text().splitlines()]
+        train, rest = folder / "train.jsonl", chat[18:]
+        train.write_text("".join(json.dumps(row) + "\n" for row in chat[:18]))
+        return {"dataset": str(train)} | write(rest)
+    if name == "pattern_targets":
+        response = "I count them together.\nAnswer: 7"
+        return write(
+            [{"prompt": f"I have {n} pens and get 2 more. How many pens?", "response": response} for n in (3, 5)]
+        )
+    if name == "per_row_prefix":
+        personas = json.loads((ROOT / "examples/data/personas.json").read_text())
+        return write(
+            [personas[at] | {"prompt": personas[at]["prompt"].split(",")[0] + ", how are you?"} for at in (0, 8, 16)]
+        )
+    return write([{"prompt": question} for question in questions(6, seed=3)])
+
+
+def test_there_is_one_for_every_journey():
+    journeys = {"quickstart", "basic", "sft_dataset", "multi_turn_prefix", "continual_memory", "per_row_prefix"}
+    assert {path.stem for path in EXAMPLES} == journeys | {"pattern_targets"}
+
+
+@pytest.mark.parametrize("path", [path for path in EXAMPLES if path.stem != "quickstart"], ids=lambda path: path.stem)
+def test_an_example_bakes_and_the_student_learns(path, tmp_path, monkeypatch, capfd):
+    monkeypatch.chdir(ROOT)
+    settings = yaml.safe_load(path.read_text())
+    changes = SMALL | rows_for(path.stem, tmp_path) | {"output_dir": str(tmp_path / "out")}
+    if path.stem == "sft_dataset":
+        changes["dataset_split"], changes["eval_dataset_split"] = "train_sft[:16]", "test_sft[:4]"
+    words = [
+        f"--{key}={value}" for key, value in changes.items() if key in settings or key not in SMALL or key in SMALL
+    ]
+    code = main(["--config", str(path), *words])
+    assert code == 0, capfd.readouterr().err
+    results = json.loads((tmp_path / "out" / "results.json").read_text())
+    divergence = results["divergence"]
+    assert divergence["rows"] == "validation"
+    assert divergence["after"] < 0.5 * divergence["before"], divergence
+
+
+def test_the_quickstart_reaches_its_figures(tmp_path, monkeypatch, capfd):
+    monkeypatch.chdir(ROOT)
+    assert main(["--config", "examples/quickstart.yaml", "--output_dir", str(tmp_path), "-q"]) == 0
+    shown = capfd.readouterr()
+    results = json.loads((tmp_path / "results.json").read_text())
+    scores = {who: results["scores"]["heldout"][who]["accuracy"] for who in ("base", "prompted", "baked")}
+    assert scores["prompted"] >= 0.9
+    assert scores["base"] <= 0.3
+    assert scores["baked"] >= 0.98 * scores["prompted"]
+    assert results["divergence"]["share_closed"] >= 0.97
+    assert results["drift"] <= 0.1
+    assert "base" in shown.out
+    assert "prompted" in shown.out

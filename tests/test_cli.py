@@ -1,0 +1,195 @@
+"""The command line: fast answers, thin verbs, one line per mistake, an exit code per kind of mistake."""
+
+import json
+import resource
+import subprocess
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from bakery import __version__
+from bakery.cli import HELP, VERBS, main, read_command
+from bakery.config import BakeSettings, all_fields
+from bakery.errors import BakeryError, ConfigError, DataError, ModelError, NumericError, ResourceError
+from bakery.progress import Verbosity
+
+CONFIG = """\
+prefix_messages: [{role: system, content: Speak like a pirate.}]
+training_prompts: [What is AI?]
+model_name_or_path: starter
+output_dir: out
+use_cpu: true
+"""
+
+
+@pytest.fixture
+def place(tmp_path, monkeypatch):
+    (tmp_path / "config.yaml").write_text(CONFIG)
+    monkeypatch.chdir(tmp_path)
+    for name in ("TRANSFORMERS_VERBOSITY", "HF_HUB_DISABLE_PROGRESS_BARS", "HF_DATASETS_DISABLE_PROGRESS_BARS"):
+        monkeypatch.setenv(name, "")
+    return tmp_path
+
+
+@pytest.fixture
+def baked(monkeypatch):
+    """Stand in for the bake itself: remembers what it was asked, and can raise."""
+    calls = []
+
+    def bake(settings, progress, data):
+        calls.append((settings, progress, data))
+        if bake.error is not None:
+            raise bake.error
+        return "result"
+
+    bake.error, bake.calls = None, calls
+    oven, report = ModuleType("bakery.bake"), ModuleType("bakery.report")
+    oven.bake = bake
+    report.print_proof = lambda result, console: print(result)
+    monkeypatch.setitem(sys.modules, "bakery.bake", oven)
+    monkeypatch.setitem(sys.modules, "bakery.report", report)
+    return bake
+
+
+@pytest.mark.parametrize(
+    "words", [["--config", "config.yaml"], ["bake", "--config=config.yaml"], ["-c", "config.yaml"]]
+)
+def test_bake_is_the_verb_that_needs_not_be_said(words, place, baked, capsys):
+    assert main([*words, "--r", "4"]) == 0
+    ((settings, progress, data),) = baked.calls
+    assert isinstance(settings, BakeSettings)
+    assert (settings.lora.r, settings.bakery.output_dir, settings.source) == (4, "out", Path("config.yaml"))
+    assert progress.verbosity == Verbosity.NORMAL
+    assert [row.messages for row in data.train] == [({"role": "user", "content": "What is AI?"},)]
+    assert capsys.readouterr().out == "result\n"
+    assert not (place / "out").exists()
+
+
+def test_a_bake_needs_no_file(place, baked):
+    words = ["--training_prompts", "a", "--prefix_messages", "[{role: user, content: b}]", "--output-dir=x"]
+    assert main([*words, "--use_cpu"]) == 0
+    assert baked.calls[0][0].source is None
+
+
+@pytest.mark.parametrize(
+    ("flag", "level"), [("-q", Verbosity.QUIET), ("--quiet", Verbosity.QUIET), ("--verbose", Verbosity.VERBOSE)]
+)
+def test_how_much_is_said(flag, level, place, baked, capsys):
+    assert main(["--config", "config.yaml", flag]) == 0
+    assert baked.calls[0][1].verbosity == level
+    assert capsys.readouterr().out == "result\n"
+
+
+def test_quiet_and_verbose_contradict_each_other(place, baked, capsys):
+    assert main(["--config", "config.yaml", "-q"]) == 0
+    assert main(["--config", "config.yaml", "-q", "--verbose"]) == 2
+    assert "contradict" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("error", [ConfigError, DataError, ModelError, ResourceError, NumericError])
+def test_every_kind_of_mistake_has_its_exit_code_and_one_line(error, place, baked, capsys):
+    baked.error = error("first\n   second")
+    assert main(["--config", "config.yaml"]) == error.exit_code
+    captured = capsys.readouterr()
+    assert captured.err == "bakery: error: first second\n"
+    assert captured.out == ""
+
+
+def test_the_codes_are_those_that_are_promised():
+    kinds = (BakeryError, ConfigError, DataError, ModelError, ResourceError, NumericError)
+    assert [kind.exit_code for kind in kinds] == [1, 2, 3, 4, 5, 6]
+
+
+def test_interruption_is_130_without_a_traceback(place, baked, capsys):
+    baked.error = KeyboardInterrupt()
+    assert main(["--config", "config.yaml"]) == 130
+    assert capsys.readouterr().err == "bakery: interrupted\n"
+
+
+def test_a_bug_of_ours_keeps_its_traceback(place, baked):
+    baked.error = RuntimeError("bug")
+    with pytest.raises(RuntimeError, match="bug"):
+        main(["--config", "config.yaml"])
+
+
+def test_verbose_shows_where_a_refusal_comes_from(place, baked, capsys):
+    baked.error = DataError("row 1")
+    assert main(["--config", "config.yaml", "--verbose"]) == 3
+    error = capsys.readouterr().err
+    assert error.startswith("Traceback")
+    assert error.endswith("\nbakery: error: row 1\n")
+
+
+@pytest.mark.parametrize("line", ["system_prompt: Be kind.", "system_prompt_file: prompt.txt"])
+def test_the_older_name_is_one_friendly_line(line, place, baked, capsys):
+    (place / "prompt.txt").write_text("Be kind.")
+    (place / "old.yaml").write_text(CONFIG.partition("\n")[2] + line)
+    assert main(["--config", "old.yaml"]) == 0
+    error = capsys.readouterr().err
+    assert error.count("\n") == error.count("DeprecationWarning") == 1
+    assert error.startswith("bakery: DeprecationWarning: system_prompt is the older way")
+    assert baked.calls[0][2].prefix == ({"role": "system", "content": "Be kind."},)
+
+
+def test_the_help_is_short_grouped_and_true(capsys):
+    assert main(["--help"]) == main(["-h"]) == main(["bake", "--help"]) == 0
+    assert capsys.readouterr().out == HELP * 3
+    lines = HELP.splitlines()
+    assert len(lines) <= 45
+    assert max(map(len, lines)) <= 100
+    assert HELP.partition("examples\n")[2].count("bakery ") == 3
+    for verb in VERBS:
+        assert f"\n  {verb} " in HELP
+    known = {*all_fields(), "config", "quiet", "verbose", "help", "version", "rows", "html", "any_setting"}
+    for word in HELP.replace("=", " ").split():
+        if word.strip("[]").startswith("--"):
+            assert word.strip("[]-,") in known, word
+
+
+def test_version(capsys):
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out == f"bakery {__version__}\n"
+
+
+@pytest.mark.parametrize("words", [["--help"], ["--version"], ["schema"], ["--config", "nowhere.yaml"]])
+def test_quick_answers_take_less_than_300_ms_and_no_torch(words):
+    code = (
+        "import sys; from bakery.cli import main; main(sys.argv[1:])\n"
+        "sys.exit(len({'torch', 'transformers', 'numpy'} & set(sys.modules)))"
+    )
+    seconds = []
+    for _ in range(3):
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        done = subprocess.run([sys.executable, "-c", code, *words], capture_output=True, timeout=30)
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        assert done.returncode == 0
+        seconds.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
+    assert min(seconds) < 0.3
+
+
+def test_as_a_module():
+    done = subprocess.run([sys.executable, "-m", "bakery", "--version"], capture_output=True, text=True, timeout=30)
+    assert (done.returncode, done.stdout) == (0, f"bakery {__version__}\n")
+    done = subprocess.run([sys.executable, "-m", "bakery"], capture_output=True, text=True, timeout=30)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == "bakery: error: no settings given; write --config FILE, or see bakery --help\n"
+
+
+def test_a_closed_pipe_is_no_error():
+    done = subprocess.run(
+        f"{sys.executable} -m bakery schema | head -c 10", shell=True, capture_output=True, text=True, timeout=30
+    )
+    assert done.stderr == ""
+
+
+def test_schema_prints_json(capsys):
+    assert main(["schema"]) == 0
+    assert set(all_fields()) < set(json.loads(capsys.readouterr().out)["properties"])
+
+
+def test_words_that_are_not_ours_are_left_for_the_settings():
+    command = read_command(["inspect", "--rows", "3", "--config=a.yaml", "--html", "x.html", "--r", "4", "--seed=1"])
+    assert (command.verb, command.rows, command.config, command.html) == ("inspect", "3", "a.yaml", "x.html")
+    assert command.overrides == ("--r", "4", "--seed=1")

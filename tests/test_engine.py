@@ -1,0 +1,83 @@
+"""One model in four voices, over the same shortcuts."""
+
+import pytest
+import torch
+
+from bakery.engine import Engine, Voice, find_paths_on
+from bakery.models import adapter_off, stop_ids
+from bakery.views import ViewBuilder
+from tests.engine_support import ANSWERS, PREFIX, QUESTIONS, tiny_model, tokenizer
+
+
+@pytest.fixture(scope="module")
+def rows():
+    from bakery.data import conversations, create_dataset
+
+    return conversations(create_dataset(QUESTIONS, ANSWERS), "rows")
+
+
+@pytest.fixture(scope="module")
+def builder():
+    return ViewBuilder(tokenizer(), prefix_messages=PREFIX)
+
+
+@pytest.fixture(scope="module")
+def engine(rows, builder):
+    model = tiny_model(torch.float64, trained=True)
+    pairs = [pair for row in rows for pair in builder.views(row)]
+    return Engine(model, tokenizer(), find_paths_on(model, pairs), token_budget=200)
+
+
+@pytest.fixture(scope="module")
+def prompts(rows, builder):
+    from dataclasses import replace
+
+    return [builder.prompts(replace(row, messages=row.messages[:-1])) for row in rows]
+
+
+@pytest.mark.parametrize("voice", Voice)
+def test_every_voice_says_what_the_model_so_set_says(engine, prompts, voice):
+    from contextlib import nullcontext
+
+    found = engine.answers(voice, prompts, max_new_tokens=6)
+    for prompt, trajectory in zip(prompts, found, strict=True):
+        ids = prompt.teacher_ids if voice.prompted else prompt.student_ids
+        with torch.no_grad(), nullcontext() if voice.adapter else adapter_off(engine.model):
+            said = engine.model.generate(
+                torch.tensor([ids]),
+                attention_mask=torch.ones(1, len(ids), dtype=torch.long),
+                max_new_tokens=6,
+                do_sample=False,
+            )
+        assert list(trajectory.ids) == said[0, len(ids) :].tolist()
+
+
+def test_the_four_voices_differ(engine, prompts):
+    said = {voice: tuple(t.ids for t in engine.answers(voice, prompts, max_new_tokens=8)) for voice in Voice}
+    assert len(set(said.values())) == 4
+
+
+def test_base_and_baked_are_compared_with_the_prompted_teacher(engine, rows, builder):
+    pairs = [pair for row in rows for pair in builder.views(row)]
+    teacher, live = engine.teacher(pairs), engine.live_teacher(pairs)
+    base, baked = (engine.compare(voice, pairs, teacher).divergence for voice in (Voice.BASE, Voice.BAKED))
+    assert (base - baked).abs().max() > 1e-3
+    torch.testing.assert_close(engine.compare(Voice.BAKED, pairs, live).divergence, baked, rtol=1e-8, atol=1e-10)
+
+
+def test_the_model_is_left_as_it_was(engine, prompts):
+    engine.model.train()
+    try:
+        for voice in Voice:
+            engine.answers(voice, prompts[:1], max_new_tokens=2)
+            assert engine.model.training
+            assert not engine.model.base_model.model.model.layers[0].self_attn.q_proj.disable_adapters
+    finally:
+        engine.model.eval()
+
+
+def test_stop_ids_are_those_of_the_generation_config_and_the_tokenizer():
+    model = tiny_model()
+    assert stop_ids(model, tokenizer()) == {tokenizer().eos_token_id}
+    model.generation_config.eos_token_id = [7, 9]
+    assert stop_ids(model, tokenizer()) == {7, 9, tokenizer().eos_token_id}
