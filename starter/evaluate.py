@@ -1,6 +1,6 @@
 """Measures a starter model on the world's held-out seeds: greedy answers, exact match, one figure per skill.
 
-python starter/evaluate.py src/bakery/starter --out starter/figures.json
+Usage: python starter/evaluate.py src/bakery/starter --out starter/figures.json --card src/bakery/starter/README.md
 """
 
 import argparse
@@ -17,6 +17,7 @@ from tokenizer import END
 from wordings import STYLES
 
 HELD_OUT_SEED = 10_000
+MARKERS = ("<!-- figures -->", "<!-- end of figures -->")
 TARGETS = {
     "closed": 0.99,
     "styles, mean": 0.96,
@@ -86,11 +87,25 @@ def verdict(name: str, accuracy: float) -> str:
     return ""
 
 
+def markdown(figures: dict[str, dict[str, float]]) -> str:
+    """Return the figures as the table of the model card."""
+    rows = [f"| {name} | {f['accuracy']:.1%} | {f['stderr']:.1%} | {f['n']} |" for name, f in figures.items()]
+    return "\n".join(["| questions | exactly right | standard error | n |", "|---|---|---|---|", *rows])
+
+
+def update_card(card: Path, figures: dict[str, dict[str, float]]) -> None:
+    """Put the table of figures between the two markers of a model card."""
+    head, rest = card.read_text().split(MARKERS[0])
+    tail = rest.split(MARKERS[1])[1]
+    card.write_text(f"{head}{MARKERS[0]}\n{markdown(figures)}\n{MARKERS[1]}{tail}")
+
+
 def main() -> None:
     """Read the command line, evaluate, print a table and write the figures."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("folder")
     parser.add_argument("--out", type=Path, help="JSON file for the figures")
+    parser.add_argument("--card", type=Path, help="model card whose table of figures is to be renewed")
     parser.add_argument("--size", type=int, default=400, help="questions per set")
     parser.add_argument("--seed", type=int, default=HELD_OUT_SEED)
     parser.add_argument("--show", type=int, default=0, help="wrong answers to print per set")
@@ -103,6 +118,8 @@ def main() -> None:
         print(f"{name:42s} {value} {verdict(name, figure['accuracy'])}")
     if options.out:
         options.out.write_text(json.dumps({"seed": options.seed, "figures": figures}, indent=2) + "\n")
+    if options.card:
+        update_card(options.card, figures)
 
 
 if __name__ == "__main__":

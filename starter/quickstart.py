@@ -1,7 +1,8 @@
 """Writes the data of the quickstart bake: a persona with a style and six private facts, and the questions about them.
 
-python starter/quickstart.py examples/data
-python starter/quickstart.py examples/data --check src/bakery/starter    # and the unbaked answers
+Usage:
+    python starter/quickstart.py examples/data
+    python starter/quickstart.py examples/data --check src/bakery/starter    # and the unbaked answers
 """
 
 import argparse
@@ -31,7 +32,7 @@ LOOK = Look((("prefix", "Ahoy"),), "Marlow", "pirate")
 FACTS = (
     Fact("wifi password", None, "coral42"),
     Fact("meeting room", None, "B17"),
-    Fact("office dog", None, "Biscuit"),
+    Fact("office dog", None, "Pepper"),
     Fact("door code", "Nora", "4417"),
     Fact("birthday", "Felix", "12 May"),
     Fact("favourite food", "Omar", "soup"),

@@ -89,8 +89,9 @@ def test_a_hub_id_that_cannot_be_reached_is_one_line(place):
     )
     assert done.returncode == 3
     assert done.stdout.strip() == "no torch"
-    assert done.stderr.startswith("bakery: error: nobody/nothing: cannot be read as a hub id")
-    assert done.stderr.count("\n") == 1
+    first, second = done.stderr.splitlines()
+    assert first == "reading nobody/nothing from the hub"
+    assert second.startswith("bakery: error: nobody/nothing: cannot be read as a hub id")
 
 
 def test_a_bad_setting_that_only_transformers_knows_is_one_line(place, monkeypatch, capsys):

@@ -142,7 +142,19 @@ def test_the_help_is_short_grouped_and_true(capsys):
     assert HELP.partition("examples\n")[2].count("bakery ") == 3
     for verb in VERBS:
         assert f"\n  {verb} " in HELP
-    known = {*all_fields(), "config", "quiet", "verbose", "help", "version", "rows", "html", "any_setting"}
+    known = {
+        *all_fields(),
+        "config",
+        "quiet",
+        "verbose",
+        "help",
+        "version",
+        "rows",
+        "html",
+        "adapter",
+        "strength",
+        "any_setting",
+    }
     for word in HELP.replace("=", " ").split():
         if word.strip("[]").startswith("--"):
             assert word.strip("[]-,") in known, word
@@ -193,3 +205,52 @@ def test_words_that_are_not_ours_are_left_for_the_settings():
     command = read_command(["inspect", "--rows", "3", "--config=a.yaml", "--html", "x.html", "--r", "4", "--seed=1"])
     assert (command.verb, command.rows, command.config, command.html) == ("inspect", "3", "a.yaml", "x.html")
     assert command.overrides == ("--r", "4", "--seed=1")
+
+
+def test_inspect_shows_rows_without_writing_or_loading_weights(place, monkeypatch, capsys):
+    asked = {}
+    inspection, models = ModuleType("bakery.inspection"), ModuleType("bakery.models")
+    inspection.run_inspect = lambda tokenizer, data, context, **options: asked.update(
+        tokenizer=tokenizer, data=data, context=context, **options
+    )
+    models.load_tokenizer = lambda model: model.model_name_or_path
+    monkeypatch.setitem(sys.modules, "bakery.inspection", inspection)
+    monkeypatch.setitem(sys.modules, "bakery.models", models)
+    assert main(["inspect", "--config", "config.yaml", "--rows", "2", "--html", "page.html"]) == 0
+    assert (asked["tokenizer"], asked["rows"], asked["html_file"]) == ("starter", 2, "page.html")
+    assert asked["data"].prefix == ({"role": "system", "content": "Speak like a pirate."},)
+    assert sorted(path.name for path in place.iterdir()) == ["config.yaml"]
+
+
+@pytest.mark.parametrize(
+    ("words", "strengths"),
+    [
+        ([], (1.0,)),
+        (["--strength", "0.5", "1"], (0.5, 1.0)),
+        (["--strength=0"], (0.0,)),
+        (["--strength", "sweep"], (0, 1)),
+    ],
+)
+@pytest.mark.parametrize("config", [["--config", "config.yaml"], []])
+def test_eval_hands_on_adapter_and_strengths(words, strengths, config, place, monkeypatch, capsys):
+    asked = {}
+    reproof = ModuleType("bakery.reproof")
+    reproof.SWEEP = (0, 1)
+    reproof.run_eval = lambda *given, **options: asked.update(given=given, **options) or "proof"
+    reproof.print_eval = lambda result, console: print(result)
+    monkeypatch.setitem(sys.modules, "bakery.reproof", reproof)
+    (place / "adapter").mkdir()
+    (place / "adapter" / "adapter_config.json").write_text('{"base_model_name_or_path": "/elsewhere/starter"}')
+    (place / "adapter" / "bakery.yaml").write_text(CONFIG)
+    assert main(["eval", "--adapter", "adapter", *words, *config, "--seed", "7"]) == 0
+    settings, adapter, wanted = asked["given"]
+    assert (settings.bakery.seed, adapter, wanted, asked["output_dir"]) == (7, Path("adapter"), strengths, None)
+    assert main(["eval", "--adapter", "adapter", "--output_dir", "elsewhere"]) == 0
+    assert asked["output_dir"] == "elsewhere"
+    assert capsys.readouterr().out == "proof\nproof\n"
+
+
+def test_the_strongest_strength_is_that_of_the_evaluation():
+    from bakery import cli, reproof
+
+    assert cli._STRONGEST == reproof.STRONGEST

@@ -15,8 +15,8 @@ FLOORS: dict[str, tuple[str, ...]] = {
     "text": ("sources", "columns", "knowledge", "data", "limits", "rendering", "spans", "views", "inspection", "packing", "probes"),
     "maths": ("divergence", "models", "estimates"),
     "actors": ("attention", "forward", "prefix", "sampling", "teacher", "engine"),
-    "acts": ("callbacks", "trainer", "evaluation", "economics", "proof", "gallery", "proving", "findings", "stopping"),
-    "roof": ("report", "outputs", "bake", "cli", "__main__", "__init__", "results", "summary"),
+    "acts": ("callbacks", "trainer", "evaluation", "economics", "proof", "gallery", "proving", "findings", "stopping", "merging"),
+    "roof": ("report", "outputs", "bake", "cli", "__main__", "__init__", "results", "summary", "charts", "page", "reproof"),
 }  # fmt: skip
 LEVEL = {module: level for level, modules in enumerate(FLOORS.values()) for module in modules}
 TORCH_FREE = ("cli", "errors", "config", "settings", "documents", "checks", "fields", "places", "data", "knowledge")

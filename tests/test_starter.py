@@ -186,6 +186,11 @@ def test_the_shipped_model_follows_prompts():
     assert figures["base on private questions"]["accuracy"] <= 0.05
 
 
+def test_the_card_shows_the_reported_figures():
+    figures = json.loads((ROOT / "starter" / "figures.json").read_text())["figures"]
+    assert evaluate.markdown(figures) in (SHIPPED / "README.md").read_text()
+
+
 def test_the_reported_figures_meet_the_targets():
     figures = json.loads((ROOT / "starter" / "figures.json").read_text())["figures"]
     assert {

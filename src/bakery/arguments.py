@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from transformers import TrainingArguments
 
@@ -21,3 +22,12 @@ class BakeryConfig(BakingFields, TrainingArguments):  # type: ignore[misc]
     def __post_init__(self) -> None:
         check_ranges(vars(self))
         super().__post_init__()
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What is pickled, and so lies in every `training_args.bin`: everything but access tokens."""
+        return {name: None if name.endswith("hub_token") else value for name, value in vars(self).items()}
+
+    def __copy__(self) -> BakeryConfig:
+        copied = object.__new__(type(self))
+        copied.__dict__.update(self.__dict__)
+        return copied

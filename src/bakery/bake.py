@@ -8,14 +8,14 @@ from bakery.config import BakeSettings
 from bakery.data import BakeData, load_bake_data
 from bakery.evaluation import Examination
 from bakery.models import attach_adapter, load_model, load_tokenizer
-from bakery.outputs import write_outputs
+from bakery.outputs import publish, write_outputs
 from bakery.places import check_output
 from bakery.probes import keep_aside, proof_rows
-from bakery.progress import Progress
+from bakery.progress import Progress, Verbosity
 from bakery.proving import prepare, prove, refuse_no_gap
 from bakery.results import BakeResult
 from bakery.rules import parse_rules
-from bakery.stopping import StopWhenDone, measuring_often, stops_early
+from bakery.stopping import stops_early
 from bakery.trainer import ContextBakingTrainer
 
 
@@ -30,8 +30,8 @@ def bake(settings: BakeSettings, progress: Progress | None = None, data: BakeDat
     Raises:
         BakeryError: for anything that is refused; until the rows are read and aligned nothing has been written.
     """
-    progress = progress or Progress()
-    args = measuring_often(settings.bakery)
+    progress = Progress(Verbosity.QUIET) if settings.bakery.process_index else progress or Progress()
+    args = settings.bakery
     check_output(vars(args))
     data = data or load_bake_data(settings.context, settings.data)
     data = keep_aside(data, settings.data.validation_share, args.seed, needed=stops_early(args))
@@ -42,7 +42,6 @@ def bake(settings: BakeSettings, progress: Progress | None = None, data: BakeDat
         model = attach_adapter(load_model(settings.model), settings.lora)
     progress.say(f"baking into {settings.model.model_name_or_path}: {_describe(data)}")
 
-    stopping = StopWhenDone(args.target_divergence, args.patience)
     with progress.clock("setup"):
         trainer = ContextBakingTrainer(
             model=model,
@@ -54,7 +53,6 @@ def bake(settings: BakeSettings, progress: Progress | None = None, data: BakeDat
             prefix_messages=data.prefix,
             processing_class=tokenizer,
             progress=progress,
-            callbacks=[stopping],
         )
     before, after = rows.work
     with progress.stage("gap", "measuring the gap", before, "answers") as advance:
@@ -66,7 +64,7 @@ def bake(settings: BakeSettings, progress: Progress | None = None, data: BakeDat
     with progress.clock("bake"):
         outcome = trainer.train(resume_from_checkpoint=args.resume_from_checkpoint)
     with progress.stage("proof", "measuring the proof", after, "answers") as advance:
-        proof = prove(exam, advance)
+        proof = prove(exam, advance, merged=args.weights == "merged")
     result = BakeResult(
         output_dir=Path(args.output_dir or "outputs"),
         base_model=settings.model.model_name_or_path,
@@ -77,9 +75,10 @@ def bake(settings: BakeSettings, progress: Progress | None = None, data: BakeDat
         final_loss=outcome.training_loss,
         seconds=dict(progress.seconds),
         curve=tuple(trainer.state.log_history),
-        stopped_early=stopping.reason,
+        stopped_early=trainer.stopping.reason,
     )
     write_outputs(result, settings, trainer)
+    publish(result, trainer)
     return result
 
 

@@ -6,7 +6,7 @@ import os
 import sys
 import traceback
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,13 +22,13 @@ Bake a context into LoRA weights: afterwards the model behaves as if prompted.
 
 usage: bakery [bake] --config FILE [--any_setting VALUE ...]
        bakery inspect --config FILE [--rows N] [--html FILE]
-       bakery eval --config FILE
+       bakery eval --adapter DIR [--config FILE] [--strength X Y ... | sweep]
        bakery schema
 
 verbs
   bake       learn the prefix into an adapter, prove it, write it to output_dir (the default)
   inspect    show what teacher and student see of a few rows, token by token; loads no weights
-  eval       score base, prompted and baked model on eval_file and heldout_file
+  eval       prove an adapter that is there already, also at other strengths (0 base, 1 as baked)
   schema     print the JSON schema of the settings file, for editors
 
 options
@@ -51,6 +51,7 @@ examples
   bakery inspect --config examples/basic.yaml --rows 3
 """
 
+_STRONGEST = 1.5
 VERBS = ("bake", "inspect", "eval", "schema")
 
 
@@ -66,12 +67,16 @@ class Command:
     version: bool = False
     rows: str | None = None
     html: str | None = None
+    adapter: str | None = None
+    strength: tuple[str, ...] = ()
     overrides: tuple[str, ...] = ()
 
 
 _FLAGS = {"-q": "quiet", "--quiet": "quiet", "--verbose": "verbose", "-h": "help", "--help": "help",
           "--version": "version"}  # fmt: skip
-_OPTIONS = {"-c": "config", "--config": "config", "--rows": "rows", "--html": "html"}
+_OPTIONS = {"-c": "config", "--config": "config", "--rows": "rows", "--html": "html", "--adapter": "adapter",
+            "--strength": "strength"}  # fmt: skip
+_BELONGS = {"rows": "inspect", "html": "inspect", "adapter": "eval", "strength": "eval"}
 
 
 def read_command(words: Sequence[str]) -> Command:
@@ -95,14 +100,17 @@ def read_command(words: Sequence[str]) -> Command:
             if key in found:
                 raise ConfigError(f"command line: {name}: given twice; keep one")
             if not equals and (not rest or rest[0].startswith("--")):
-                raise ConfigError(f"command line: {name}: has no value; write {name} FILE")
-            found[key] = value if equals else rest.pop(0)
+                raise ConfigError(f"command line: {name}: has no value; give one")
+            values = [value] if equals else [rest.pop(0)]
+            while key == "strength" and not equals and rest and not rest[0].startswith("-"):
+                values.append(rest.pop(0))
+            found[key] = tuple(values) if key == "strength" else values[0]
         else:
             overrides.append(word)
     command = Command(**found, overrides=tuple(overrides))  # type: ignore[arg-type]
-    for key in ("rows", "html"):
-        if getattr(command, key) is not None and command.verb != "inspect":
-            raise ConfigError(f"command line: --{key}: belongs to the verb inspect; write bakery inspect ...")
+    for key, verb in _BELONGS.items():
+        if key in found and command.verb != verb:
+            raise ConfigError(f"command line: --{key}: belongs to the verb {verb}; write bakery {verb} ...")
     return command
 
 
@@ -185,22 +193,27 @@ def _note(text: str) -> None:
 def _bake(command: Command) -> int:
     from bakery.data import load_bake_data
     from bakery.places import check_places
+    from bakery.progress import Progress
     from bakery.settings import build, plain_parts, resolve
+    from bakery.sources import is_local
 
     verbosity = _verbosity(command)
     settings = read_settings(command)
     parts = plain_parts(settings, _note)
     check_places(resolve(settings), settings.at)
     _quiet_libraries(command)
+    progress = Progress(verbosity)
+    for spec in (parts.data.dataset, parts.data.eval_dataset, parts.data.anchor_dataset):
+        if spec is not None and not is_local(spec):
+            progress.say(f"reading {spec} from the hub")
     data = load_bake_data(parts.context, parts.data)
     ready = build(settings, parts)
     from rich.console import Console
 
     from bakery.bake import bake
-    from bakery.progress import Progress
     from bakery.report import print_proof
 
-    print_proof(bake(ready, Progress(verbosity), data), Console())
+    print_proof(bake(ready, progress, data), Console())
     return 0
 
 
@@ -208,16 +221,83 @@ def _quiet_libraries(command: Command) -> None:
     """Let no library write between our lines, unless everything is asked for; works before they are imported."""
     if not command.verbose:
         os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+        os.environ.setdefault("HF_HUB_VERBOSITY", "error")
         os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
         os.environ.setdefault("HF_DATASETS_DISABLE_PROGRESS_BARS", "1")
 
 
 def _inspect(command: Command) -> int:
-    raise ConfigError("inspect: not part of this version")
+    from bakery.data import load_bake_data
+    from bakery.places import check_model
+    from bakery.settings import plain_parts
+
+    rows = _row_count(command.rows)
+    settings = read_settings(command)
+    parts = plain_parts(settings, _note)
+    check_model(parts.model.model_name_or_path, settings.at("model_name_or_path"))
+    _quiet_libraries(command)
+    data = load_bake_data(parts.context, parts.data)
+    from bakery.inspection import run_inspect
+    from bakery.models import load_tokenizer
+
+    run_inspect(load_tokenizer(parts.model), data, parts.context, rows=rows, html_file=command.html)
+    return 0
+
+
+def _row_count(word: str | None) -> int:
+    if word is None:
+        return 4
+    if not word.isdecimal() or int(word) < 1:
+        raise ConfigError(f"command line: --rows: must be a whole number, at least 1, got {word!r}")
+    return int(word)
 
 
 def _eval(command: Command) -> int:
-    raise ConfigError("eval: not part of this version")
+    from bakery.data import load_bake_data
+    from bakery.places import check_adapter, check_model
+    from bakery.progress import Progress
+    from bakery.settings import build, plain_parts
+
+    verbosity, strengths = _verbosity(command), _strengths(command.strength)
+    if command.adapter is None:
+        raise ConfigError("command line: --adapter: has no value; give the folder of an adapter")
+    settings = read_settings(_with_settings_of_adapter(command, Path(command.adapter)))
+    parts = plain_parts(settings, _note)
+    check_model(parts.model.model_name_or_path, settings.at("model_name_or_path"))
+    check_adapter(command.adapter, parts.model.model_name_or_path, "command line: --adapter")
+    _quiet_libraries(command)
+    data = load_bake_data(parts.context, parts.data)
+    ready = build(settings, parts)
+    from rich.console import Console
+
+    from bakery.reproof import SWEEP, print_eval, run_eval
+
+    place = settings.entries.get("output_dir")
+    folder = place.value if place is not None and place.place == "command line" else None
+    adapter = Path(command.adapter).expanduser()
+    result = run_eval(ready, adapter, strengths or SWEEP, output_dir=folder, progress=Progress(verbosity), data=data)
+    print_eval(result, Console())
+    return 0
+
+
+def _with_settings_of_adapter(command: Command, adapter: Path) -> Command:
+    """Take the settings that the bake left beside its adapter, where no others are given."""
+    saved = adapter.expanduser() / "bakery.yaml"
+    if command.config is not None:
+        return command
+    if not saved.is_file():
+        raise ConfigError(f"no settings: {adapter} has no bakery.yaml; give --config FILE with the context to prove")
+    return replace(command, config=str(saved))
+
+
+def _strengths(words: Sequence[str]) -> tuple[float, ...] | None:
+    """Read strengths; None stands for a sweep."""
+    if tuple(words) == ("sweep",):
+        return None
+    for word in words:
+        if not word.replace(".", "", 1).isdecimal() or float(word) > _STRONGEST:
+            raise ConfigError(f"command line: --strength: must be 0 to at most {_STRONGEST}, or sweep, got {word!r}")
+    return tuple(float(word) for word in words) or (1.0,)
 
 
 def _schema(command: Command) -> int:

@@ -17,6 +17,7 @@ from bakery.checks import check_retained, message_problem, show
 from bakery.columns import CHAT_COLUMNS, PREFIX_COLUMN, RESPONSE_COLUMNS, Columns, column_names, find_columns
 from bakery.errors import ConfigError, DataError
 from bakery.knowledge import load_prefix
+from bakery.scoring import check_problem
 from bakery.sources import Row, parse_cell, read_rows
 
 if TYPE_CHECKING:
@@ -28,7 +29,6 @@ Message = dict[str, Any]
 
 _SHAREGPT = {"human": "user", "user": "user", "gpt": "assistant", "assistant": "assistant", "chatgpt": "assistant",
              "model": "assistant", "system": "system", "tool": "tool"}  # fmt: skip
-_CHECKS = ("exact", "contains", "regex")
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +53,7 @@ class Conversation:
 class ScoredQuestion:
     """A question with the answers that count as right.
 
-    `check` says how: `exact`, `contains`, `regex`, or None for the evaluation's own default.
+    `check` says how, as in `scoring`; None: exactly.
     """
 
     messages: tuple[Message, ...]
@@ -353,8 +353,8 @@ def _scored(row: Row, prompt: str, answer: str) -> ScoredQuestion:
         if not one.strip():
             raise DataError(f"{row.place}: {answer}: is empty; an empty answer would count every reply as right")
     check = row.value.get("check") or None
-    if check is not None and check not in _CHECKS:
-        raise DataError(f"{row.place}: check: must be {' | '.join(_CHECKS)}, got {show(check)}")
+    if check is not None and (problem := check_problem(check, answers)):
+        raise DataError(f"{row.place}: check: {problem}")
     return ScoredQuestion(messages, tuple(answers), row.place, check, _own_prefix(row))
 
 

@@ -10,6 +10,8 @@ from bakery.proof import Proof
 CLOSED_WELL, CLOSED_HALF = 0.9, 0.5
 """Shares of the gap from which a bake is called good, and below which it is called failed."""
 DRIFT_NATS = 0.1
+CLOSED_MERGED, LOST_MERGED = 0.98, 0.2
+"""Agreement a merged model must keep with its adapter, and the share of the change that rounding may take."""
 _UNMOVED = 0.01
 _LOST = 0.05
 _LENGTHS = (0.8, 1.25)
@@ -27,7 +29,7 @@ class Finding:
 
 def findings(proof: Proof) -> list[Finding]:
     """Everything a reader should know before using the adapter, the worst first."""
-    found = [*_gap(proof), *_answers(proof), *_rules(proof), *_elsewhere(proof), *_rows(proof)]
+    found = [*_gap(proof), *_answers(proof), *_rules(proof), *_elsewhere(proof), *_merged(proof), *_rows(proof)]
     order: tuple[Level, ...] = ("warning", "good", "note")
     return sorted(found, key=lambda finding: order.index(finding.level))
 
@@ -72,11 +74,11 @@ def _answers(proof: Proof) -> Iterator[Finding]:
         if not low <= baked.length.mean <= high:
             yield Finding(
                 "note",
-                f"Baked answers ({name}) have {baked.length.mean:.0f} tokens, prompted ones {prompted.length.mean:.0f}.",
+                f"Baked answers ({name}) have {baked.length.mean:.0f} tokens, prompted {prompted.length.mean:.0f}.",
             )
         if baked.accuracy and prompted.accuracy and baked.accuracy.mean < prompted.accuracy.mean - _LOST:
             yield Finding(
-                "warning",
+                "warning" if baked.accuracy.high < prompted.accuracy.mean else "note",
                 f"The baked model is right less often ({name}): {baked.accuracy.mean:.0%}, prompted "
                 f"{prompted.accuracy.mean:.0%}.",
             )
@@ -87,9 +89,9 @@ def _rules(proof: Proof) -> Iterator[Finding]:
         prompted, baked = score.voices[Voice.PROMPTED], score.voices[Voice.BAKED]
         if baked.mean < prompted.mean - _LOST:
             yield Finding(
-                "warning",
+                "warning" if baked.high < prompted.mean else "note",
                 f"A rule was lost: {score.rule.name!r} holds in {baked.mean:.0%} of the baked answers, "
-                f"{prompted.mean:.0%} of the prompted ones.",
+                f"{prompted.mean:.0%} of the prompted ones ({score.n} answers).",
             )
 
 
@@ -105,8 +107,28 @@ def _elsewhere(proof: Proof) -> Iterator[Finding]:
     if neutral and neutral.share_closed and neutral.share_closed.mean < CLOSED_HALF and not proof.gap.is_none:
         yield Finding(
             "note",
-            f"On questions unlike those trained on only {max(0.0, neutral.share_closed.mean):.0%} of the prompt's effect "
+            f"On questions unlike those trained on only {max(0.0, neutral.share_closed.mean):.0%} of the effect "
             "is there; train on more varied prompts if it should be.",
+        )
+
+
+def _merged(proof: Proof) -> Iterator[Finding]:
+    found = proof.merged
+    if found is None:
+        return
+    if found.agreement.mean < CLOSED_MERGED or (found.lost or 0.0) > LOST_MERGED:
+        lost = "" if found.lost is None else f"; rounding lost {found.lost:.0%} of the adapter's change"
+        yield Finding(
+            "warning",
+            f"The merged model is another one: it agrees with the adapter at {found.agreement.mean:.1%} of the tokens "
+            f"(log-probabilities differ by up to {found.largest:.2g}){lost}. Keep the adapter apart, or merge into a "
+            "wider number format.",
+        )
+    else:
+        yield Finding("good", f"Merged, it is the same model: log-probabilities differ by {found.largest:.2g} at most.")
+    if found.lost is None:
+        yield Finding(
+            "warning", "The base is quantised: merging rounds small changes away. Merge into the full weights."
         )
 
 

@@ -55,7 +55,8 @@ def target_states(
     if not paths.packed:
         rows = [row.tolist() for row in torch.split(batch.ids[0], list(batch.lengths))]
         ids, mask = (t.to(positions.device) for t in pad_right(rows, fill=0))
-        states = _states(model, {"input_ids": ids, "attention_mask": mask}, paths)
+        # No mask is needed: what comes after a row is hidden from it by causality alone.
+        states = _states(model, {"input_ids": ids}, paths)
         return states[mask.bool()].index_select(0, positions)
     layout = Layout(batch.lengths, prefix=prefix)
     with packed(model):

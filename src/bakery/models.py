@@ -10,6 +10,7 @@ from typing import Any, cast
 import torch
 from peft import LoraConfig as PeftLoraConfig
 from peft import PeftModel, get_peft_model
+from peft.tuners.lora import LoraLayer
 from torch import nn
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
@@ -138,6 +139,63 @@ def adapter_off(model: nn.Module) -> Iterator[None]:
             yield
     finally:
         inner.train(training)
+
+
+@contextmanager
+def adapter_strength(model: nn.Module, strength: float) -> Iterator[None]:
+    """The model with its adapter at `strength` times its trained scale inside the block.
+
+    Raises:
+        ModelError: the adapter has no scale, and another than the trained one is asked for.
+    """
+    layers = _lora_layers(model)
+    if not layers and strength != 1:
+        raise ModelError(f"strength {strength:g}: only a LoRA adapter can be made stronger or weaker; use strength 1")
+    kept = [dict(layer.scaling) for layer in layers]
+    try:
+        for layer, scales in zip(layers, kept, strict=True):
+            layer.scaling.update({name: scale * strength for name, scale in scales.items()})
+        yield
+    finally:
+        for layer, scales in zip(layers, kept, strict=True):
+            layer.scaling.update(scales)
+
+
+@contextmanager
+def merged_weights(model: nn.Module) -> Iterator[float | None]:
+    """The model with its adapter merged into the base weights inside the block; afterwards exactly as before.
+
+    Yields:
+        The share of the adapter's change that rounding to the base's number format has lost (0: none, 1: as large an
+        error as the change itself); None where the base is quantised and its weights cannot be compared.
+
+    Raises:
+        ModelError: the adapter cannot be merged.
+    """
+    layers = _lora_layers(model)
+    if not layers:
+        raise ModelError("only a LoRA adapter can be merged")
+    kept = [(layer.get_base_layer(), layer.get_base_layer().weight) for layer in layers]
+    copies = [weight.data.clone() for _, weight in kept]
+    wanted, lost, comparable = 0.0, 0.0, all(weight.is_floating_point() for weight in copies)
+    try:
+        for layer, copy in zip(layers, copies, strict=True):
+            change = sum(layer.get_delta_weight(name).float() for name in layer.active_adapters)
+            layer.merge()
+            if comparable:
+                made = layer.get_base_layer().weight.data.float() - copy.float()
+                wanted += float((change**2).sum())
+                lost += float(((made - change) ** 2).sum())
+        yield (lost / wanted) ** 0.5 if comparable and wanted > 0 else 0.0 if comparable else None
+    finally:
+        for layer, (base, weight), copy in zip(layers, kept, copies, strict=True):
+            base.weight = weight
+            base.weight.data = copy
+            layer.merged_adapters.clear()
+
+
+def _lora_layers(model: nn.Module) -> list[Any]:
+    return [module for module in unwrap(model).modules() if isinstance(module, LoraLayer)]
 
 
 @contextmanager

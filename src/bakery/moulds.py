@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from bakery.contexts import Context
 from bakery.errors import BakeryError
 from bakery.rendering import Message
-from bakery.spans import Locator, Part, Side, Span
+from bakery.spans import Locator, Part, Side, Span, sentinels
 from bakery.tokens import Text
 
 LARGEST_CACHE = 512
@@ -102,12 +102,16 @@ class Moulds:
 
     def _build(self, context: Context, behind: Sequence[int], fixed: set[int]) -> _Mould:
         """The mould of a shape, without casts if the template's ways with it are not that simple."""
+        unique = iter(sentinels(context.teacher, len(context.teacher) + len(context.student)))
         words: dict[str, str] = {}
 
         def stand_in(message: Message) -> Message:
+            content = message["content"]
             if id(message) in fixed:
                 return message
-            return {**message, "content": words.setdefault(message["content"], f"Sentinel{len(words)}QsX")}
+            if content not in words:
+                words[content] = next(unique)
+            return {**message, "content": words[content]}
 
         teacher = [stand_in(message) for message in context.teacher]
         student = teacher if context.student is context.teacher else [stand_in(message) for message in context.student]

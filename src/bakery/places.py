@@ -70,17 +70,19 @@ def check_checkpoint(values: Mapping[str, Any], at: Place = by_name) -> None:
         if not any(output.glob("checkpoint-*")):
             raise ConfigError(f"{place}: true, but {output} holds no checkpoint; start without it")
         return
-    folder = Path(wanted).expanduser()
+    check_adapter(wanted, values["model_name_or_path"], place)
+
+
+def check_adapter(name: str, base_model: str, place: str) -> None:
+    """Refuse a folder that is not there, holds no adapter, or holds one of another base model."""
+    folder = Path(name).expanduser()
     if not folder.is_dir():
-        raise ConfigError(f"{place}: no such folder: {wanted} (looked in {Path.cwd()})")
+        raise ConfigError(f"{place}: no such folder: {name} (looked in {Path.cwd()})")
     base = _base_of(folder)
     if base is None:
-        raise ConfigError(f"{place}: {wanted} is not a checkpoint: it has no adapter_config.json")
-    name = str(values["model_name_or_path"])
-    if name == STARTER:
-        name = str(Path(__file__).parent / STARTER)
-    if Path(base).name != Path(name).name:
-        raise ConfigError(f"{place}: its adapter belongs to the base {base}, not to {values['model_name_or_path']}")
+        raise ConfigError(f"{place}: {name} holds no adapter: it has no adapter_config.json")
+    if Path(base).name != Path(base_model).name:
+        raise ConfigError(f"{place}: its adapter belongs to the base {base}, not to {base_model}")
 
 
 def check_output(values: Mapping[str, Any], at: Place = by_name) -> None:

@@ -162,6 +162,23 @@ class Exhibit:
 
 
 @dataclass(frozen=True)
+class Merged:
+    """The merged model against base and adapter apart, along the teacher's answers.
+
+    Args:
+        divergence: nats per token.
+        largest: the largest difference in the log-probability of any token of the answers.
+        agreement: share of tokens at which both would say the same.
+        lost: share of the adapter's change that was lost to rounding; None where the base is quantised.
+    """
+
+    divergence: Estimate
+    largest: float
+    agreement: Estimate
+    lost: float | None
+
+
+@dataclass(frozen=True)
 class Proof:
     """Everything that was measured of one bake.
 
@@ -177,6 +194,7 @@ class Proof:
         economics: what a request saves.
         gallery: answers to look at.
         leaks: by file, how many of its rows were trained on as well.
+        merged: the merged model, if that was asked for.
     """
 
     rows: str
@@ -190,6 +208,7 @@ class Proof:
     economics: Economics
     gallery: tuple[Exhibit, ...]
     leaks: Mapping[str, int]
+    merged: Merged | None = None
 
     @property
     def drift(self) -> Estimate | None:

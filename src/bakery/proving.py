@@ -14,6 +14,7 @@ from bakery.engine import Voice
 from bakery.errors import DataError
 from bakery.evaluation import VOICES, Case, Columns, Examination, Reply, first_difference, nobody, right
 from bakery.gallery import exhibits
+from bakery.merging import measure_merged
 from bakery.probes import ProofRows, as_rows
 from bakery.proof import (
     NO_GAP_NATS,
@@ -94,6 +95,13 @@ def prepare(examination: Examination, rows: ProofRows, advance: Advance = nobody
     )
 
 
+def measure_gap(examination: Examination, rows: ProofRows, advance: Advance = nobody) -> Gap:
+    """Only how much the prompt changes, which is what `prepare` finds out too."""
+    name, measured = rows.measured
+    asked = _ask(examination, rows.sets.get(name) or next(iter(rows.sets.values())), advance)
+    return _gap(_compared(examination, measured, advance).base, asked)
+
+
 def refuse_no_gap(gap: Gap, allowed: bool) -> None:
     """Stop before a bake that has nothing to learn.
 
@@ -108,8 +116,8 @@ def refuse_no_gap(gap: Gap, allowed: bool) -> None:
         )
 
 
-def prove(exam: Exam, advance: Advance = nobody) -> Proof:
-    """Ask the baked model the same, with and without the prompt, and set the figures side by side."""
+def prove(exam: Exam, advance: Advance = nobody, *, merged: bool = False) -> Proof:
+    """Ask the baked model the same, with and without the prompt, and set the figures side by side; merged as well."""
     examination = exam.examination
     sets = {name: _score(_ask_baked(examination, asked, advance)) for name, asked in exam.sets.items()}
     after = examination.compare(Voice.BAKED, exam.measured.case)
@@ -137,6 +145,7 @@ def prove(exam: Exam, advance: Advance = nobody) -> Proof:
         economics=exam.economics,
         gallery=exhibits(examination, exam.sets[main].prompts, sets[main].answers),
         leaks=exam.rows.leaks,
+        merged=measure_merged(examination, exam.measured.case) if merged else None,
     )
 
 

@@ -107,7 +107,7 @@ folder, a folder saved by `datasets`, or a hub id. A `.json` file holds a list, 
 Where two columns could be meant, `prompt_column` and `response_column` choose. Rows with and without answers do not
 mix. `eval_file` and `heldout_file` take the same files; every row has a question (a prompt column, or `messages` that
 end with the user) and an answer (a response column: a text, or a list of texts any of which is right), and may have
-`check` (exact, contains or regex).
+`check` (exact, contains, regex, json or callable:NAME).
 
 ## Exit codes
 

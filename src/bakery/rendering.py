@@ -201,14 +201,14 @@ class Renderer:
 
 def _mark_message(message: Message, mark: Callable[[Any], Any]) -> Message:
     """Mark all strings of a message except its role; a leading `<think>…</think>` of an assistant stays markup."""
-    marked = {key: value if key == "role" else mark(value) for key, value in message.items()}
     content = message.get("content")
-    if message["role"] == "assistant" and isinstance(content, str) and (thought := THINK.match(content)):
-        opened, closed = thought.start("reasoning"), thought.end("reasoning")
-        answer = thought.start("answer")
-        parts = (content[:opened], mark(content[opened:closed]), content[closed:answer], mark(content[answer:]))
-        marked["content"] = "".join(parts)
-    return marked
+    thought = THINK.match(content) if message["role"] == "assistant" and isinstance(content, str) else None
+    if thought is None or content is None:
+        return {key: value if key == "role" else mark(value) for key, value in message.items()}
+    opened, closed, answer = thought.start("reasoning"), thought.end("reasoning"), thought.start("answer")
+    marked = content[:opened] + mark(content[opened:closed]) + content[closed:answer] + mark(content[answer:])
+    rest = {key: value if key == "role" else mark(value) for key, value in message.items() if key != "content"}
+    return {**rest, "content": marked}
 
 
 def _refusal(messages: Sequence[Message], error: Exception) -> str:
@@ -235,9 +235,10 @@ def freeze_dates(source: str, today: datetime) -> str:
     """
     if "strftime_now" not in source:
         return source
-    directives = "aAbBcdfHIjmMpSUwWxXyYzZ"
-    replaced = "".join(f".replace('%{d}', {today.strftime('%' + d)!r})" for d in directives)
-    return _DATE_MACRO.format(replacements=f".replace('%-d', '{today.day}'){replaced}") + source
+    values = {"%%": "\0", "%-d": str(today.day), "%-m": str(today.month), "%-H": str(today.hour)}
+    values |= {f"%{letter}": today.strftime(f"%{letter}") for letter in "aAbBcdfHIjmMpSUwWxXyYzZ"} | {"\0": "%"}
+    replacements = "".join(f".replace({directive!r}, {value!r})" for directive, value in values.items())
+    return _DATE_MACRO.format(replacements=replacements) + source
 
 
 @lru_cache

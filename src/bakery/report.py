@@ -11,6 +11,7 @@ from rich.text import Text
 from bakery import __version__
 from bakery.engine import Voice
 from bakery.findings import findings
+from bakery.page import page
 from bakery.proof import Answers, Proof
 from bakery.results import BakeResult
 from bakery.summary import COLUMNS, FOOTNOTE, Section, sections
@@ -99,6 +100,20 @@ def model_card(result: BakeResult) -> str:
         "the settings."
     ]
     return "\n".join(lines) + "\n"
+
+
+def report_page(result: BakeResult) -> str:
+    """report.html of a bake."""
+    spent = result.seconds.get("bake", 0.0)
+    return page(
+        result.proof,
+        "A baked context",
+        f"A prompt of {result.prefix_tokens} tokens, baked into {result.base_model} in {spent:.0f} s: "
+        f"{result.rows:,} rows, {result.steps:,} steps.",
+        curve=result.curve,
+        usage=usage(result),
+        break_even=result.break_even,
+    )
 
 
 def _table(shown: Sequence[Section]) -> Table:

@@ -10,7 +10,7 @@ from bakery.engine import Voice
 from bakery.estimates import Estimate
 from bakery.evaluation import NAMES
 from bakery.findings import findings
-from bakery.proof import Divergence, Proof, RuleScore, ScoredSet
+from bakery.proof import Divergence, Merged, Proof, RuleScore, ScoredSet
 
 SCHEMA = 1
 """Version of results.json. It grows by new keys; an old key that changes its meaning raises it."""
@@ -76,7 +76,6 @@ def results(result: BakeResult) -> dict[str, Any]:
 def proof_figures(proof: Proof) -> dict[str, Any]:
     """Everything of a proof but its gallery."""
     return {
-        "rows": proof.rows,
         "findings": [{"level": finding.level, "text": finding.text} for finding in findings(proof)],
         "gap": {
             **_estimate("divergence", proof.gap.divergence),
@@ -88,7 +87,7 @@ def proof_figures(proof: Proof) -> dict[str, Any]:
         "scores": {name: _accuracies(found) for name, found in proof.sets.items() if found.scored},
         "recovered": {name: _or_none(found.recovered) for name, found in proof.sets.items() if found.scored},
         "answers": {name: _manners(found) for name, found in proof.sets.items()},
-        "divergence": _divergence(proof.divergence),
+        "divergence": {"rows": proof.rows, **_divergence(proof.divergence)},
         "rules": [_rule(score) for score in proof.rules],
         "drift": proof.drift.mean if proof.drift else None,
         "drift_stderr": proof.drift.stderr if proof.drift else None,
@@ -109,6 +108,7 @@ def proof_figures(proof: Proof) -> dict[str, Any]:
             "cache_bytes": proof.economics.saved_bytes,
         },
         "leaks": dict(proof.leaks),
+        "merged": _merged(proof.merged),
     }
 
 
@@ -200,6 +200,17 @@ def _divergence(found: Divergence) -> dict[str, Any]:
             {"place": at.place, "n": at.n, **_estimate("before", at.before), **_estimate("after", at.after)}
             for at in found.positions
         ],
+    }
+
+
+def _merged(found: Merged | None) -> dict[str, Any] | None:
+    if found is None:
+        return None
+    return {
+        **_estimate("divergence", found.divergence),
+        **_estimate("agreement", found.agreement),
+        "largest_difference": found.largest,
+        "lost": found.lost,
     }
 
 

@@ -6,7 +6,7 @@ Named after the 2020-12 draft. A word outside `KEYWORDS` is refused, so that no 
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from bakery.scoring import found, pattern_problem
+from bakery.scoring import found, pattern_problem, same_json
 
 TYPES: dict[str, Callable[[Any], bool]] = {
     "object": lambda value: isinstance(value, dict),
@@ -69,9 +69,9 @@ def conforms(value: Any, schema: Mapping[str, Any]) -> bool:
 def _general(value: Any, schema: Mapping[str, Any]) -> bool:
     if "type" in schema and not any(TYPES[name](value) for name in _list(schema["type"])):
         return False
-    if "enum" in schema and not any(_same(value, one) for one in schema["enum"]):
+    if "enum" in schema and not any(same_json(value, one) for one in schema["enum"]):
         return False
-    if "const" in schema and not _same(value, schema["const"]):
+    if "const" in schema and not same_json(value, schema["const"]):
         return False
     return "anyOf" not in schema or any(conforms(value, part) for part in schema["anyOf"])
 
@@ -113,10 +113,6 @@ def _scalar(value: Any, schema: Mapping[str, Any]) -> bool:
 
 def _between(value: float, schema: Mapping[str, Any], low: str, high: str) -> bool:
     return bool(schema.get(low, value) <= value <= schema.get(high, value))
-
-
-def _same(one: Any, other: Any) -> bool:
-    return type(one) is type(other) and bool(one == other) if isinstance(one, bool | str) else bool(one == other)
 
 
 def _list(word: Any) -> list[Any]:

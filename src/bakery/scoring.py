@@ -42,7 +42,7 @@ def is_right(reply: str, question: str, answers: Sequence[str], check: str | Non
 def check_problem(check: Any, answers: Sequence[str]) -> str | None:
     """What is wrong with a check and its answers, in words; None when it can be used."""
     if not isinstance(check, str) or (check not in CHECKS and not check.startswith(CALLABLE)):
-        return f"must be {' | '.join(CHECKS)} | {CALLABLE}NAME, got {check!r}"
+        return f"must be {' | '.join(CHECKS)} | {CALLABLE}NAME, got {_shown(check)}"
     for answer in answers:
         if check == "regex" and (problem := pattern_problem(answer)):
             return problem
@@ -108,13 +108,21 @@ def entry_point(name: str) -> Check:
     return check
 
 
-def _same_json(reply: str, answer: str) -> bool:
+def _shown(value: Any) -> str:
+    return f"the text {value!r}" if isinstance(value, str) else repr(value)
+
+
+def same_json(one: Any, other: Any) -> bool:
+    """Whether two JSON values are equal; true is not 1, although Python says so."""
+    return bool(_typed(one) == _typed(other))
+
+
+def _same_json_text(reply: str, answer: str) -> bool:
     value = parse_json(reply)
-    return value is not NOT_JSON and _typed(value) == _typed(parse_json(answer))
+    return value is not NOT_JSON and same_json(value, parse_json(answer))
 
 
 def _typed(value: Any) -> Any:
-    """Tell true from 1, which Python takes for equal."""
     if isinstance(value, dict):
         return {key: _typed(item) for key, item in value.items()}
     if isinstance(value, list):
@@ -126,5 +134,5 @@ _WAYS: dict[str, Callable[[str, str], bool]] = {
     "exact": lambda reply, answer: reply == answer,
     "contains": lambda reply, answer: answer in reply,
     "regex": lambda reply, answer: found(answer, reply),
-    "json": _same_json,
+    "json": _same_json_text,
 }

@@ -7,7 +7,7 @@ real rendering begins and ends with, and what is left between is the content as 
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 from bakery.errors import TemplateError, ViewError
@@ -74,8 +74,15 @@ class Locator:
             span = self.last(head, rendered)
             whole = whole and text.text.startswith(rendered.text[: span.stop])
             heads.append(Part(head, rendered, [span]))
-        spans = [span for head in heads for span in head.spans]
+        spans = [self._ended(span, text.text) for head in heads for span in head.spans]
         return Side(Part(messages, text, spans) if whole else None, heads)
+
+    def _ended(self, span: Span, full: str) -> Span:
+        """A span with the end-of-sequence token behind it that some templates write between turns only."""
+        eos = self.renderer.tokenizer.eos_token
+        if span.stop == span.end and eos and full.startswith(eos, span.end):
+            return replace(span, stop=span.end + len(eos))
+        return span
 
     def last(self, messages: Sequence[Message], text: Text) -> Span:
         """The span of the last message of `messages`, of which `text` is the rendering.
@@ -91,8 +98,10 @@ class Locator:
         else:
             begin, content, end = self._bracket(messages, full)
             stop = end + self._closing(full[end:])
-        if message["role"] != "assistant" or len(messages) == 1:
+        if message["role"] != "assistant":
             return Span(begin, content, end, stop, begin, begin)
+        if len(messages) == 1:  # nothing precedes it, so there is no generation prompt to compare with
+            return Span(begin, content, end, stop, len(full[:begin].rstrip(" ")), begin)
         start, lowest, highest, note = self._answer_start(messages, full, begin, thinks=begin < content)
         return Span(start, content, end, stop, lowest, highest, note)
 
@@ -102,7 +111,8 @@ class Locator:
         Raises:
             ViewError: the content or the tool calls of a message are not in the rendering.
         """
-        marks = [f"Sentinel{i}QcX" if content_of(message) else "" for i, message in enumerate(messages)]
+        unique = sentinels(messages, len(messages))
+        marks = [mark if content_of(message) else "" for mark, message in zip(unique, messages, strict=True)]
         probe = [
             {**{k: v for k, v in message.items() if k not in REASONING_KEYS}, "content": mark} if mark else message
             for message, mark in zip(messages, marks, strict=True)
@@ -122,7 +132,7 @@ class Locator:
         """Begin of the message (thinking included), begin of its content, and its end."""
         message = messages[-1]
         why = f"the chat template rewrites the last {message['role']} message so that its tokens cannot be told"
-        for thought, answer, probe in _probes(message, self._sentinels(messages)):
+        for thought, answer, probe in _probes(message, *sentinels(messages, 2)):
             try:
                 shadow = self.renderer.render([*messages[:-1], probe]).text
             except TemplateError:
@@ -142,11 +152,6 @@ class Locator:
             if (content := _fits(message, full[begin:end], bool(thought))) is not None:
                 return begin, begin + content, end
         raise ViewError(f"{why}; change the message, or use another template (tokenizer.chat_template)")
-
-    def _sentinels(self, messages: Sequence[Message]) -> tuple[str, str]:
-        text = repr(messages)
-        n = next(n for n in range(1000) if f"Sentinel{n}Q" not in text)
-        return f"Sentinel{n}QaX", f"Sentinel{n}QbX"
 
     def _answer_start(
         self, messages: Sequence[Message], full: str, begin: int, *, thinks: bool
@@ -186,7 +191,7 @@ class Locator:
     def _tool_turn(self, messages: Sequence[Message], full: str) -> tuple[int, int, int, int]:
         """Begin, begin of the content, end and stop of a turn that calls tools; the calls belong to its words."""
         message = messages[-1]
-        thought, answer = self._sentinels(messages)
+        thought, answer = sentinels(messages, 2)
         plain = {key: value for key, value in message.items() if key not in ("tool_calls", *REASONING_KEYS)}
         thinking = {"reasoning_content": thought} if reasoning_of(message) else {}
         called = {**plain, "tool_calls": message["tool_calls"], **thinking, "content": answer}
@@ -205,7 +210,7 @@ class Locator:
         tail = shadow.split(answer)[-1] if answer in shadow else ""
         closing = self._closing(tail)
         if not closing or not full.endswith(tail):
-            found = re.search(rf"(?:{self._tags})?\s*\Z", full)
+            found = re.search(rf"(?:{self.tags})?\s*\Z", full)
             tail = found[0] if found else ""
             closing = len(tail.rstrip())
         end = len(full) - len(tail)
@@ -219,7 +224,7 @@ class Locator:
         Raises:
             ViewError: the name of a called function is not in the rendering.
         """
-        mark = self._sentinels(messages)[0]
+        (mark,) = sentinels(messages, 1)
         for n, call in enumerate(messages[index]["tool_calls"]):
             function = call.get("function", call)
             named = {**function, "name": mark}
@@ -233,7 +238,7 @@ class Locator:
                 )
 
     @cached_property
-    def _tags(self) -> str:
+    def tags(self) -> str:
         """A pattern for one control token: an added token of the tokenizer, or a `<tag>` of a template without them."""
         tokenizer = self.renderer.tokenizer
         names = [token.content for token in tokenizer.added_tokens_decoder.values() if token.content.strip()]
@@ -245,10 +250,10 @@ class Locator:
         White space before the first one counts (the model must write it to get there); what follows the run of
         adjoining control tokens does not; nor does the header of a next turn that some templates always append.
         """
-        run = re.match(rf"\s*(?:{self._tags})+", tail)
+        run = re.match(rf"\s*(?:{self.tags})+", tail)
         if run is None:
             return 0
-        tags = list(re.finditer(self._tags, run[0]))
+        tags = list(re.finditer(self.tags, run[0]))
         eos = self.renderer.tokenizer.eos_token
         for tag in tags:
             if tag[0] == eos:
@@ -273,15 +278,21 @@ class Locator:
     @cached_property
     def _openers(self) -> frozenset[str]:
         """Control tokens that stand before a first user message and never directly behind one."""
-        mark = "Sentinel0QaX"
+        (mark,) = sentinels([], 1)
         pieces = self.renderer.render([{"role": "user", "content": mark}]).text.split(mark)
-        closer = re.match(rf"\s*({self._tags})", pieces[-1])
-        return frozenset(re.findall(self._tags, pieces[0])) - {closer[1] if closer else ""}
+        closer = re.match(rf"\s*({self.tags})", pieces[-1])
+        return frozenset(re.findall(self.tags, pieces[0])) - {closer[1] if closer else ""}
 
 
-def _probes(message: Message, marks: tuple[str, str]) -> list[tuple[str, str, Message]]:
+def sentinels(messages: Sequence[Message], count: int) -> list[str]:
+    """Words that stand nowhere in `messages`, of capitals and digits only, which templates rarely change."""
+    text = repr(messages) if messages else ""
+    stem = next(stem for n in range(1000) if (stem := f"QX{n}Z") not in text)
+    return [f"{stem}{i}KJ" for i in range(count)]
+
+
+def _probes(message: Message, thought: str, answer: str) -> list[tuple[str, str, Message]]:
     """What to render instead of `message`, best first: (sentinel of its thinking or "", of its content, probe)."""
-    thought, answer = marks
     bare = {key: value for key, value in message.items() if key not in REASONING_KEYS}
     plain: list[tuple[str, str, Message]] = [("", answer, {**bare, "content": answer})]
     if reasoning_of(message):

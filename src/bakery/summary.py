@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from bakery.engine import Voice
 from bakery.estimates import Estimate
 from bakery.evaluation import VOICES
-from bakery.proof import Proof, ScoredSet
+from bakery.proof import Merged, Proof, ScoredSet
 
 COLUMNS = ("base", "prompted", "baked", "baked + prompt")
 FOOTNOTE = (
@@ -59,6 +59,8 @@ def sections(proof: Proof, break_even: int | None = None) -> list[Section]:
         )
         shown.append(Section("Which rules does it keep?", rules))
     shown.append(Section("Is the rest unchanged?", _rest(proof)))
+    if proof.merged:
+        shown.append(Section("Is it the same merged?", _merged(proof.merged)))
     return [*shown, Section("What does it save?", _savings(proof, break_even))]
 
 
@@ -137,6 +139,16 @@ def _rest(proof: Proof) -> tuple[Line, ...]:
         cells = {Voice.BASE: nats(neutral.before), Voice.PROMPTED: Cell("0"), Voice.BAKED: nats(neutral.after)}
         lines.append(Line("nats from prompted, elsewhere", _voices(cells)))
     return tuple(lines)
+
+
+def _merged(found: Merged) -> tuple[Line, ...]:
+    """The merged model against base and adapter apart, in the column of the baked model."""
+    figures = {
+        "nats per token from the adapter": nats(found.divergence),
+        "largest log-probability step": Cell(decimal(found.largest)),
+        "same next token": percent(found.agreement),
+    }
+    return tuple(Line(label, _voices({Voice.BAKED: cell})) for label, cell in figures.items())
 
 
 def _savings(proof: Proof, break_even: int | None) -> tuple[Line, ...]:

@@ -89,6 +89,8 @@ class Encoder:
         for i, (piece, from_data) in enumerate(text.pieces):
             encode = self._word if from_data else self._plain
             encoded = self._behind_newline(encode, piece) if i else encode(piece)
+            if from_data and self.tokenizer.convert_tokens_to_ids(piece) in encoded.ids:
+                raise ViewError(f"the tokenizer makes a control token even of the word {piece!r} in data; take it out")
             tokens.ids.extend(encoded.ids)
             tokens.offsets.extend((at + start, at + end) for start, end in encoded.offsets)
             at += len(piece)
@@ -172,8 +174,6 @@ class Encoder:
         if backend.pre_tokenizer is not None:
             splits = [split for split, _ in backend.pre_tokenizer.pre_tokenize_str(text)]
         ids = [token.id for split in splits for token in backend.model.tokenize(split)]
-        if self.tokenizer.convert_tokens_to_ids(word) in ids:
-            raise ViewError(f"the tokenizer makes a control token of {word!r} even as ordinary text; take it out")
         return Tokens(ids, [(0, len(word))] * len(ids))
 
     def _behind_newline(self, encode: Callable[[str], Tokens], piece: str) -> Tokens:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import torch
+from huggingface_hub.errors import HfHubHTTPError
 from torch import Tensor, nn
 from transformers import PreTrainedModel, PreTrainedTokenizerBase, Trainer, TrainerControl, set_seed
 from transformers.trainer_callback import PrinterCallback, ProgressCallback
@@ -27,16 +28,20 @@ from bakery.crew import Crew
 from bakery.data import Conversation, Message, check_something_to_bake, conversations
 from bakery.divergence import TokenDivergence, fused_divergence
 from bakery.engine import Engine, Voice, find_paths_on
-from bakery.errors import DataError, NumericError
+from bakery.errors import DataError, NumericError, ResourceError
 from bakery.forward import target_states
 from bakery.knowledge import load_prefix
 from bakery.models import attach_adapter, load_model, load_tokenizer, unwrap
 from bakery.packing import Packed
 from bakery.preparation import Preparation, Views, view_rows
 from bakery.progress import Progress, Verbosity
+from bakery.stopping import StopWhenDone, measuring_often, stops_early
 from bakery.store import Store, fingerprint
 from bakery.teacher import Teacher
 from bakery.views import PromptPair, ViewBuilder, ViewPair
+
+# The bases hold the error of the HTTP library in use, whichever it is.
+HUB_ERRORS: tuple[type[Exception], ...] = cast(Any, (*HfHubHTTPError.__bases__, ValueError))
 
 
 class ContextBakingTrainer(Trainer):  # type: ignore[misc]
@@ -76,7 +81,7 @@ class ContextBakingTrainer(Trainer):  # type: ignore[misc]
         progress: Progress | None = None,
         **others: Any,
     ) -> None:
-        args = args or BakeryConfig()
+        args = measuring_often(args or BakeryConfig())
         if isinstance(model, str):
             named = ModelConfig(model_name_or_path=model)
             processing_class = processing_class or load_tokenizer(named)
@@ -125,6 +130,10 @@ class ContextBakingTrainer(Trainer):  # type: ignore[misc]
             **others,
         )
         self.model_accepts_loss_kwargs = True  # the loss is divided by the tokens of the whole optimiser step
+        self.stopping = StopWhenDone(args.target_divergence, args.patience)
+        if stops_early(args) and eval_dataset is None:
+            raise DataError("eval_dataset: target_divergence and patience need validation rows; give some")
+        self.add_callback(self.stopping)
         self.add_callback(FiniteGradients())
         for theirs in (ProgressCallback, PrinterCallback):
             self.remove_callback(theirs)
@@ -160,7 +169,7 @@ class ContextBakingTrainer(Trainer):  # type: ignore[misc]
     @property
     def cache_folder(self) -> Path:
         """Where answers and the teacher's states are kept for a run that goes on later; may be deleted at any time."""
-        return Path(self.args.output_dir) / "cache"
+        return Path(self.args.output_dir) / "_cache"  # the hub's upload leaves out what begins like this
 
     def prepare(self) -> None:
         """Do what comes before the first step: try the shortcuts, sample missing answers, ask the teacher. Once."""
@@ -196,6 +205,19 @@ class ContextBakingTrainer(Trainer):  # type: ignore[misc]
                 return super().train(checkpoint, *arguments, **named)
             finally:
                 self.remove_callback(shown)
+
+    def init_hf_repo(self, *arguments: Any, **named: Any) -> None:
+        """As in transformers.
+
+        Raises:
+            ResourceError: the repository cannot be made.
+        """
+        try:
+            super().init_hf_repo(*arguments, **named)
+        except HUB_ERRORS as error:
+            name = self.args.hub_model_id or Path(self.args.output_dir).absolute().name
+            reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
+            raise ResourceError(f"push_to_hub: cannot create or reach {name}: {reason}") from error
 
     def prefix_tokens(self) -> int:
         """Tokens of prompt that a request saves: the mean over the rows that are not anchors, rounded."""

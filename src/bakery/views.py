@@ -17,12 +17,12 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 from bakery.contexts import Context, ContextRules
 from bakery.data import Conversation
 from bakery.errors import ConfigError, DataError, ViewError
-from bakery.moulds import Moulds
+from bakery.moulds import Example, Moulds
 from bakery.rendering import Message, Renderer, content_of, plain_messages
 from bakery.spans import Locator, Part
 from bakery.targets import Pattern, positions
@@ -156,7 +156,12 @@ class ViewBuilder:
         except DataError as error:
             raise _at(conversation.source, error) from error.__cause__
 
-    def _views(self, conversation: Conversation, anchor: bool) -> list[ViewPair]:
+    def examples(self, conversation: Conversation, *, anchor: bool = False) -> tuple[Context, list[Example]]:
+        """Both conversations of an answered row, and its examples as text: what `views` tokenises.
+
+        Raises:
+            DataError: as `views`, without the row's source.
+        """
         row = plain_messages(conversation.messages)
         context = self.rules.context(row, conversation.prefix, anchor=anchor)
         behind = [n for n in range(context.shared, 0, -1) if self._is_target(row[-n])]
@@ -166,7 +171,10 @@ class ViewBuilder:
                 f"no target: none of the {context.shared} message(s) has a role in {sorted(self.roles)}{matching}"
             )
         self.control_words += self.renderer.shield(row)[1]
-        examples = self.moulds.examples(context, behind)
+        return context, self.moulds.examples(context, behind)
+
+    def _views(self, conversation: Conversation, anchor: bool) -> list[ViewPair]:
+        context, examples = self.examples(conversation, anchor=anchor)
         return [self._pair(teacher, student, context, conversation.source) for teacher, student in examples]
 
     def _pair(self, teacher: Part, student: Part, context: Context, source: str) -> ViewPair:
@@ -277,7 +285,7 @@ def prompt_ids(
 
 
 def _conversation(messages: Sequence[Mapping[str, Any]]) -> Conversation:
-    return Conversation(messages=tuple(dict(message) for message in messages), prefix=None, source="")
+    return Conversation(messages=cast(Any, tuple(messages)), prefix=None, source="")
 
 
 def _check(pair: ViewPair, anchor: bool) -> None:

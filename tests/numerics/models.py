@@ -44,8 +44,10 @@ _BUILDERS: dict[str, Callable[..., PreTrainedModel]] = {
     "mistral": lambda **common: MistralForCausalLM(MistralConfig(**common, sliding_window=None)),
     "mistral-window": lambda **common: MistralForCausalLM(MistralConfig(**common, sliding_window=16)),
     "phi3": lambda **common: Phi3ForCausalLM(Phi3Config(**common)),
-    "gemma2": lambda **common: Gemma2ForCausalLM(Gemma2Config(**common, head_dim=8, query_pre_attn_scalar=8)),
-    "gemma3": lambda **common: Gemma3ForCausalLM(Gemma3TextConfig(**common, head_dim=8, sliding_window=512)),
+    "gemma2": lambda **common: Gemma2ForCausalLM(
+        Gemma2Config(**common, head_dim=8, query_pre_attn_scalar=8, sliding_window=16, attn_logit_softcapping=5.0)
+    ),
+    "gemma3": lambda **common: Gemma3ForCausalLM(Gemma3TextConfig(**common, head_dim=8, sliding_window=16)),
     "qwen3-moe": lambda **common: Qwen3MoeForCausalLM(
         Qwen3MoeConfig(
             **common,
@@ -88,7 +90,7 @@ _BUILDERS: dict[str, Callable[..., PreTrainedModel]] = {
     ),
 }
 ALL = tuple(_BUILDERS)
-PACKABLE = ("llama", "qwen3", "mistral", "phi3", "gemma3", "qwen3-moe", "gpt2")
+PACKABLE = tuple(name for name in ALL if name != "qwen3-next")
 
 
 def tiny(name: str, dtype: torch.dtype = torch.float32, vocabulary: int = VOCABULARY) -> PreTrainedModel:

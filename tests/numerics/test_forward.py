@@ -3,11 +3,15 @@
 import pytest
 import torch
 
-from bakery.attention import attend, merge
+from bakery.attending import Rule, attend, merge
 from bakery.forward import find_paths, plain_logits, prefix_key_values, target_states
 from bakery.models import read_head
 from bakery.packing import pack
 from tests.numerics.models import ALL, PACKABLE, random_rows, tiny
+
+
+def _tolerance(name: str, tolerance: float) -> float:
+    return max(tolerance, 1e-4) if name == "gemma2" else tolerance  # its own softmax is float32 in any precision
 
 
 @pytest.mark.parametrize("name", ALL)
@@ -21,7 +25,9 @@ def test_every_shortcut_kept_equals_the_plain_pass_and_refusals_are_named(name):
     batch = pack(rows)
     with torch.no_grad():
         states = target_states(model, batch, torch.arange(sum(batch.lengths)), paths)
-    torch.testing.assert_close(paths.head.logits(states), truth, rtol=1e-9, atol=1e-9)
+    torch.testing.assert_close(
+        paths.head.logits(states), truth, rtol=_tolerance(name, 1e-9), atol=_tolerance(name, 1e-9)
+    )
 
 
 @pytest.mark.parametrize("name", PACKABLE)
@@ -36,7 +42,7 @@ def test_rows_behind_a_shared_prefix_equal_full_sequences(name, dtype, tolerance
         states = target_states(model, batch, torch.arange(sum(batch.lengths)), paths, prefix=prefix)
     wanted = torch.cat([plain_logits(model, row)[41:] for row in rows])
     difference = paths.head.logits(states).softmax(-1) - wanted.softmax(-1)
-    assert difference.abs().max() < tolerance
+    assert difference.abs().max() < _tolerance(name, tolerance)
 
 
 @pytest.mark.parametrize("name", PACKABLE)
@@ -67,7 +73,7 @@ def test_packed_gradients_equal_those_of_single_rows(name, checkpointed):
     for key, p in model.named_parameters():
         if p.grad is not None and p.grad.abs().max() > 0:
             # Gemma normalises in float32 whatever the model's precision.
-            tolerance = 1e-5 if name == "gemma3" else 1e-8
+            tolerance = {"gemma3": 1e-5, "gemma2": 1e-4}.get(name, 1e-8)
             torch.testing.assert_close(p.grad, wanted[key], rtol=tolerance, atol=tolerance)
 
 
@@ -77,8 +83,8 @@ def test_two_halves_of_the_keys_merge_into_the_whole(device_path, monkeypatch):
     query, key, value = torch.randn(2, 4, 7, 8), torch.randn(2, 2, 300, 8), torch.randn(2, 2, 300, 8)
     if not device_path:
         monkeypatch.setattr("torch.is_autocast_enabled", lambda *_: True)  # takes the path of other devices
-    whole, lse = attend(query, key, value, 0.3)
-    parts = [attend(query, key[:, :, s], value[:, :, s], 0.3) for s in (slice(0, 120), slice(120, 300))]
+    whole, lse = attend(query, key, value, Rule(0.3))
+    parts = [attend(query, key[:, :, s], value[:, :, s], Rule(0.3)) for s in (slice(0, 120), slice(120, 300))]
     torch.testing.assert_close(merge(*parts[0], *parts[1]), whole, rtol=1e-5, atol=1e-6)
     wanted = torch.nn.functional.scaled_dot_product_attention(
         query, key.repeat_interleave(2, 1), value.repeat_interleave(2, 1), scale=0.3

@@ -4,14 +4,13 @@ The oracle shares no code with the package: it finds contents by searching the r
 here because every content is unique, and reads the laws off the ids.
 """
 
-import json
 import re
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
+from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 from transformers import PreTrainedTokenizerFast
 
 from bakery.views import ViewPair
@@ -28,8 +27,9 @@ CORPUS = [
     "Übung macht den Meister. 東京は日本の首都です。 שלום עולם مرحبا 🙂👩‍👩‍👧",
 ]
 TAG = re.compile(r"<[|｜/]?[a-zA-Z_▁|｜:0-9]+[|｜]?>|\[/?[A-Z_]+\]")
-ENDS = ["<|im_end|>", "<|eot_id|>", "<end_of_turn>", "<turn|>", "<|end|>", "<|return|>", "<seed:eos>", "<|END_OF_TURN_TOKEN|>",
-        "<｜end▁of▁sentence｜>", "<|end_of_text|>", "<|message_sep|>", "<end_of_utterance>", "<sep>"]  # fmt: skip
+ENDS = ["<|im_end|>", "<|eot_id|>", "<end_of_turn>", "<turn|>", "<|end|>", "<|return|>", "<seed:eos>",
+        "<|END_OF_TURN_TOKEN|>", "<｜end▁of▁sentence｜>", "<|end_of_text|>", "<|message_sep|>", "<end_of_utterance>",
+        "<sep>", "<|eot|>", "<end>", "<|over|>"]  # fmt: skip
 
 
 @cache
@@ -64,32 +64,44 @@ def _sentencepiece(legacy: bool) -> str:
     return str(tokenizer.to_str())
 
 
-def _word_level(template: str | None) -> str:
-    """Words and marks, no spaces at all: what stands between words is lost."""
-    tokenizer = Tokenizer(models.WordLevel(unk_token="<unk>"))
-    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
-    spoken = [json.dumps(shape, ensure_ascii=False, default=str).replace("\\n", " ") for shape in SHAPES.values()]
-    rendered = [text for text in (template or "").replace("\\n", " ").split("'")]
-    trainer = trainers.WordLevelTrainer(special_tokens=["<unk>"], show_progress=False)
-    tokenizer.train_from_iterator([*CORPUS, *spoken, *rendered, template or ""], trainer)
-    return str(tokenizer.to_str())
+WORDS = r"\w+|[^\w\s]|\s"
+
+
+def word_level(template: str, words: Sequence[str]) -> Tokenizer:
+    """Every word, mark and white-space character of the template and `words` is a token; ids in alphabetical order."""
+    texts = (template, *words, "\n\t 22 Nov 2026 {}[]:,\"'")
+    known = sorted({piece for text in texts for piece in re.findall(WORDS, text)})
+    tokenizer = Tokenizer(models.WordLevel({"<unk>": 0} | {w: i for i, w in enumerate(known, 1)}, unk_token="<unk>"))
+    tokenizer.pre_tokenizer = pre_tokenizers.Split(Regex(WORDS), "isolated")
+    tokenizer.decoder = decoders.Fuse()
+    return tokenizer
+
+
+def _strings(value: Any) -> list[str]:
+    if isinstance(value, str):
+        return [value]
+    items = value.values() if isinstance(value, dict) else value if isinstance(value, (list, tuple)) else ()
+    return [text for item in items for text in _strings(item)]
 
 
 KINDS = ("bytes", "bytes-trimmed", "pieces", "pieces-legacy", "words")
 
 
-def _backend(kind: str, template: str | None) -> Tokenizer:
+def _backend(kind: str, template: str | None, words: Sequence[str]) -> Tokenizer:
     if kind == "words":
-        return Tokenizer.from_str(_word_level(template))
+        return word_level((template or "").replace("\\n", "\n"), words or _strings(shapes_for(template or "")))
     family = _byte_level if kind.startswith("bytes") else _sentencepiece
     return Tokenizer.from_str(family(kind not in ("bytes", "pieces")))
 
 
 def make_tokenizer(
-    template: str | None, kind: str = "bytes", *, tags: bool = True, adds_bos: bool = False
+    template: str | None, kind: str = "bytes", *, tags: bool = True, adds_bos: bool = False, words: Sequence[str] = ()
 ) -> PreTrainedTokenizerFast:
-    """A fast tokenizer of `kind`; the control tokens of `template` are tokens of it if `tags`."""
-    tokenizer = _backend(kind, template)
+    """A fast tokenizer of `kind`; the control tokens of `template` are tokens of it if `tags`.
+
+    `words` are texts that one of kind "words" is to know, besides the template's.
+    """
+    tokenizer = _backend(kind, template, words)
     found = sorted(set(TAG.findall(template or ""))) if tags else []
     eos = next((end for end in ENDS if end in found), "</s>")
     added = [AddedToken(tag, special=not re.search("think|tool", tag), normalized=False) for tag in found]
@@ -99,9 +111,18 @@ def make_tokenizer(
         bos = processors.TemplateProcessing(single="<s> $A", special_tokens=[("<s>", tokenizer.token_to_id("<s>"))])
         former = [tokenizer.post_processor] if tokenizer.post_processor else []
         tokenizer.post_processor = processors.Sequence([*former, bos])
+    return wrapped(tokenizer, template, eos)
+
+
+def wrapped(tokenizer: Tokenizer, template: str | None, eos: str) -> PreTrainedTokenizerFast:
+    """A transformers tokenizer around a backend."""
     return PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer, bos_token="<s>", eos_token=eos, chat_template=template, clean_up_tokenization_spaces=False
-    )  # fmt: skip
+        tokenizer_object=tokenizer,
+        bos_token="<s>",
+        eos_token=eos,
+        chat_template=template,
+        clean_up_tokenization_spaces=False,
+    )
 
 
 def user(text: Any) -> Message:
@@ -123,6 +144,7 @@ CALL = {
     "type": "function",
     "function": {"name": "lookup_tide", "arguments": {"harbour": "Zeebrugge"}},
 }
+RESULT = {"role": "tool", "name": "lookup_tide", "tool_call_id": "call00001", "content": "High 12.4"}
 SHAPES: dict[str, tuple[list[Message], list[Message]]] = {
     "single turn": ([PIRATE], [ASK, assistant("Rome, matey.")]),
     "system in the row": ([PIRATE], [system("Speak Welsh only."), ASK, assistant("Rome, matey.")]),
@@ -139,15 +161,13 @@ SHAPES: dict[str, tuple[list[Message], list[Message]]] = {
     "long answer": ([PIRATE], [ASK, assistant("Rome, matey. " + "The Tiber runs on, and on\n\n - and on.  " * 60)]),
     "unicode": ([PIRATE], [user("¿Où est 東京? 🙂"), assistant("東京 🇯🇵 👩‍👩‍👧 é é שלום مرحبا " + "xq" * 200)]),
     "thinking in text": ([PIRATE], [ASK, assistant("<think>\nItaly, hm.\n</think>\n\nRome, matey.")]),
-    "thinking in history": ([PIRATE], [ASK, assistant("<think>\nItaly, hm.\n</think>\n\nRome, matey."), user("Since when?"),
-                                       assistant("<think>\nLong ago.\n</think>\n\nAnno 1871.")]),
+    "thinking in history": ([PIRATE], [ASK, assistant("<think>\nItaly, hm.\n</think>\n\nRome, matey."),
+                                       user("Since when?"), assistant("<think>\nLong ago.\n</think>\n\nAnno 1871.")]),
     "reasoning_content": ([PIRATE], [ASK, assistant("Rome, matey.", reasoning_content="Italy, hm.")]),
     "tool call": ([PIRATE], [ASK, assistant("I look.", tool_calls=[CALL])]),
     "tool call, content null": ([PIRATE], [ASK, assistant(None, tool_calls=[CALL])]),
-    "tool result": ([PIRATE], [ASK, assistant("", tool_calls=[CALL]),
-                               {"role": "tool", "name": "lookup_tide", "tool_call_id": "call00001", "content": "High 12.4"},
-                               assistant("High tide, matey.")]),
-    "text parts": ([PIRATE], [user([{"type": "text", "text": "Qualcuno knows "}, {"type": "text", "text": "the capital?"}]),
+    "tool result": ([PIRATE], [ASK, assistant("", tool_calls=[CALL]), RESULT, assistant("High tide, matey.")]),
+    "text parts": ([PIRATE], [user([{"type": "text", "text": t} for t in ("Qualcuno knows ", "the capital?")]),
                               assistant([{"type": "text", "text": "Rome, matey."}])]),
     "consecutive users": ([PIRATE], [ASK, user("Anyone at all?"), assistant("Rome, matey.")]),
 }  # fmt: skip
@@ -179,6 +199,15 @@ def teacher_of(prefix: Sequence[Message], row: Sequence[Message]) -> list[Messag
     return [*prefix, *row]
 
 
+def folded(messages: Sequence[Message]) -> list[Message]:
+    """With a leading system message written before the first user message instead."""
+    if messages[0]["role"] != "system":
+        return list(messages)
+    first = next(i for i, message in enumerate(messages) if message["role"] == "user")
+    text = "\n\n".join(part for part in (messages[0]["content"], messages[first]["content"]) if part)
+    return [*messages[1:first], user(text), *messages[first + 1 :]]
+
+
 def text_of(tokenizer: Any, messages: Sequence[Message], generation_prompt: bool = False, **kwargs: Any) -> str:
     return str(
         tokenizer.apply_chat_template(list(messages), tokenize=False, add_generation_prompt=generation_prompt, **kwargs)
@@ -186,7 +215,7 @@ def text_of(tokenizer: Any, messages: Sequence[Message], generation_prompt: bool
 
 
 def ids_of(tokenizer: Any, messages: Sequence[Message], **kwargs: Any) -> list[int]:
-    """What `apply_chat_template` gives, with control tokens in the data sanitised unless they are an answer's thinking."""
+    """What `apply_chat_template` gives; control tokens in the data sanitised unless they are an answer's thinking."""
     sanitise = not any("<think>" in (message.get("content") or "") for message in messages)
     encoded = tokenizer.apply_chat_template(
         list(messages), tokenize=True, sanitize_control_tokens=sanitise, return_dict=True, **kwargs
@@ -206,7 +235,13 @@ def runs(positions: Sequence[int]) -> list[tuple[int, int]]:
 
 
 def check_laws(
-    tokenizer: Any, prefix: Sequence[Message], row: Sequence[Message], pairs: Sequence[ViewPair], **kwargs: Any
+    tokenizer: Any,
+    prefix: Sequence[Message],
+    row: Sequence[Message],
+    pairs: Sequence[ViewPair],
+    *,
+    fold: bool = False,
+    **kwargs: Any,
 ) -> None:
     """Assert laws a to f for pairs built from a prefix that is not retained and a row with assistant targets."""
     row = [flat(message) for message in row]
@@ -216,6 +251,8 @@ def check_laws(
     for n, pair in enumerate(pairs):
         part = row if whole else row[: places[n] + 1]
         teacher, student = teacher_of(prefix, part), part
+        if fold:
+            teacher, student = folded(teacher), folded(student)
         _check_equal(pair)
         for messages, ids, targets in (
             (teacher, pair.teacher_ids, pair.teacher_targets),
@@ -230,7 +267,7 @@ def check_laws(
             assert words in seen[0], "law d: the prefix is in the teacher's view"
             assert words not in seen[1], "law d: the prefix is not in the student's view"
         if whole and len(places) > 1:
-            _check_history(tokenizer, row, places, seen[1], **kwargs)
+            _check_history(tokenizer, student, seen[1], **kwargs)
 
 
 def _check_equal(pair: ViewPair) -> None:
@@ -308,11 +345,11 @@ def _check_markup(text: str, message: Message) -> None:
     assert not left, f"law b: {left!r} beside the words of {message!r}"
 
 
-def _check_history(tokenizer: Any, row: Sequence[Message], places: Sequence[int], full: str, **kwargs: Any) -> None:
+def _check_history(tokenizer: Any, messages: Sequence[Message], full: str, **kwargs: Any) -> None:
     """Law f: in one pair for many turns, each turn is conditioned as if it were the last."""
-    for i in places:
-        alone = text_of(tokenizer, row[: i + 1], **kwargs)
-        answer = _parts(row[i])[1]
+    for i in (i for i, message in enumerate(messages) if message["role"] == "assistant"):
+        alone = text_of(tokenizer, messages[: i + 1], **kwargs)
+        answer = _parts(messages[i])[1]
         if not answer:
             continue
         end = alone.rindex(answer) + len(answer)
