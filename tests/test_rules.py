@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bakery.errors import ConfigError
@@ -88,12 +88,14 @@ def test_every_keyword_passes_and_fails(schema, good, bad):
     assert not conforms(bad, schema)
 
 
+@settings(deadline=None)
 @given(st.dictionaries(st.text(), st.integers()))
 def test_an_unknown_keyword_anywhere_is_refused(inner):
     schema = {"properties": {"x": {"items": {"anyOf": [{"exactly": inner}]}}}}
     assert "unknown keyword 'exactly'" in schema_problem(schema)
 
 
+@settings(deadline=None)
 @given(
     st.recursive(
         st.none() | st.booleans() | st.floats(-9, 9) | st.text(), lambda x: st.lists(x) | st.dictionaries(st.text(), x)

@@ -4,7 +4,7 @@ import json
 from importlib.metadata import EntryPoint, EntryPoints
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bakery import scoring
@@ -36,6 +36,7 @@ def test_a_check_passes_and_fails_as_it_says(check, reply, answer, right):
     )
 
 
+@settings(deadline=None)
 @given(st.text(), st.sampled_from([None, *scoring.CHECKS]))
 def test_an_empty_answer_is_never_right(reply, check):
     assert not is_right(reply, "?", [""], check)
@@ -43,6 +44,7 @@ def test_an_empty_answer_is_never_right(reply, check):
     assert not is_right(reply, "?", [], check)
 
 
+@settings(deadline=None)
 @given(
     st.recursive(
         st.none() | st.booleans() | st.integers() | st.text(), lambda x: st.lists(x) | st.dictionaries(st.text(), x)

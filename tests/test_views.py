@@ -1,5 +1,7 @@
 """Views: who sees what, what is learned of it, and what is refused."""
 
+from datetime import datetime
+
 import pytest
 
 from bakery.data import Conversation
@@ -354,3 +356,45 @@ def test_oddities_of_rows_are_counted():
     ((note, count),) = builder.notes.items()
     assert "between the generation prompt and an answer" in note
     assert count == 4
+
+
+def test_a_row_whose_words_the_template_looks_at_is_looked_at_itself():
+    builder = ViewBuilder(own("listens"), prefix_messages=[PIRATE])
+    for _ in range(4):
+        builder.views(Conversation(tuple(ROW), None, ""))
+    with pytest.raises(ViewError, match="the generation prompt goes on with '<think></think>'"):
+        builder.views(Conversation((user("Who? /quiet"), assistant("Me.")), None, ""))
+
+
+def test_a_part_of_an_answer_that_is_left_out_is_noted():
+    builder = ViewBuilder(own("opens_thinking"), prefix_messages=[PIRATE], chat_template_kwargs={"thinking": False})
+    row = (user("Who?"), assistant("<think>A parrot.</think>Me."))
+    (pair,) = builder.views(Conversation(row, None, ""))
+    assert learned(builder.renderer.tokenizer, pair) == "Me.<|end|>"
+    assert "leaves out a part of the answer" in "".join(builder.notes)
+
+
+# The function, called again and again
+
+
+def test_a_builder_is_kept_between_calls_until_something_changes(monkeypatch):
+    tokenizer = own("dated")
+    made = []
+    construct = ViewBuilder.__init__
+    monkeypatch.setattr(ViewBuilder, "__init__", lambda *a, **k: made.append(1) or construct(*a, **k))
+    for _ in range(3):
+        build_views(tokenizer, ROW, prefix_messages=[PIRATE])
+    assert len(made) == 1
+    build_views(tokenizer, ROW, prefix_messages=[PIRATE], system_role="fold")
+    assert len(made) == 2
+    tokenizer.chat_template = (OWN / "own" / "plain.jinja").read_text(encoding="utf-8")
+    (pair,) = build_views(tokenizer, ROW, prefix_messages=[PIRATE])
+    assert len(made) == 3
+    assert pair.teacher_ids == ids_of(tokenizer, [PIRATE, *ROW])
+
+
+def test_a_date_may_be_given():
+    tokenizer = own("dated")
+    (pair,) = build_views(tokenizer, ROW, prefix_messages=[PIRATE], today=datetime(2001, 2, 3))
+    assert "Today is 03 Feb 2001." in tokenizer.decode(pair.student_ids)
+    assert "Today is 03 Feb 2001." in tokenizer.decode(pair.teacher_ids)

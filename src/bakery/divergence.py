@@ -214,7 +214,7 @@ class _Fused(torch.autograd.Function):
         if gradient is not None:
             ctx.save_for_backward(gradient)
         empty = at_least_float32(student_hidden.new_empty(0))
-        columns = [torch.cat(column) for column in zip(*parts, strict=True)] if parts else [empty] * 3
+        columns = [torch.cat([empty, *column]) for column in (zip(*parts, strict=True) if parts else ((), (), ()))]
         divergence, entropy, agreement = columns
         ctx.mark_non_differentiable(entropy, agreement)
         return divergence, entropy, agreement

@@ -37,11 +37,20 @@ def mean(values: Sequence[float]) -> Estimate:
         ValueError: when there are none.
     """
     x = _checked(values)
-    found = _estimate(lambda weights: weights @ x / len(x), len(x))
-    if found.stderr == 0 and x[0] in (0.0, 1.0):
-        low, high = wilson(float(x.sum()), len(x))
-        return Estimate(found.mean, 0.0, len(x), low, high)
-    return found
+    return _estimate(lambda weights: weights @ x / len(x), len(x))
+
+
+def share(values: Sequence[float]) -> Estimate:
+    """Share of ones among zeros and ones, one a prompt.
+
+    Raises:
+        ValueError: when there are none.
+    """
+    found = mean(values)
+    if found.mean not in (0.0, 1.0):
+        return found
+    low, high = wilson(sum(values), found.n)
+    return Estimate(found.mean, 0.0, found.n, low, high)
 
 
 def ratio(sums: Sequence[float], counts: Sequence[float]) -> Estimate:

@@ -19,6 +19,8 @@ from bakery.packing import Packed, pack, pad_right
 TOLERANCE = {torch.float64: 1e-9, torch.float32: 1e-5}
 """Nats by which a shortcut may differ from the plain pass, averaged over the rows tried; half precisions round more."""
 _HALF_TOLERANCE = 2e-2
+_CHECKED_POSITIONS = 16
+"""Of every row tried only so many last positions are compared: they depend on the rest, and [positions, V] is large."""
 
 
 @dataclass(frozen=True)
@@ -88,10 +90,11 @@ def prefix_key_values(model: nn.Module, ids: Sequence[int]) -> KeyValues:
     return capture
 
 
-def plain_logits(model: nn.Module, ids: Sequence[int]) -> Tensor:
-    """The model's own answer for one sequence, no shortcut taken: logits [T, V] in float32 or wider."""
+def plain_logits(model: nn.Module, ids: Sequence[int], last: int | None = None) -> Tensor:
+    """The model's own answer for one sequence, no shortcut taken: logits [T, V], or of the `last` positions only."""
+    few = {} if last is None else {"logits_to_keep": last}
     with torch.no_grad():
-        logits = model(input_ids=torch.tensor([ids], device=_device(model)), use_cache=False).logits
+        logits = model(input_ids=torch.tensor([ids], device=_device(model)), use_cache=False, **few).logits
     return at_least_float32(logits[0])
 
 
@@ -103,8 +106,7 @@ def find_paths(model: nn.Module, rows: Sequence[Sequence[int]], shared: int) -> 
         rows: a few token sequences; a handful of short ones is enough, at least two if `shared` is not zero.
         shared: how many first tokens all rows have in common and may share as a prefix.
     """
-    truths = [plain_logits(model, row) for row in rows]
-    truth = torch.cat(truths)
+    truth = torch.cat([plain_logits(model, row, last=min(_CHECKED_POSITIONS, len(row) - shared)) for row in rows])
     dtype = next(model.parameters()).dtype
     tolerance = TOLERANCE.get(dtype, _HALF_TOLERANCE)
     paths, notes = _plain(truth.shape[-1]), []
@@ -113,7 +115,7 @@ def find_paths(model: nn.Module, rows: Sequence[Sequence[int]], shared: int) -> 
     if head is None:
         notes.append("the output head is trained or adapted: divergences come from the model's own logits")
     else:
-        difference = _distance(truth, _try(model, rows, replace(paths, head=head)), tolerance)
+        difference = _distance(truth, _try(model, rows, replace(paths, head=head), 0, shared), tolerance)
         if difference is None:
             paths = replace(paths, head=head)
         else:
@@ -125,9 +127,8 @@ def find_paths(model: nn.Module, rows: Sequence[Sequence[int]], shared: int) -> 
         if candidate.prefix and (not paths.packed or shared == 0):
             paths = replace(paths, prefix=paths.packed)
             continue
-        wanted = torch.cat([row[start:] for row in truths])
         try:
-            found: str | None = _distance(wanted, _try(model, rows, candidate, start), tolerance)
+            found: str | None = _distance(truth, _try(model, rows, candidate, start, shared), tolerance)
         except Unpackable as refusal:
             found = str(refusal)
         if found is None:
@@ -141,13 +142,15 @@ def _plain(vocabulary: int) -> Paths:
     return Paths(packed=False, prefix=False, head=LogitsHead(vocabulary))
 
 
-def _try(model: nn.Module, rows: Sequence[Sequence[int]], paths: Paths, shared: int = 0) -> Tensor:
-    """Logits of every position from `shared` on, by these paths: [sum of lengths, V]."""
+def _try(model: nn.Module, rows: Sequence[Sequence[int]], paths: Paths, start: int, shared: int) -> Tensor:
+    """Logits of the checked positions by these paths, the first `start` tokens as a prefix: [positions, V]."""
     with torch.no_grad():
-        prefix = prefix_key_values(model, rows[0][:shared]) if shared else None
-        batch = pack([row[shared:] for row in rows], first_position=shared)
-        states = target_states(model, batch, torch.arange(sum(batch.lengths)), paths, prefix=prefix)
-        return paths.head.logits(states)
+        prefix = prefix_key_values(model, rows[0][:start]) if start else None
+        batch = pack([row[start:] for row in rows], first_position=start)
+        ends = torch.tensor(batch.lengths).cumsum(0).tolist()
+        counts = [min(_CHECKED_POSITIONS, len(row) - shared) for row in rows]
+        positions = torch.cat([torch.arange(end - count, end) for end, count in zip(ends, counts, strict=True)])
+        return paths.head.logits(target_states(model, batch, positions, paths, prefix=prefix))
 
 
 def _distance(truth: Tensor, found: Tensor, tolerance: float) -> str | None:

@@ -180,7 +180,7 @@ def merged_weights(model: nn.Module) -> Iterator[float | None]:
     wanted, lost, comparable = 0.0, 0.0, all(weight.is_floating_point() for weight in copies)
     try:
         for layer, copy in zip(layers, copies, strict=True):
-            change = sum(layer.get_delta_weight(name).float() for name in layer.active_adapters)
+            change = sum(layer.get_delta_weight(name).detach().float() for name in layer.active_adapters)
             layer.merge()
             if comparable:
                 made = layer.get_base_layer().weight.data.float() - copy.float()

@@ -56,6 +56,22 @@ class Moulds:
     def __init__(self, locator: Locator) -> None:
         self.locator = locator
         self._moulds: dict[object, _Mould | None] = {}
+        self._asked: set[object] = set()
+
+    def check_prompts(self, context: Context) -> None:
+        """Refuse prompts out of which the template leaves a message; the template is asked once for each shape.
+
+        Raises:
+            ViewError: a message is not written.
+            TemplateError: the template cannot render the conversation.
+        """
+        fixed = {id(message) for message in context.prefix}
+        key = self._key(context, (), fixed) if self._all_plain(context, fixed) else None
+        if key is None or key not in self._asked:
+            for messages in (context.teacher, context.student):
+                self.locator.check_written(messages, generation_prompt=True)
+        if key is not None:
+            self._asked.add(key)
 
     def examples(self, context: Context, behind: Sequence[int]) -> list[Example]:
         """Both views of a row with the spans of their targets: one example, or one per target turn.
@@ -65,8 +81,7 @@ class Moulds:
             TemplateError: the template cannot render the conversation.
         """
         fixed = {id(message) for message in context.prefix}
-        words = [message for message in (*context.teacher, *context.student) if id(message) not in fixed]
-        if all(self._is_plain(message) for message in words):
+        if self._all_plain(context, fixed):
             key = self._key(context, behind, fixed)
             if key in self._moulds:
                 mould = self._moulds[key] = self._moulds[key] or self._build(context, behind, fixed)
@@ -83,6 +98,10 @@ class Moulds:
         sides = [self.locator.side(teacher, behind)]
         sides.append(sides[0] if student is teacher else self.locator.side(student, behind))
         return _aligned(sides[0], sides[1])
+
+    def _all_plain(self, context: Context, fixed: set[int]) -> bool:
+        both = (*context.teacher, *context.student)
+        return all(self._is_plain(message) for message in both if id(message) not in fixed)
 
     def _is_plain(self, message: Message) -> bool:
         content = message.get("content")

@@ -216,16 +216,16 @@ def _score(asked: Asked) -> ScoredSet:
 
 def _voice_score(replies: Sequence[Reply], prompted: Sequence[Reply], rights: list[float] | None) -> VoiceScore:
     return VoiceScore(
-        accuracy=estimates.mean(rights) if rights else None,
+        accuracy=estimates.share(rights) if rights else None,
         agreement=_agreement(replies, prompted),
         first_difference=_first_difference(replies, prompted),
         length=estimates.mean([len(reply.ids) for reply in replies]),
-        stopped=estimates.mean([float(reply.stopped) for reply in replies]),
+        stopped=estimates.share([float(reply.stopped) for reply in replies]),
     )
 
 
 def _agreement(one: Sequence[Reply], other: Sequence[Reply]) -> estimates.Estimate:
-    return estimates.mean([float(a.ids == b.ids) for a, b in zip(one, other, strict=True)])
+    return estimates.share([float(a.ids == b.ids) for a, b in zip(one, other, strict=True)])
 
 
 def _first_difference(one: Sequence[Reply], other: Sequence[Reply]) -> float | None:
@@ -283,7 +283,7 @@ def _rule_scores(rules: Sequence[Rule], answers: Sequence[Answers]) -> tuple[Rul
                 f"rules: {rule.name}: no question matches when: {rule.when!r}; correct it or add a question"
             )
         kept = {
-            voice: estimates.mean([float(rule.holds(said.replies[voice].text, said.question.text)) for said in asked])
+            voice: estimates.share([float(rule.holds(said.replies[voice].text, said.question.text)) for said in asked])
             for voice in VOICES
         }
         found.append(RuleScore(rule, kept, len(asked)))

@@ -146,15 +146,20 @@ def _answers(locator: Locator) -> Iterator[Quirk]:
     if text.text.startswith(prompt.text) and encoder.encode(text).ids[: len(ids)] != ids:
         shown = "the generation prompt ends in other tokens alone than before an answer"
         yield Quirk("prompt tokens", f"{shown}; sample the answers (give prompts only) to train on its own", True)
-    padded = [messages[0], _assistant(f" {_ANSWER} ")]
-    if f" {_ANSWER} " not in locator.renderer.render(padded).text:
+    padded = [messages[0], _assistant(f"  {_ANSWER}  ")]
+    if f"  {_ANSWER}  " not in locator.renderer.render(padded).text:
         yield Quirk("trims", "the template cuts white space off the ends of an answer")
 
 
 def _history(locator: Locator) -> Iterator[Quirk]:
     messages = [_user(_ASK), _assistant(_ANSWER), _user(_AGAIN)]
-    before, after = _renders(locator, messages[:2]), _renders(locator, messages)
-    if after and not after.startswith(before[: before.find(_ANSWER) + len(_ANSWER)]):
+    after = _renders(locator, messages)
+    try:
+        before = locator.renderer.render(messages[:2])
+        kept = before.text[: locator.last(messages[:2], before).stop]
+    except BakeryError:
+        return
+    if after and not after.startswith(kept):
         text = "the template changes earlier turns when later ones come: every answer becomes an example of its own"
         yield Quirk("rewrites turns", text)
 

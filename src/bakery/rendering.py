@@ -235,23 +235,45 @@ def freeze_dates(source: str, today: datetime) -> str:
     """
     if "strftime_now" not in source:
         return source
-    values = {"%%": "\0", "%-d": str(today.day), "%-m": str(today.month), "%-H": str(today.hour)}
-    values |= {f"%{letter}": today.strftime(f"%{letter}") for letter in "aAbBcdfHIjmMpSUwWxXyYzZ"} | {"\0": "%"}
+    named = sorted(set(re.findall(r"%-?[a-zA-Z]", source)))
+    values = {"%%": "\0"} | {directive: today.strftime(directive) for directive in named} | {"\0": "%"}
     replacements = "".join(f".replace({directive!r}, {value!r})" for directive, value in values.items())
     return _DATE_MACRO.format(replacements=replacements) + source
 
 
+_SEARCHES = frozenset(
+    ("count", "endswith", "find", "index", "partition", "removeprefix", "removesuffix", "replace", "rfind",
+     "rpartition", "rsplit", "split", "startswith")
+)  # fmt: skip
+_KEYS = frozenset(
+    (
+        "arguments",
+        "content",
+        "function",
+        "id",
+        "name",
+        "parameters",
+        "role",
+        "text",
+        "tool_calls",
+        "type",
+        *REASONING_KEYS,
+    )
+)
+
+
 @lru_cache
 def _literals(source: str) -> frozenset[str]:
-    """String literals of a template that are searched for, or look like markup."""
+    """String literals of a template that it searches text for, or that look like markup; names of keys left out."""
     found = set()
     kinds = [(kind, value) for _, kind, value in jinja2.Environment().lex(source) if kind != "whitespace"]
-    for before, (kind, value), after in zip(kinds, kinds[1:], [*kinds[2:], ("", "")], strict=False):
+    padded = [("", ""), ("", ""), *kinds, ("", "")]
+    for called, before, (kind, value), after in zip(padded, padded[1:], padded[2:], padded[3:], strict=False):
         if kind != "string":
             continue
         literal = value[1:-1].encode("ascii", "backslashreplace").decode("unicode-escape")
         markup = len(literal) >= 3 and re.search(r"[<>\[\]{}|/#]", literal)
-        searched = after == ("name", "in") or before == ("operator", "(")
-        if literal.strip() and (markup or searched):
+        searched = after == ("name", "in") or (before == ("operator", "(") and called[1] in _SEARCHES)
+        if literal.strip() and literal not in _KEYS and (markup or searched):
             found.add(literal)
     return frozenset(found)

@@ -163,6 +163,8 @@ def _fits(said: Answers) -> bool:
 
 
 def _short(text: str) -> str:
+    """An answer on the terminal: no character that could move the cursor, and not too long."""
+    text = "".join(letter if letter.isprintable() else " " for letter in text)
     return text if len(text) <= _LONGEST_ANSWER else text[: _LONGEST_ANSWER - 1] + "…"
 
 

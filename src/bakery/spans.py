@@ -103,6 +103,10 @@ class Locator:
         if len(messages) == 1:  # nothing precedes it, so there is no generation prompt to compare with
             return Span(begin, content, end, stop, len(full[:begin].rstrip(" ")), begin)
         start, lowest, highest, note = self._answer_start(messages, full, begin, thinks=begin < content)
+        if not message.get("tool_calls") and len(_squashed(full[begin:end])) < len(_squashed(content_of(message))):
+            note = "; ".join(
+                filter(None, (note, "the template leaves out a part of the answer, its thinking most likely"))
+            )
         return Span(start, content, end, stop, lowest, highest, note)
 
     def check_written(self, messages: Sequence[Message], *, generation_prompt: bool = False) -> None:
@@ -205,7 +209,8 @@ class Locator:
             raise ViewError(
                 "the begin of a tool call cannot be told in this chat template; leave it out of the targets"
             )
-        content = len(head) if not thinking else max(len(head), full.rfind(content_of(message)))
+        said = content_of(message).strip()
+        content = full.find(said, len(head)) if thinking and said else len(head)
         shadow = self.renderer.render([*messages[:-1], {**plain, "content": answer}]).text
         tail = shadow.split(answer)[-1] if answer in shadow else ""
         closing = self._closing(tail)

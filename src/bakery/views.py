@@ -13,17 +13,19 @@ How the two conversations are made from a row and its prefix is said in `context
 If a template writes no end-of-turn token after the last answer, the targets end with the content.
 """
 
+import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from typing import Any, Literal, cast
 
 from bakery.contexts import Context, ContextRules
 from bakery.data import Conversation
 from bakery.errors import ConfigError, DataError, ViewError
 from bakery.moulds import Example, Moulds
-from bakery.rendering import Message, Renderer, content_of, plain_messages
+from bakery.rendering import Message, Renderer, content_of, freeze_dates, plain_messages
 from bakery.spans import Locator, Part
 from bakery.targets import Pattern, positions
 from bakery.tokens import Encoder
@@ -170,18 +172,18 @@ class ViewBuilder:
             raise ViewError(
                 f"no target: none of the {context.shared} message(s) has a role in {sorted(self.roles)}{matching}"
             )
-        self.control_words += self.renderer.shield(row)[1]
         return context, self.moulds.examples(context, behind)
 
     def _views(self, conversation: Conversation, anchor: bool) -> list[ViewPair]:
         context, examples = self.examples(conversation, anchor=anchor)
+        self.control_words += self.renderer.shield(conversation.messages)[1]
         return [self._pair(teacher, student, context, conversation.source) for teacher, student in examples]
 
     def _pair(self, teacher: Part, student: Part, context: Context, source: str) -> ViewPair:
         ids, targets = [], []
-        for part, family in ((teacher, context.prefix_key), (student, f"student of {context.prefix_key}")):
+        for part, side in ((teacher, "teacher"), (student, "student")):
             begin = min(span.lowest for span in part.spans)
-            tokens = self.encoder.encode_in_family(part.text, family, begin)
+            tokens = self.encoder.encode_in_family(part.text, f"{side} of {context.prefix_key}", begin)
             ids.append(tokens.ids)
             places = [positions(part.text.text, tokens, span, self.span_pattern) for span in part.spans]
             targets.append(sorted({place for found in places for place in found}))
@@ -196,10 +198,12 @@ class ViewBuilder:
             raise ViewError("the row ends with an answer, so there is nothing to sample; give it without")
         context = self.rules.context(row, conversation.prefix, anchor=anchor)
         self.control_words += self.renderer.shield(row)[1]
+        self.moulds.check_prompts(context)
         ids = []
-        for messages in (context.teacher, context.student):
-            self.locator.check_written(messages, generation_prompt=True)
-            ids.append(self.encoder.encode(self.renderer.render(messages, generation_prompt=True)).ids)
+        for messages, side in ((context.teacher, "teacher"), (context.student, "student")):
+            text = self.renderer.render(messages, generation_prompt=True)
+            family = f"prompt of the {side} of {context.prefix_key}"
+            ids.append(self.encoder.encode_in_family(text, family, len(text.text)).ids)
         if ids[0][-1:] != ids[1][-1:]:
             raise ViewError("the generation prompt ends differently for teacher and student; use another chat template")
         _check_context(ids[0], ids[1], anchor)
@@ -231,7 +235,7 @@ def build_views(
     Raises:
         BakeryError: the views cannot be aligned; the message says why and what to do.
     """
-    builder = ViewBuilder(
+    builder = _builder(
         tokenizer,
         prefix_messages=prefix_messages,
         student_retained_turns=student_retained_turns,
@@ -258,7 +262,7 @@ def build_prompts(
     Raises:
         BakeryError: the views cannot be made; the message says why and what to do.
     """
-    builder = ViewBuilder(
+    builder = _builder(
         tokenizer,
         prefix_messages=prefix_messages,
         student_retained_turns=student_retained_turns,
@@ -282,6 +286,21 @@ def prompt_ids(
     """
     renderer = Renderer(tokenizer, chat_template_kwargs=chat_template_kwargs)
     return Encoder(tokenizer).encode(renderer.render(plain_messages(messages), generation_prompt=True)).ids
+
+
+def _builder(tokenizer: Any, **settings: Any) -> ViewBuilder:
+    """A builder with these settings; that of the last calls, if nothing has changed since, nor the date it writes."""
+    template = freeze_dates(repr(tokenizer.chat_template), datetime.now())
+    state = (template, len(tokenizer), tokenizer.bos_token, tokenizer.eos_token)
+    try:
+        return _kept_builder(tokenizer, json.dumps(settings), state)
+    except TypeError:  # settings that JSON does not know, such as a date
+        return ViewBuilder(tokenizer, **settings)
+
+
+@lru_cache(maxsize=2)
+def _kept_builder(tokenizer: Any, settings: str, state: tuple[Any, ...]) -> ViewBuilder:
+    return ViewBuilder(tokenizer, **json.loads(settings))
 
 
 def _conversation(messages: Sequence[Mapping[str, Any]]) -> Conversation:

@@ -88,3 +88,12 @@ def test_mean_over_a_mask_and_nothing_selected_is_an_error():
         compute_kl_divergence(student, teacher, torch.zeros(2, 3))
     with pytest.raises(ValueError, match="differ in shape"):
         compute_kl_divergence(student, teacher[:, :2])
+
+
+def test_no_row_at_all_is_a_zero_that_still_has_a_gradient():
+    """A process whose last batch only fills up the others' takes part in the backward pass all the same."""
+    student, teacher, head, _ = _case(6, torch.float32)
+    found = fused_divergence(student[:0], teacher[:0], head)
+    (gradient,) = torch.autograd.grad(found.divergence.sum(), student)
+    assert found.divergence.shape == found.agreement.shape == (0,)
+    assert gradient.abs().max() == 0
