@@ -18,14 +18,15 @@ help:
 setup: $(STAMP)
 
 $(STAMP): pyproject.toml constraints.txt
-	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --upgrade pip
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,tensorboard]'
+	@echo "setting up $(VENV): a minute or two"
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --upgrade pip
+	@$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,tensorboard]'
 	@touch $@
 
 ## make demo      bake the quickstart on the shipped starter model and show the proof
 demo: $(STAMP)
-	$(BIN)/bakery --config examples/quickstart.yaml
+	@$(BIN)/bakery --config examples/quickstart.yaml
 
 ## make test      all tests
 test: $(STAMP)

@@ -104,9 +104,7 @@ def settings(given: argparse.Namespace, folder: str) -> dict[str, Any]:
 def ours(given: argparse.Namespace, folder: str, *, sampled: bool = False) -> float:
     """The trainer users call, everything included: views, sampling, teacher, training."""
     from bakery import BakeryConfig, ContextBakingTrainer, ContextConfig, create_dataset
-    from bakery.machine import keep_freed_memory
 
-    keep_freed_memory()
     tokens, model = tokenizer(), build_model(given)
     prefix, questions, answers = conversation(given, tokens)
     start = time.perf_counter()

@@ -13,9 +13,9 @@ PACKAGE = Path(__file__).parent.parent / "src" / "bakery"
 FLOORS: dict[str, tuple[str, ...]] = {
     "words": ("errors", "progress", "documents", "fields", "checks", "config", "arguments", "settings", "places", "reference", "scoring", "schemas", "rules"),
     "text": ("sources", "columns", "knowledge", "data", "limits", "rendering", "spans", "views", "inspection", "packing", "probes"),
-    "maths": ("divergence", "models", "estimates"),
-    "actors": ("attention", "forward", "prefix", "sampling", "teacher", "engine"),
-    "acts": ("callbacks", "trainer", "evaluation", "economics", "proof", "gallery", "proving", "findings", "stopping", "merging"),
+    "maths": ("divergence", "attending", "models", "estimates"),
+    "actors": ("attention", "batches", "crew", "forward", "prefix", "sampling", "store", "teacher", "engine"),
+    "acts": ("callbacks", "checkpoints", "preparation", "trainer", "evaluation", "economics", "proof", "gallery", "proving", "findings", "stopping", "merging"),
     "roof": ("report", "outputs", "bake", "cli", "__main__", "__init__", "results", "summary", "charts", "page", "reproof"),
 }  # fmt: skip
 LEVEL = {module: level for level, modules in enumerate(FLOORS.values()) for module in modules}

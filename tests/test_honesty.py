@@ -8,10 +8,11 @@ import torch
 from bakery import estimates
 from bakery.engine import Voice
 from bakery.errors import DataError
+from bakery.evaluation import Examination
 from bakery.models import adapter_strength
 from bakery.proof import Merged
-from bakery.proving import prove, refuse_no_gap
-from tests.engine_support import PREFIX, shake, tiny_model
+from bakery.proving import prepare, prove, refuse_no_gap
+from tests.engine_support import PREFIX, make_trainer, shake, tiny_model
 from tests.proof_support import bake_into, exam_of, proof_of, proof_rows, texts
 
 OTHER = [
@@ -167,3 +168,16 @@ def test_prompting_the_baked_model_as_well_is_measured_apart(baked):
     _, proof = baked
     assert proof.divergence.both.mean != proof.divergence.after.mean
     assert PREFIX[0]["content"]
+
+
+def test_the_proof_is_told_in_forward_kl_whatever_was_minimised(tmp_path):
+    model = shake(tiny_model())
+    plain, warm = (
+        make_trainer(tmp_path / name, model=model, **changes)
+        for name, changes in (("plain", {}), ("warm", {"temperature": 3.0, "beta": 0.5}))
+    )
+    found = [
+        prepare(Examination.by(trainer.engine, trainer.builder, 8, seed=5), proof_rows()).gap.divergence.mean
+        for trainer in (plain, warm)
+    ]
+    assert found[0] == pytest.approx(found[1], rel=1e-6)

@@ -14,8 +14,10 @@ from rich.console import Console
 
 from bakery.cli import main
 from bakery.engine import Voice
+from bakery.estimates import Estimate
 from bakery.report import model_card, print_proof, usage
 from bakery.results import BakeResult, results
+from bakery.summary import decimal, percent
 from tests.engine_support import tiny_base, tiny_model, tokenizer
 from tests.proof_support import proof_of, proof_rows
 
@@ -164,3 +166,16 @@ def test_the_card_says_what_the_results_say(result):
     assert "short \\| brief" in card
     assert card.startswith("---\nbase_model: starter\n")
     assert "You are a pirate" not in card, "the prompt itself is not published with the adapter"
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [(0, "0"), (0.000622, "0.0006"), (0.00002, "<0.0001"), (0.06534, "0.0653"), (1.4449, "1.44"), (17.25, "17.2")],
+)
+def test_figures_are_short_and_never_rounded_to_nothing(value, shown):
+    assert decimal(value) == shown
+
+
+def test_a_narrow_interval_is_not_shown_as_none():
+    assert percent(Estimate(0.9998, 0.0001, 48, 0.9991, 1.0)).range == "99.9–100.0"
+    assert percent(Estimate(0.5, 0.1, 48, 0.4, 0.6)).range == "40–60"

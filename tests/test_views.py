@@ -275,10 +275,13 @@ def test_an_answer_without_any_token_is_refused():
         [{"role": "", "content": "x"}],
         [user(3)],
         [user([{"type": "image", "url": "x"}])],
+        [user("half a \ud83d smile"), assistant("Ha.")],
+        [user("Who?"), assistant("Ha.", tool_calls="look")],
+        [user("Who?"), assistant("Ha.", tool_calls=[3])],
     ],
 )
 def test_malformed_messages_are_data_errors(plain, messages):
-    with pytest.raises(DataError, match=r";|got"):
+    with pytest.raises(DataError, match=";"):
         build_views(plain, messages, prefix_messages=[PIRATE])
 
 
@@ -372,6 +375,16 @@ def test_a_part_of_an_answer_that_is_left_out_is_noted():
     (pair,) = builder.views(Conversation(row, None, ""))
     assert learned(builder.renderer.tokenizer, pair) == "Me.<|end|>"
     assert "leaves out a part of the answer" in "".join(builder.notes)
+
+
+def test_a_template_that_insists_on_certain_words_is_asked_with_them():
+    asks = "{% for m in messages if m.role == 'user' and 'please' not in m.content %}"
+    template = asks + "{{ raise_exception('rude') }}{% endfor %}"
+    tokenizer = make_tokenizer(template + (OWN / "own" / "plain.jinja").read_text(encoding="utf-8"))
+    row = [user("Who, please?"), assistant("Me.")]
+    with pytest.raises(TemplateError, match="rude"):
+        build_views(tokenizer, [user("Who?"), assistant("Me.")], prefix_messages=[PIRATE])
+    assert learned(tokenizer, build_views(tokenizer, row, prefix_messages=[PIRATE])[0]) == "Me.<|im_end|>"
 
 
 # The function, called again and again

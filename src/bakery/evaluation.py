@@ -1,4 +1,4 @@
-"""How the proof asks and compares: rows to views, voices to replies, replies to figures. Nothing here is written or shown.
+"""How the proof asks and compares: rows to views, voices to replies, replies to figures; nothing is written here.
 
 A `Case` is a set of rows whose teacher has spoken: any voice can be compared with it, before and after the bake.
 Every divergence is KL(teacher || voice) at temperature 1 in nats per token, summed by prompt.

@@ -71,6 +71,8 @@ class Moulds:
             for messages in (context.teacher, context.student):
                 self.locator.check_written(messages, generation_prompt=True)
         if key is not None:
+            if len(self._asked) >= LARGEST_CACHE:
+                self._asked.clear()
             self._asked.add(key)
 
     def examples(self, context: Context, behind: Sequence[int]) -> list[Example]:

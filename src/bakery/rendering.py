@@ -47,12 +47,21 @@ def plain_messages(messages: Sequence[Mapping[str, Any]], where: str = "messages
 def _plain_message(message: Mapping[str, Any], where: str) -> Message:
     if not isinstance(message, Mapping) or not isinstance(message.get("role"), str) or not message["role"]:
         raise DataError(f"{where}: expected a message {{role: …, content: …}}, got {_short(message)}; give it a role")
+    calls = message.get("tool_calls")
+    if calls and not (isinstance(calls, (list, tuple)) and all(_is_call(call) for call in calls)):
+        raise DataError(
+            f"{where}: tool_calls must be a list of {{function: {{name: …}}}}, got {_short(calls)}; repair it"
+        )
     content = message.get("content")
     if isinstance(content, (list, tuple)):
         return {**message, "content": "".join(_part_text(part, where) for part in content)}
     if content is not None and not isinstance(content, str):
-        raise DataError(f"{where}: content must be text or a list of text parts, got {_short(content)}")
+        raise DataError(f"{where}: content must be text or a list of text parts, got {_short(content)}; repair it")
     return dict(message)
+
+
+def _is_call(call: object) -> bool:
+    return isinstance(call, Mapping) and isinstance(call.get("function", call), Mapping)
 
 
 def _part_text(part: object, where: str) -> str:
@@ -60,7 +69,7 @@ def _part_text(part: object, where: str) -> str:
         return part
     if isinstance(part, Mapping) and part.get("type", "text") == "text" and isinstance(part.get("text"), str):
         return str(part["text"])
-    raise DataError(f"{where}: only text parts {{type: text, text: …}} can be baked, got {_short(part)}")
+    raise DataError(f"{where}: only text parts {{type: text, text: …}} can be baked, got {_short(part)}; leave it out")
 
 
 def _short(value: object, limit: int = 60) -> str:
@@ -118,6 +127,7 @@ class Renderer:
         """Render `messages` as the template does.
 
         Raises:
+            DataError: the text holds half a character (a lone surrogate).
             TemplateError: the template raises, takes longer than 5 s, or writes more than 32 million characters.
         """
         given, marked = self.shield(messages)
@@ -141,6 +151,8 @@ class Renderer:
                 f"the chat template writes {len(text):,} characters, more than the {MAX_CHARACTERS:,} allowed; "
                 "look for a runaway loop in it, or a wrong file in the data"
             )
+        if not text.isascii() and (broken := re.search("[\ud800-\udfff]", text)):
+            raise DataError(f"the text holds a lone surrogate {broken[0]!r}, half of a character; repair the row")
         return self._unmark(text) if marked else Text(text)
 
     def shield(self, messages: Sequence[Message]) -> tuple[list[Message], int]:

@@ -100,14 +100,15 @@ class Locator:
             stop = end + self._closing(full[end:])
         if message["role"] != "assistant":
             return Span(begin, content, end, stop, begin, begin)
+        thinks = begin < content
         if len(messages) == 1:  # nothing precedes it, so there is no generation prompt to compare with
+            opened = full.rfind("<think>", 0, begin) if thinks else -1
+            begin = opened if opened >= 0 else begin
             return Span(begin, content, end, stop, len(full[:begin].rstrip(" ")), begin)
-        start, lowest, highest, note = self._answer_start(messages, full, begin, thinks=begin < content)
+        start, lowest, highest, notes = self._answer_start(messages, full, begin, thinks=thinks)
         if not message.get("tool_calls") and len(_squashed(full[begin:end])) < len(_squashed(content_of(message))):
-            note = "; ".join(
-                filter(None, (note, "the template leaves out a part of the answer, its thinking most likely"))
-            )
-        return Span(start, content, end, stop, lowest, highest, note)
+            notes.append("the template leaves out a part of the answer, its thinking most likely")
+        return Span(start, content, end, stop, lowest, highest, "; ".join(notes))
 
     def check_written(self, messages: Sequence[Message], *, generation_prompt: bool = False) -> None:
         """Refuse a template that leaves out a message.
@@ -121,7 +122,11 @@ class Locator:
             {**{k: v for k, v in message.items() if k not in REASONING_KEYS}, "content": mark} if mark else message
             for message, mark in zip(messages, marks, strict=True)
         ]
-        text = self.renderer.render(probe, generation_prompt=generation_prompt).text
+        try:
+            text = self.renderer.render(probe, generation_prompt=generation_prompt).text
+        except TemplateError:  # it insists on certain words; so look for the words themselves
+            marks = [content_of(message).strip() for message in messages]
+            text = self.renderer.render(messages, generation_prompt=generation_prompt).text
         for i, (message, mark) in enumerate(zip(messages, marks, strict=True)):
             if mark not in text:
                 fold = " (or set system_role: fold)" if message["role"] == "system" else ""
@@ -159,20 +164,20 @@ class Locator:
 
     def _answer_start(
         self, messages: Sequence[Message], full: str, begin: int, *, thinks: bool
-    ) -> tuple[int, int, int, str]:
+    ) -> tuple[int, int, int, list[str]]:
         """Where the model begins to write the last message, the white space around that, and what is odd about it."""
         prompt = self.renderer.render(messages[:-1], generation_prompt=True).text
         if full.startswith(prompt):
             between = full[len(prompt) : begin]
             if not between.strip():
-                return len(prompt), len(prompt), begin, ""
+                return len(prompt), len(prompt), begin, []
             if thinks:
-                return len(prompt), len(prompt), len(prompt), ""
-            return begin, begin, begin, f"the template writes {between!r} between the generation prompt and an answer"
-        head = full[:begin]
-        if _squashed(head).startswith(_squashed(prompt)):
-            lowest = begin if head[-1:] == prompt[-1:] else len(head.rstrip(" "))
-            return begin, lowest, begin, "what precedes an answer differs from the generation prompt in white space"
+                return len(prompt), len(prompt), len(prompt), []
+            return begin, begin, begin, [f"the template writes {between!r} between the generation prompt and an answer"]
+        head, asked = _squashed(full[:begin]), _squashed(prompt)
+        if head == asked or (head.startswith(asked) and not thinks):
+            lowest = begin if full[begin - 1] == prompt[-1:] else len(full[:begin].rstrip(" "))
+            return begin, lowest, begin, ["what precedes an answer differs from the generation prompt in white space"]
         common = common_length(prompt, full)
         raise ViewError(
             f"the generation prompt goes on with {_excerpt(prompt[common:])}, but the rendered answer is preceded by "

@@ -1,6 +1,6 @@
 """The proof in rounded figures: sections of lines, the same for terminal, model card and page."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from bakery.engine import Voice
@@ -65,22 +65,24 @@ def sections(proof: Proof, break_even: int | None = None) -> list[Section]:
 
 
 def percent(estimate: Estimate) -> Cell:
-    """A share, in percent."""
-    return Cell(f"{100 * estimate.mean:.1f} %", _range(100 * estimate.low, 100 * estimate.high, "{:.0f}".format))
+    """A share, in percent; the interval to a decimal where it is narrow."""
+    low, high = 100 * estimate.low, 100 * estimate.high
+    return Cell(f"{100 * estimate.mean:.1f} %", _range(low, high, "{:.1f}" if high - low < 2 else "{:.0f}"))
 
 
 def nats(estimate: Estimate) -> Cell:
     """A divergence."""
-    return Cell(decimal(estimate.mean), _range(estimate.low, estimate.high, lambda bound: decimal(bound, 2)))
-
-
-def _range(low: float, high: float, write: Callable[[float], str]) -> str:
-    return "" if low == high else f"{write(low)}–{write(high)}"
+    low, high = (decimal(max(0.0, bound), 2) for bound in (estimate.low, estimate.high))
+    return Cell(decimal(estimate.mean), "" if low == high else f"{low}–{high}")
 
 
 def decimal(value: float, digits: int = 3) -> str:
-    """A number to so many significant figures, without exponent where it is not tiny."""
-    return "0" if value == 0 else f"{value:.{digits}g}" if abs(value) >= 1e-4 else "<0.0001"
+    """A number to so many significant figures, and no more than four decimals."""
+    return "0" if value == 0 else f"{round(value, 4):.{digits}g}" if abs(value) >= 1e-4 else "<0.0001"
+
+
+def _range(low: float, high: float, form: str) -> str:
+    return "" if low == high else f"{form.format(low)}–{form.format(high)}"
 
 
 def _effect(proof: Proof) -> tuple[Line, ...]:

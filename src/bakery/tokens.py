@@ -10,7 +10,7 @@ from tokenizers import Tokenizer, processors
 
 from bakery.errors import TemplateError, ViewError
 
-LARGEST_CACHE = 512
+LARGEST_CACHE = 128
 
 
 @dataclass(frozen=True, slots=True)
