@@ -12,13 +12,13 @@ from transformers import AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 from transformers.utils import logging
 
 import bakery
-from bakery.arguments import BakeryConfig
-from bakery.config import ContextConfig, LoraConfig
-from bakery.data import create_dataset
-from bakery.models import attach_adapter
+from bakery.chat.views import ViewPair
+from bakery.engine.models import attach_adapter
 from bakery.progress import Progress, Verbosity
-from bakery.trainer import ContextBakingTrainer
-from bakery.views import ViewPair
+from bakery.rows.data import create_dataset
+from bakery.settings.arguments import BakeryConfig
+from bakery.settings.config import ContextConfig, LoraConfig
+from bakery.training.trainer import ContextBakingTrainer
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "examples"))
 import bake_loop

@@ -7,12 +7,12 @@ from typing import Any
 
 from peft import PeftModel
 
-from bakery.data import Conversation, ScoredQuestion
-from bakery.evaluation import Examination
-from bakery.probes import ProofRows, as_rows, neutral
-from bakery.proof import Proof
-from bakery.proving import Exam, prepare, prove
-from bakery.rules import parse_rules
+from bakery.proof.certificate import Proof
+from bakery.proof.evaluation import Examination
+from bakery.proof.probes import ProofRows, as_rows, neutral
+from bakery.proof.proving import Exam, prepare, prove
+from bakery.rows.data import Conversation, ScoredQuestion
+from bakery.settings.rules import parse_rules
 from tests.engine_support import PREFIX, make_trainer
 
 ASKED = ("Who is there?", "What is the capital of Spain?", "Tell me the wifi password.", "Why not?", "Good morning!",
@@ -78,7 +78,7 @@ def bake_into(folder: Path, model: PeftModel, prefix: Any = PREFIX, steps: int =
 
 def texts(proof: Proof, level: str) -> str:
     """The findings of one level, as one text."""
-    from bakery.findings import findings
+    from bakery.proof.findings import findings
 
     return "\n".join(found.text for found in findings(proof) if found.level == level)
 

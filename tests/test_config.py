@@ -9,10 +9,10 @@ import pytest
 from transformers import HfArgumentParser, TrainingArguments
 
 import bakery
-from bakery.arguments import BakeryConfig
-from bakery.checks import RANGES, validate
-from bakery.config import BakingFields, ContextConfig, DataConfig, LoraConfig, ModelConfig, all_fields
 from bakery.errors import ConfigError
+from bakery.settings.arguments import BakeryConfig
+from bakery.settings.checks import RANGES, validate
+from bakery.settings.config import BakingFields, ContextConfig, DataConfig, LoraConfig, ModelConfig, all_fields
 
 OWNERS = (BakeryConfig, ContextConfig, ModelConfig, LoraConfig, DataConfig)
 
@@ -168,9 +168,9 @@ def test_bake_is_the_function_whatever_is_imported_first():
 
 def test_importing_bakery_or_its_settings_imports_no_torch():
     code = (
-        "import sys, bakery, bakery.cli, bakery.settings, bakery.data, bakery.reference\n"
+        "import sys, bakery, bakery.cli, bakery.settings.reading, bakery.rows.data, bakery.settings.reference\n"
         "from bakery import ContextConfig, DataConfig, create_dataset\n"
-        "from bakery.config import all_fields; all_fields()\n"
+        "from bakery.settings.config import all_fields; all_fields()\n"
         "heavy = {'torch', 'transformers', 'datasets', 'pyarrow', 'numpy', 'peft'} & set(sys.modules)\n"
         "assert not heavy, heavy"
     )

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bakery.config import ContextConfig, DataConfig
-from bakery.data import (
+from bakery.errors import ConfigError, DataError
+from bakery.rows.data import (
     Conversation,
     check_something_to_bake,
     conversations,
@@ -21,9 +21,9 @@ from bakery.data import (
     load_rows,
     load_scored_rows,
 )
-from bakery.errors import ConfigError, DataError
-from bakery.knowledge import load_corpus, load_prefix, load_prefix_messages
-from bakery.sources import is_local, read_rows
+from bakery.rows.knowledge import load_corpus, load_prefix, load_prefix_messages
+from bakery.rows.sources import is_local, read_rows
+from bakery.settings.config import ContextConfig, DataConfig
 
 
 def user(text):

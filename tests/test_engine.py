@@ -3,15 +3,15 @@
 import pytest
 import torch
 
-from bakery.engine import Engine, Voice, find_paths_on
-from bakery.models import adapter_off, stop_ids
-from bakery.views import ViewBuilder
+from bakery.chat.views import ViewBuilder
+from bakery.engine.engine import Engine, Voice, find_paths_on
+from bakery.engine.models import adapter_off, stop_ids
 from tests.engine_support import ANSWERS, PREFIX, QUESTIONS, tiny_model, tokenizer
 
 
 @pytest.fixture(scope="module")
 def rows():
-    from bakery.data import conversations, create_dataset
+    from bakery.rows.data import conversations, create_dataset
 
     return conversations(create_dataset(QUESTIONS, ANSWERS), "rows")
 

@@ -6,11 +6,11 @@ import shutil
 import pytest
 
 from bakery.cli import main
-from bakery.config import BakeSettings, ContextConfig, DataConfig, LoraConfig, ModelConfig
-from bakery.engine import Voice
+from bakery.engine.engine import Voice
 from bakery.errors import ConfigError, ModelError
 from bakery.progress import Progress, Verbosity
-from bakery.reproof import check_strengths, cost, eval_figures, print_eval, run_eval, run_gap
+from bakery.proof.reproof import check_strengths, cost, eval_figures, print_eval, run_eval, run_gap
+from bakery.settings.config import BakeSettings, ContextConfig, DataConfig, LoraConfig, ModelConfig
 from tests.engine_support import SYSTEM, settings, tiny_base, tokenizer
 
 QUIET = Progress(Verbosity.QUIET)

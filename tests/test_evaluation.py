@@ -5,11 +5,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bakery import estimates
-from bakery.data import BakeData, Conversation, ScoredQuestion
 from bakery.errors import DataError
-from bakery.evaluation import first_difference
-from bakery.probes import count_leaks, keep_aside, neutral, proof_rows
+from bakery.proof import estimates
+from bakery.proof.evaluation import first_difference
+from bakery.proof.probes import count_leaks, keep_aside, neutral, proof_rows
+from bakery.rows.data import BakeData, Conversation, ScoredQuestion
 
 finite = st.floats(-1e6, 1e6)
 

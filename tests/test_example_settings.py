@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from bakery.data import load_bake_data
-from bakery.settings import plain_parts, read_settings_file, resolve
-from bakery.sources import is_local
+from bakery.rows.data import load_bake_data
+from bakery.rows.sources import is_local
+from bakery.settings.reading import plain_parts, read_settings_file, resolve
 
 ROOT = Path(__file__).parents[1]
 EXAMPLES = sorted((ROOT / "examples").glob("*.yaml"))

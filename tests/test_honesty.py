@@ -5,13 +5,13 @@ from dataclasses import replace
 import pytest
 import torch
 
-from bakery import estimates
-from bakery.engine import Voice
+from bakery.engine.engine import Voice
+from bakery.engine.models import adapter_strength
 from bakery.errors import DataError
-from bakery.evaluation import Examination
-from bakery.models import adapter_strength
-from bakery.proof import Merged
-from bakery.proving import prepare, prove, refuse_no_gap
+from bakery.proof import estimates
+from bakery.proof.certificate import Merged
+from bakery.proof.evaluation import Examination
+from bakery.proof.proving import prepare, prove, refuse_no_gap
 from tests.engine_support import PREFIX, make_trainer, shake, tiny_model
 from tests.proof_support import bake_into, exam_of, proof_of, proof_rows, texts
 

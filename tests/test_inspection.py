@@ -7,11 +7,11 @@ from html.parser import HTMLParser
 import pytest
 from rich.console import Console
 
-from bakery.config import ContextConfig
-from bakery.data import BakeData, Conversation
+from bakery.chat.inspection import as_html, as_plain, as_rich, inspect_views, run_inspect
+from bakery.chat.views import ViewBuilder
 from bakery.errors import ResourceError
-from bakery.inspection import as_html, as_plain, as_rich, inspect_views, run_inspect
-from bakery.views import ViewBuilder
+from bakery.rows.data import BakeData, Conversation
+from bakery.settings.config import ContextConfig
 from tests.templates.support import OWN, assistant, make_tokenizer, system, user
 
 PIRATE = system("Be a pirate.")

@@ -7,8 +7,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bakery.attention import Layout
-from bakery.packing import pack, pad_right, predicting_positions, row_starts, token_batches
+from bakery.engine.attention import Layout
+from bakery.engine.packing import pack, pad_right, predicting_positions, row_starts, token_batches
 
 lengths = st.lists(st.integers(1, 40), min_size=1, max_size=12)
 sequences = st.lists(st.lists(st.integers(0, 99), min_size=1, max_size=20), min_size=1, max_size=8)

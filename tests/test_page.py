@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from bakery.charts import Series, line_chart
-from bakery.data import ScoredQuestion
-from bakery.engine import Voice
-from bakery.evaluation import Reply
-from bakery.gallery import pieces
-from bakery.page import page
-from bakery.proof import Answers, Exhibit, Painted
+from bakery.engine.engine import Voice
+from bakery.proof.certificate import Answers, Exhibit, Painted
+from bakery.proof.charts import Series, line_chart
+from bakery.proof.evaluation import Reply
+from bakery.proof.gallery import pieces
+from bakery.proof.page import page
+from bakery.rows.data import ScoredQuestion
 from tests.engine_support import tiny_model, tokenizer
 from tests.proof_support import changed, proof_of, proof_rows
 

@@ -5,8 +5,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bakery.forward import prefix_key_values
-from bakery.prefix import PrefixCache, group_by_prefix
+from bakery.engine.forward import prefix_key_values
+from bakery.engine.prefix import PrefixCache, group_by_prefix
 from tests.numerics.models import random_rows, tiny
 
 ids = st.lists(st.integers(0, 2), min_size=1, max_size=14)
@@ -45,7 +45,7 @@ def counted(monkeypatch):
         made.append(len(ids))
         return prefix_key_values(model, ids)
 
-    monkeypatch.setattr("bakery.prefix.prefix_key_values", count)
+    monkeypatch.setattr("bakery.engine.prefix.prefix_key_values", count)
     return made
 
 

@@ -2,8 +2,8 @@
 
 import pytest
 
-from bakery.contexts import ContextRules
-from bakery.quirks import Quirk, find_quirks, warnings_for
+from bakery.chat.contexts import ContextRules
+from bakery.chat.quirks import Quirk, find_quirks, warnings_for
 from tests.templates.support import OWN, REAL, make_tokenizer, system, user
 
 HAS = {

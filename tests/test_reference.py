@@ -3,11 +3,11 @@
 from importlib.metadata import version
 from pathlib import Path
 
-from bakery.config import all_fields
-from bakery.documents import parse_yaml
-from bakery.fields import COMPUTED
-from bakery.reference import example, json_schema, reference_page
-from bakery.settings import check_type, read_command_line
+from bakery.settings.config import all_fields
+from bakery.settings.documents import parse_yaml
+from bakery.settings.fields import COMPUTED
+from bakery.settings.reading import check_type, read_command_line
+from bakery.settings.reference import example, json_schema, reference_page
 
 PAGE = Path(__file__).parents[1] / "docs" / "reference.md"
 
@@ -16,7 +16,7 @@ def test_the_reference_page_is_up_to_date():
     saved, made = PAGE.read_text("utf-8"), reference_page()
     if f"transformers {version('transformers')}" not in saved:
         saved, made = saved.partition("## training")[0], made.partition("## training")[0]
-    assert saved == made, "run: python -m bakery.reference > docs/reference.md"
+    assert saved == made, "run: python -m bakery.settings.reference > docs/reference.md"
 
 
 def test_every_setting_is_on_the_page_and_every_example_can_be_given():

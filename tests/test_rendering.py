@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from bakery.chat.limits import time_limit
+from bakery.chat.rendering import Renderer, freeze_dates, plain_messages
+from bakery.chat.tokens import Encoder, Text, common_length
 from bakery.errors import ConfigError, TemplateError, ViewError
-from bakery.limits import time_limit
-from bakery.rendering import Renderer, freeze_dates, plain_messages
-from bakery.tokens import Encoder, Text, common_length
 from tests.templates.support import KINDS, OWN, REAL, assistant, ids_of, make_tokenizer, text_of, user
 
 PLAIN = (OWN / "own" / "plain.jinja").read_text(encoding="utf-8")

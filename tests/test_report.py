@@ -13,11 +13,11 @@ import pytest
 from rich.console import Console
 
 from bakery.cli import main
-from bakery.engine import Voice
-from bakery.estimates import Estimate
-from bakery.report import model_card, print_proof, usage
-from bakery.results import BakeResult, results
-from bakery.summary import decimal, percent
+from bakery.engine.engine import Voice
+from bakery.proof.estimates import Estimate
+from bakery.proof.report import model_card, print_proof, usage
+from bakery.proof.results import BakeResult, results
+from bakery.proof.summary import decimal, percent
 from tests.engine_support import tiny_base, tiny_model, tokenizer
 from tests.proof_support import proof_of, proof_rows
 

@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bakery.errors import ConfigError
-from bakery.rules import parse_rules
-from bakery.schemas import conforms, schema_problem
+from bakery.settings.rules import parse_rules
+from bakery.settings.schemas import conforms, schema_problem
 
 SCHEMA = {"type": "object", "required": ["answer"], "properties": {"answer": {"type": "string", "minLength": 1}}}
 KINDS = [

@@ -7,9 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from transformers import GenerationConfig
 
-from bakery.forward import Paths, find_paths
-from bakery.models import read_head
-from bakery.sampling import SamplingSettings, _choose, sample
+from bakery.engine.forward import Paths, find_paths
+from bakery.engine.models import read_head
+from bakery.engine.sampling import SamplingSettings, _choose, sample
 from tests.numerics.models import ALL, VOCABULARY, random_rows, tiny
 
 PROMPTS = random_rows([5, 9, 3, 12, 7], shared=20)

@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bakery import scoring
-from bakery.data import load_scored_rows
 from bakery.errors import ConfigError, DataError
-from bakery.scoring import NOT_JSON, check_problem, is_right, parse_json
+from bakery.rows.data import load_scored_rows
+from bakery.settings import scoring
+from bakery.settings.scoring import NOT_JSON, check_problem, is_right, parse_json
 
 TABLE = [
     ("exact", " Paris.\n", "Paris.", True),

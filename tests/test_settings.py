@@ -7,11 +7,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bakery.config import all_fields
-from bakery.documents import dump_yaml, parse_json, parse_yaml
 from bakery.errors import ConfigError
-from bakery.fields import nearest, read_annotation, training_fields
-from bakery.settings import build, find_field, plain_parts, read_command_line, read_settings_file, resolve, to_yaml
+from bakery.settings.config import all_fields
+from bakery.settings.documents import dump_yaml, parse_json, parse_yaml
+from bakery.settings.fields import nearest, read_annotation, training_fields
+from bakery.settings.reading import (
+    build,
+    find_field,
+    plain_parts,
+    read_command_line,
+    read_settings_file,
+    resolve,
+    to_yaml,
+)
 
 GOOD = {"prefix_messages": [{"role": "system", "content": "Speak like a pirate."}], "training_prompts": ["What is AI?"]}
 

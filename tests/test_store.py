@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from bakery.data import create_dataset
-from bakery.store import Store, fingerprint
+from bakery.engine.store import Store, fingerprint
+from bakery.rows.data import create_dataset
 from tests.engine_support import QUESTIONS, logged, make_trainer, shake, tiny_model
 
 
@@ -52,8 +52,8 @@ def test_a_second_run_samples_nothing_and_asks_no_teacher(tmp_path, monkeypatch)
         return logged(trainer)
 
     first = run()
-    monkeypatch.setattr("bakery.engine.sample", None)
-    monkeypatch.setattr("bakery.teacher._Pass._compute", None)
+    monkeypatch.setattr("bakery.engine.engine.sample", None)
+    monkeypatch.setattr("bakery.engine.teacher._Pass._compute", None)
     assert run() == first
     monkeypatch.undo()
     for path in (tmp_path / "_cache").iterdir():

@@ -3,11 +3,11 @@
 import pytest
 import torch
 
-from bakery.divergence import token_divergence
-from bakery.forward import find_paths, plain_logits
-from bakery.models import adapter_off
-from bakery.teacher import LiveTeacher, TargetStates, compare, student_states, teacher_states
-from bakery.views import ViewPair
+from bakery.chat.views import ViewPair
+from bakery.engine.divergence import token_divergence
+from bakery.engine.forward import find_paths, plain_logits
+from bakery.engine.models import adapter_off
+from bakery.engine.teacher import LiveTeacher, TargetStates, compare, student_states, teacher_states
 from tests.engine_support import shake
 from tests.numerics.models import PACKABLE, random_rows, tiny
 
@@ -26,8 +26,8 @@ def _pairs(prefixes: int = 1, seed: int = 1) -> list[ViewPair]:
 
 
 def _adapted(name: str, dtype: torch.dtype = torch.float64):
-    from bakery.config import LoraConfig
-    from bakery.models import attach_adapter
+    from bakery.engine.models import attach_adapter
+    from bakery.settings.config import LoraConfig
 
     return shake(attach_adapter(tiny(name, dtype), LoraConfig(r=4)))
 
@@ -76,7 +76,7 @@ def test_the_adapter_does_not_touch_the_teacher_and_is_on_again_afterwards():
 
 
 def test_every_distinct_prefix_is_read_once(monkeypatch):
-    from bakery import prefix as module
+    from bakery.engine import prefix as module
 
     made = []
     real = module.prefix_key_values
@@ -104,8 +104,8 @@ def test_the_comparison_is_the_divergence_by_its_definition_in_the_order_of_the_
 
 
 def test_where_the_views_are_equal_and_the_adapter_is_new_there_is_no_divergence():
-    from bakery.config import LoraConfig
-    from bakery.models import attach_adapter
+    from bakery.engine.models import attach_adapter
+    from bakery.settings.config import LoraConfig
 
     model = attach_adapter(tiny("qwen3", torch.float64), LoraConfig(r=4))
     anchors = [

@@ -4,9 +4,9 @@ import pytest
 import torch
 from transformers import TrainerCallback
 
-from bakery.batches import prompt_baking_collator, within_budget, without_targets_from
-from bakery.data import create_dataset
+from bakery.engine.batches import prompt_baking_collator, within_budget, without_targets_from
 from bakery.errors import DataError, NumericError
+from bakery.rows.data import create_dataset
 from tests.engine_support import (
     ANSWERS,
     QUESTIONS,
@@ -89,15 +89,15 @@ def test_the_gradient_of_a_step_does_not_depend_on_how_its_rows_are_batched(tmp_
 
 
 def test_packed_and_padded_batches_have_the_same_gradient(tmp_path, whole, monkeypatch):
-    monkeypatch.setattr("bakery.engine.find_paths", _only_plain)
+    monkeypatch.setattr("bakery.engine.engine.find_paths", _only_plain)
     found = _gradient(tmp_path, per_device_train_batch_size=8)
     for name, wanted in whole.items():
         torch.testing.assert_close(found[name], wanted, rtol=1e-5, atol=1e-5 * float(wanted.abs().max()))
 
 
 def _only_plain(model, rows, shared):
-    from bakery.forward import Paths
-    from bakery.models import read_head
+    from bakery.engine.forward import Paths
+    from bakery.engine.models import read_head
 
     return Paths(packed=False, prefix=False, head=read_head(model))
 

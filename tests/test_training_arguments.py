@@ -7,7 +7,7 @@ import pytest
 import torch
 from transformers import EarlyStoppingCallback, TrainerCallback
 
-from bakery.data import create_dataset
+from bakery.rows.data import create_dataset
 from tests.engine_support import (
     ANSWERS,
     QUESTIONS,
@@ -232,8 +232,8 @@ LONG = {
 
 
 def _long(folder, *, dropout: float = 0.0, **changes):
-    from bakery.config import LoraConfig
-    from bakery.models import attach_adapter
+    from bakery.engine.models import attach_adapter
+    from bakery.settings.config import LoraConfig
     from tests.engine_support import tiny_base
 
     model = attach_adapter(tiny_base(), LoraConfig(r=4, lora_dropout=dropout))
@@ -282,7 +282,7 @@ def test_there_is_nothing_to_resume(tmp_path):
 
 
 def test_checkpoints_and_the_final_folder_load_as_adapters(tmp_path):
-    from bakery.models import load_adapter
+    from bakery.engine.models import load_adapter
     from tests.engine_support import tiny_base
 
     trainer = make_trainer(tmp_path, save_strategy="epoch")

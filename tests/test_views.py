@@ -4,9 +4,9 @@ from datetime import datetime
 
 import pytest
 
-from bakery.data import Conversation
+from bakery.chat.views import PromptPair, ViewBuilder, build_prompts, build_views, prompt_ids
 from bakery.errors import BakeryError, ConfigError, DataError, TemplateError, ViewError
-from bakery.views import PromptPair, ViewBuilder, build_prompts, build_views, prompt_ids
+from bakery.rows.data import Conversation
 from tests.templates.support import OWN, assistant, ids_of, make_tokenizer, runs, system, user
 
 

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import torch
 
-from bakery.batches import prompt_baking_collator
-from bakery.data import create_dataset
+from bakery.engine.batches import prompt_baking_collator
+from bakery.rows.data import create_dataset
 from tests.engine_support import ANSWERS, QUESTIONS, adapter_weights, logged, make_trainer, tiny_model
 
 

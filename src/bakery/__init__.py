@@ -11,32 +11,32 @@ from typing import TYPE_CHECKING, Any
 from bakery.errors import BakeryError
 
 if TYPE_CHECKING:
-    from bakery.arguments import BakeryConfig
     from bakery.bake import bake
-    from bakery.config import BakeSettings, ContextConfig, DataConfig, LoraConfig, ModelConfig
-    from bakery.data import create_conversational_dataset, create_dataset, load_dataset
-    from bakery.divergence import compute_kl_divergence
-    from bakery.trainer import ContextBakingTrainer, PromptBakingTrainer, prompt_baking_collator
-    from bakery.views import build_views
+    from bakery.chat.views import build_views
+    from bakery.engine.divergence import compute_kl_divergence
+    from bakery.rows.data import create_conversational_dataset, create_dataset, load_dataset
+    from bakery.settings.arguments import BakeryConfig
+    from bakery.settings.config import BakeSettings, ContextConfig, DataConfig, LoraConfig, ModelConfig
+    from bakery.training.trainer import ContextBakingTrainer, PromptBakingTrainer, prompt_baking_collator
 
 __version__ = "0.1.0"
 
 _HOMES = {
-    "BakeSettings": "config",
-    "BakeryConfig": "arguments",
-    "ContextBakingTrainer": "trainer",
-    "ContextConfig": "config",
-    "DataConfig": "config",
-    "LoraConfig": "config",
-    "ModelConfig": "config",
-    "PromptBakingTrainer": "trainer",
+    "BakeSettings": "settings.config",
+    "BakeryConfig": "settings.arguments",
+    "ContextBakingTrainer": "training.trainer",
+    "ContextConfig": "settings.config",
+    "DataConfig": "settings.config",
+    "LoraConfig": "settings.config",
+    "ModelConfig": "settings.config",
+    "PromptBakingTrainer": "training.trainer",
     "bake": "bake",
-    "build_views": "views",
-    "compute_kl_divergence": "divergence",
-    "create_conversational_dataset": "data",
-    "create_dataset": "data",
-    "load_dataset": "data",
-    "prompt_baking_collator": "trainer",
+    "build_views": "chat.views",
+    "compute_kl_divergence": "engine.divergence",
+    "create_conversational_dataset": "rows.data",
+    "create_dataset": "rows.data",
+    "load_dataset": "rows.data",
+    "prompt_baking_collator": "training.trainer",
 }
 
 __all__ = [

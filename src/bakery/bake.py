@@ -4,19 +4,19 @@ from pathlib import Path
 
 from transformers import set_seed
 
-from bakery.config import BakeSettings
-from bakery.data import BakeData, load_bake_data
-from bakery.evaluation import Examination
-from bakery.models import attach_adapter, load_model, load_tokenizer
-from bakery.outputs import publish, write_outputs
-from bakery.places import check_output
-from bakery.probes import keep_aside, proof_rows
+from bakery.engine.models import attach_adapter, load_model, load_tokenizer
 from bakery.progress import Progress, Verbosity
-from bakery.proving import prepare, prove, refuse_no_gap
-from bakery.results import BakeResult
-from bakery.rules import parse_rules
-from bakery.stopping import stops_early
-from bakery.trainer import ContextBakingTrainer
+from bakery.proof.evaluation import Examination
+from bakery.proof.outputs import publish, write_outputs
+from bakery.proof.probes import keep_aside, proof_rows
+from bakery.proof.proving import prepare, prove, refuse_no_gap
+from bakery.proof.results import BakeResult
+from bakery.rows.data import BakeData, load_bake_data
+from bakery.settings.config import BakeSettings
+from bakery.settings.places import check_output
+from bakery.settings.rules import parse_rules
+from bakery.training.stopping import stops_early
+from bakery.training.trainer import ContextBakingTrainer
 
 
 def bake(settings: BakeSettings, progress: Progress | None = None, data: BakeData | None = None) -> BakeResult:

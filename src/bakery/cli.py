@@ -15,7 +15,7 @@ from bakery.errors import BakeryError, ConfigError
 
 if TYPE_CHECKING:
     from bakery.progress import Verbosity
-    from bakery.settings import Settings
+    from bakery.settings.reading import Settings
 
 HELP = """\
 Bake a context into LoRA weights: afterwards the model behaves as if prompted.
@@ -119,7 +119,7 @@ def _verb(word: str) -> str:
         return word
     if Path(word).suffix in (".yaml", ".yml", ".json"):
         raise ConfigError(f"command line: unexpected argument {word!r}; write --config {word}")
-    from bakery.fields import nearest
+    from bakery.settings.fields import nearest
 
     near = nearest(word, VERBS)
     hint = f"did you mean {near}?" if near else f"verbs are {', '.join(VERBS)}"
@@ -170,7 +170,7 @@ def read_settings(command: Command) -> Settings:
     Raises:
         ConfigError: there are none, or they cannot be used.
     """
-    from bakery.settings import Settings, read_command_line, read_settings_file
+    from bakery.settings.reading import Settings, read_command_line, read_settings_file
 
     if command.config is None and not command.overrides:
         raise ConfigError("no settings given; write --config FILE, or see bakery --help")
@@ -191,11 +191,11 @@ def _note(text: str) -> None:
 
 
 def _bake(command: Command) -> int:
-    from bakery.data import load_bake_data
-    from bakery.places import check_places
     from bakery.progress import Progress
-    from bakery.settings import build, plain_parts, resolve
-    from bakery.sources import is_local
+    from bakery.rows.data import load_bake_data
+    from bakery.rows.sources import is_local
+    from bakery.settings.places import check_places
+    from bakery.settings.reading import build, plain_parts, resolve
 
     verbosity = _verbosity(command)
     settings = read_settings(command)
@@ -211,7 +211,7 @@ def _bake(command: Command) -> int:
     from rich.console import Console
 
     from bakery.bake import bake
-    from bakery.report import print_proof
+    from bakery.proof.report import print_proof
 
     print_proof(bake(ready, progress, data), Console())
     return 0
@@ -227,9 +227,9 @@ def _quiet_libraries(command: Command) -> None:
 
 
 def _inspect(command: Command) -> int:
-    from bakery.data import load_bake_data
-    from bakery.places import check_model
-    from bakery.settings import plain_parts
+    from bakery.rows.data import load_bake_data
+    from bakery.settings.places import check_model
+    from bakery.settings.reading import plain_parts
 
     rows = _row_count(command.rows)
     settings = read_settings(command)
@@ -237,8 +237,8 @@ def _inspect(command: Command) -> int:
     check_model(parts.model.model_name_or_path, settings.at("model_name_or_path"))
     _quiet_libraries(command)
     data = load_bake_data(parts.context, parts.data)
-    from bakery.inspection import run_inspect
-    from bakery.models import load_tokenizer
+    from bakery.chat.inspection import run_inspect
+    from bakery.engine.models import load_tokenizer
 
     run_inspect(load_tokenizer(parts.model), data, parts.context, rows=rows, html_file=command.html)
     return 0
@@ -253,10 +253,10 @@ def _row_count(word: str | None) -> int:
 
 
 def _eval(command: Command) -> int:
-    from bakery.data import load_bake_data
-    from bakery.places import check_adapter, check_model
     from bakery.progress import Progress
-    from bakery.settings import build, plain_parts
+    from bakery.rows.data import load_bake_data
+    from bakery.settings.places import check_adapter, check_model
+    from bakery.settings.reading import build, plain_parts
 
     verbosity, strengths = _verbosity(command), _strengths(command.strength)
     if command.adapter is None:
@@ -270,7 +270,7 @@ def _eval(command: Command) -> int:
     ready = build(settings, parts)
     from rich.console import Console
 
-    from bakery.reproof import SWEEP, print_eval, run_eval
+    from bakery.proof.reproof import SWEEP, print_eval, run_eval
 
     place = settings.entries.get("output_dir")
     folder = place.value if place is not None and place.place == "command line" else None
@@ -303,7 +303,7 @@ def _strengths(words: Sequence[str]) -> tuple[float, ...] | None:
 def _schema(command: Command) -> int:
     import json
 
-    from bakery.reference import json_schema
+    from bakery.settings.reference import json_schema
 
     print(json.dumps(json_schema(), indent=2, ensure_ascii=False))
     return 0

@@ -2,9 +2,9 @@
 
 import pytest
 
-from bakery.config import LoraConfig
-from bakery.data import create_dataset
-from bakery.models import attach_adapter
+from bakery.engine.models import attach_adapter
+from bakery.rows.data import create_dataset
+from bakery.settings.config import LoraConfig
 from tests.engine_support import QUESTIONS, bake_loop, logged, loop_rows, make_trainer, tokenizer
 from tests.numerics.models import ALL, PACKABLE, tiny
 

@@ -5,7 +5,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bakery.divergence import Head, compute_kl_divergence, fused_divergence, token_divergence
+from bakery.engine.divergence import Head, compute_kl_divergence, fused_divergence, token_divergence
 
 BETAS = [0.0, 0.3, 0.5, 1.0]
 

@@ -3,10 +3,10 @@
 import pytest
 import torch
 
-from bakery.attending import Rule, attend, merge
-from bakery.forward import find_paths, plain_logits, prefix_key_values, target_states
-from bakery.models import read_head
-from bakery.packing import pack
+from bakery.engine.attending import Rule, attend, merge
+from bakery.engine.forward import find_paths, plain_logits, prefix_key_values, target_states
+from bakery.engine.models import read_head
+from bakery.engine.packing import pack
 from tests.numerics.models import ALL, PACKABLE, random_rows, tiny
 
 
@@ -48,7 +48,7 @@ def test_rows_behind_a_shared_prefix_equal_full_sequences(name, dtype, tolerance
 @pytest.mark.parametrize("name", PACKABLE)
 @pytest.mark.parametrize("checkpointed", [False, True])
 def test_packed_gradients_equal_those_of_single_rows(name, checkpointed):
-    from bakery.attention import packed
+    from bakery.engine.attention import packed
 
     model = tiny(name, torch.float64).requires_grad_(True)
     rows = random_rows([9, 14, 3])

@@ -3,9 +3,9 @@
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from bakery.data import Conversation
+from bakery.chat.views import ViewBuilder
 from bakery.errors import BakeryError
-from bakery.views import ViewBuilder
+from bakery.rows.data import Conversation
 from tests.templates.support import (
     KINDS,
     OWN,

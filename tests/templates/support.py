@@ -13,7 +13,7 @@ from typing import Any
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 from transformers import PreTrainedTokenizerFast
 
-from bakery.views import ViewPair
+from bakery.chat.views import ViewPair
 
 Message = dict[str, Any]
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from bakery.chat.views import build_views
 from bakery.errors import BakeryError
-from bakery.views import build_views
 from tests.templates.support import ENDS, OWN, SHAPES, TAG, word_level, wrapped
 
 CASES = ["single turn", "several turns", "system in the row", "thinking in history", "reasoning_content", "tool call"]

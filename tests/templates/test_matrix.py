@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from bakery.data import Conversation
+from bakery.chat.views import ViewBuilder, ViewPair
 from bakery.errors import BakeryError
-from bakery.views import ViewBuilder, ViewPair
+from bakery.rows.data import Conversation
 from tests.templates.support import KINDS, OWN, PIRATE, REAL, assistant, check_laws, make_tokenizer, shapes_for, user
 
 MINE = sorted((OWN / "own").glob("*.jinja"))

@@ -1,0 +1,291 @@
+"""Messages to text: the only file that touches chat templates.
+
+A template is foreign code. It is always run by transformers (its sandbox, its conversion to plain data), never by us;
+what it raises becomes a `TemplateError`. Dates it inserts are frozen for the life of a `Renderer`, and control tokens
+that stand in the data are encoded as ordinary text, as `apply_chat_template(sanitize_control_tokens=True)` does.
+"""
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from functools import cached_property, lru_cache
+from typing import Any
+
+import jinja2
+
+from bakery.chat.limits import check_source, time_limit
+from bakery.chat.tokens import Text
+from bakery.errors import ConfigError, DataError, TemplateError
+
+Message = dict[str, Any]
+
+REASONING_KEYS = ("reasoning_content", "thinking", "reasoning")
+THINK = re.compile(r"\s*<think>(?P<reasoning>.*?)</think>(?P<answer>.*)", re.DOTALL)
+MAX_CHARACTERS = 32_000_000
+RENDER_SECONDS = 5.0
+
+# The same private-use characters transformers wraps around control tokens in data.
+_OPEN, _CLOSE = "\U000f0000", "\U000f0001"
+_OWN_KWARGS = frozenset(
+    ("add_generation_prompt", "chat_template", "continue_final_message", "conversation", "max_length", "padding",
+     "return_assistant_tokens_mask", "return_dict", "return_tensors", "sanitize_control_tokens", "tokenize",
+     "tokenizer_kwargs", "truncation")
+)  # fmt: skip
+_FOREIGN = (jinja2.TemplateError, ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RuntimeError,
+            AssertionError, MemoryError)  # fmt: skip
+
+
+def plain_messages(messages: Sequence[Mapping[str, Any]], where: str = "messages") -> list[Message]:
+    """Copy `messages` with lists of text parts joined into one string.
+
+    Raises:
+        DataError: a message is not a mapping with a role, or its content is neither text, text parts nor null.
+    """
+    return [_plain_message(message, f"{where}[{i}]") for i, message in enumerate(messages)]
+
+
+def _plain_message(message: Mapping[str, Any], where: str) -> Message:
+    if not isinstance(message, Mapping) or not isinstance(message.get("role"), str) or not message["role"]:
+        raise DataError(f"{where}: expected a message {{role: …, content: …}}, got {_short(message)}; give it a role")
+    calls = message.get("tool_calls")
+    if calls and not (isinstance(calls, (list, tuple)) and all(_is_call(call) for call in calls)):
+        raise DataError(
+            f"{where}: tool_calls must be a list of {{function: {{name: …}}}}, got {_short(calls)}; repair it"
+        )
+    content = message.get("content")
+    if isinstance(content, (list, tuple)):
+        return {**message, "content": "".join(_part_text(part, where) for part in content)}
+    if content is not None and not isinstance(content, str):
+        raise DataError(f"{where}: content must be text or a list of text parts, got {_short(content)}; repair it")
+    return dict(message)
+
+
+def _is_call(call: object) -> bool:
+    return isinstance(call, Mapping) and isinstance(call.get("function", call), Mapping)
+
+
+def _part_text(part: object, where: str) -> str:
+    if isinstance(part, str):
+        return part
+    if isinstance(part, Mapping) and part.get("type", "text") == "text" and isinstance(part.get("text"), str):
+        return str(part["text"])
+    raise DataError(f"{where}: only text parts {{type: text, text: …}} can be baked, got {_short(part)}; leave it out")
+
+
+def _short(value: object, limit: int = 60) -> str:
+    shown = " ".join(repr(value).split())
+    return shown if len(shown) <= limit else shown[: limit - 1] + "…"
+
+
+def content_of(message: Message) -> str:
+    """The text of a message; empty when it has none (a bare tool call)."""
+    return message.get("content") or ""
+
+
+def reasoning_of(message: Message) -> str:
+    """The thinking that a message carries beside its content; empty when there is none."""
+    return next((value for key in REASONING_KEYS if isinstance(value := message.get(key), str) and value), "")
+
+
+class Renderer:
+    """One tokenizer's chat template with the settings of one bake; safe to keep for as many rows as you like.
+
+    Args:
+        tokenizer: a transformers tokenizer with a chat template.
+        chat_template_kwargs: variables for the template, such as `{"enable_thinking": False}`.
+        today: the date and time that the template may insert; the current time when omitted, frozen from then on.
+
+    Raises:
+        TemplateError: no chat template, or one that is not a template or cannot be run in bounded time.
+        ConfigError: `chat_template_kwargs` names an argument that Bakery sets itself.
+    """
+
+    def __init__(
+        self,
+        tokenizer: Any,
+        *,
+        chat_template_kwargs: Mapping[str, Any] | None = None,
+        today: datetime | None = None,
+    ) -> None:
+        self.tokenizer = tokenizer
+        self.kwargs = dict(chat_template_kwargs or {})
+        self.today = today or datetime.now()
+        if taken := sorted(_OWN_KWARGS & self.kwargs.keys()):
+            raise ConfigError(f"chat_template_kwargs: {taken[0]} is set by bakery; give only variables of the template")
+        try:
+            source = tokenizer.get_chat_template(None, self.kwargs.get("tools"))
+        except ValueError:
+            raise TemplateError(
+                "the tokenizer has no chat template; use a chat model, or set tokenizer.chat_template "
+                "(a file chat_template.jinja beside the tokenizer)"
+            ) from None
+        check_source(source)
+        self.source = source
+        self.template = freeze_dates(source, self.today)
+
+    def render(self, messages: Sequence[Message], *, generation_prompt: bool = False) -> Text:
+        """Render `messages` as the template does.
+
+        Raises:
+            DataError: the text holds half a character (a lone surrogate).
+            TemplateError: the template raises, takes longer than 5 s, or writes more than 32 million characters.
+        """
+        given, marked = self.shield(messages)
+        try:
+            with time_limit(RENDER_SECONDS):
+                text = self.tokenizer.apply_chat_template(
+                    given,
+                    chat_template=self.template,
+                    tokenize=False,
+                    add_generation_prompt=generation_prompt,
+                    **self.kwargs,
+                )
+        except TimeoutError:
+            raise TemplateError(
+                f"the chat template does not end within {RENDER_SECONDS:g} s; look for an endless loop in it"
+            ) from None
+        except _FOREIGN as error:
+            raise TemplateError(_refusal(messages, error)) from None
+        if len(text) > MAX_CHARACTERS:
+            raise TemplateError(
+                f"the chat template writes {len(text):,} characters, more than the {MAX_CHARACTERS:,} allowed; "
+                "look for a runaway loop in it, or a wrong file in the data"
+            )
+        if not text.isascii() and (broken := re.search("[\ud800-\udfff]", text)):
+            raise DataError(f"the text holds a lone surrogate {broken[0]!r}, half of a character; repair the row")
+        return self._unmark(text) if marked else Text(text)
+
+    def shield(self, messages: Sequence[Message]) -> tuple[list[Message], int]:
+        """Mark the control tokens inside the messages' own strings; returns the messages and how many there are."""
+        if not any(self._has_control(message) for message in messages):
+            return list(messages), 0
+        count = 0
+
+        def mark(value: Any) -> Any:
+            nonlocal count
+            if isinstance(value, str):
+                value, n = self._control.subn(f"{_OPEN}\\g<0>{_CLOSE}", value.replace(_OPEN, "").replace(_CLOSE, ""))
+                count += n
+                return value
+            if isinstance(value, Mapping):
+                return {key: mark(item) for key, item in value.items()}
+            return [mark(item) for item in value] if isinstance(value, (list, tuple)) else value
+
+        return [_mark_message(message, mark) for message in messages], count
+
+    def _has_control(self, message: Message) -> bool:
+        found = self._control.search
+        return any(
+            bool(found(value)) if isinstance(value, str) else bool(found(repr(value)))
+            for value in message.values()
+            if value
+        )
+
+    @cached_property
+    def _control(self) -> re.Pattern[str]:
+        """The strings that are control tokens of this tokenizer and template, longest first."""
+        chosen = getattr(self.tokenizer, "chat_control_tokens", None)
+        literal = self.source if chosen is None else "\0".join(chosen)
+        names = [
+            token.content
+            for token in self.tokenizer.added_tokens_decoder.values()
+            if token.content and (token.special or (token.content in literal and not token.content.isspace()))
+        ]
+        return re.compile("|".join(re.escape(name) for name in sorted(names, key=len, reverse=True)) or "(?!)")
+
+    @cached_property
+    def triggers(self) -> re.Pattern[str]:
+        """Strings that the template looks for, or marks up with; it may treat a message that holds one differently."""
+        names = {re.escape(literal) for literal in _literals(self.source)}
+        control = self._control.pattern
+        return re.compile("|".join([*sorted(names, key=len, reverse=True), control]))
+
+    @cached_property
+    def _markers(self) -> re.Pattern[str]:
+        names = sorted(self.tokenizer.added_tokens_encoder, key=len, reverse=True)
+        tokens = "|".join(re.escape(name) for name in names) or "(?!)"
+        return re.compile(f"{_OPEN}({tokens}){_CLOSE}|[{_OPEN}{_CLOSE}]")
+
+    def _unmark(self, marked: str) -> Text:
+        pieces = tuple((piece, i % 2 == 1) for i, piece in enumerate(self._markers.split(marked)) if piece)
+        return Text("".join(piece for piece, _ in pieces), pieces if len(pieces) > 1 else None)
+
+
+def _mark_message(message: Message, mark: Callable[[Any], Any]) -> Message:
+    """Mark all strings of a message except its role; a leading `<think>…</think>` of an assistant stays markup."""
+    content = message.get("content")
+    thought = THINK.match(content) if message["role"] == "assistant" and isinstance(content, str) else None
+    if thought is None or content is None:
+        return {key: value if key == "role" else mark(value) for key, value in message.items()}
+    opened, closed, answer = thought.start("reasoning"), thought.end("reasoning"), thought.start("answer")
+    marked = content[:opened] + mark(content[opened:closed]) + content[closed:answer] + mark(content[answer:])
+    rest = {key: value if key == "role" else mark(value) for key, value in message.items() if key != "content"}
+    return {**rest, "content": marked}
+
+
+def _refusal(messages: Sequence[Message], error: Exception) -> str:
+    said = " ".join((str(error) or type(error).__name__).split())
+    remedy = "change the roles or their order, or the template"
+    if bare := [i for i, message in enumerate(messages) if message.get("content") is None]:
+        remedy = f"give message {bare[0] + 1} a content, if only an empty one, or change the roles or the template"
+    said = said if len(said) <= 160 else said[:159] + "…"
+    return f"the chat template refuses this conversation of roles {_roles(messages)}: {said}; {remedy}"
+
+
+def _roles(messages: Sequence[Message]) -> str:
+    names = [str(message.get("role")) for message in messages]
+    return ", ".join(names if len(names) <= 8 else [*names[:4], "…", *names[-3:]])
+
+
+_DATE_MACRO = "{{%- macro strftime_now(format) -%}}{{{{- format{replacements} -}}}}{{%- endmacro %}}\n"
+
+
+def freeze_dates(source: str, today: datetime) -> str:
+    """Give a template that asks for the date a macro of its own that always answers `today`.
+
+    The macro is followed by one newline, which the template engine's `trim_blocks` removes; so nothing is written.
+    """
+    if "strftime_now" not in source:
+        return source
+    named = sorted(set(re.findall(r"%-?[a-zA-Z]", source)))
+    values = {"%%": "\0"} | {directive: today.strftime(directive) for directive in named} | {"\0": "%"}
+    replacements = "".join(f".replace({directive!r}, {value!r})" for directive, value in values.items())
+    return _DATE_MACRO.format(replacements=replacements) + source
+
+
+_SEARCHES = frozenset(
+    ("count", "endswith", "find", "index", "partition", "removeprefix", "removesuffix", "replace", "rfind",
+     "rpartition", "rsplit", "split", "startswith")
+)  # fmt: skip
+_KEYS = frozenset(
+    (
+        "arguments",
+        "content",
+        "function",
+        "id",
+        "name",
+        "parameters",
+        "role",
+        "text",
+        "tool_calls",
+        "type",
+        *REASONING_KEYS,
+    )
+)
+
+
+@lru_cache
+def _literals(source: str) -> frozenset[str]:
+    """String literals of a template that it searches text for, or that look like markup; names of keys left out."""
+    found = set()
+    kinds = [(kind, value) for _, kind, value in jinja2.Environment().lex(source) if kind != "whitespace"]
+    padded = [("", ""), ("", ""), *kinds, ("", "")]
+    for called, before, (kind, value), after in zip(padded, padded[1:], padded[2:], padded[3:], strict=False):
+        if kind != "string":
+            continue
+        literal = value[1:-1].encode("ascii", "backslashreplace").decode("unicode-escape")
+        markup = len(literal) >= 3 and re.search(r"[<>\[\]{}|/#]", literal)
+        searched = after == ("name", "in") or (before == ("operator", "(") and called[1] in _SEARCHES)
+        if literal.strip() and literal not in _KEYS and (markup or searched):
+            found.add(literal)
+    return frozenset(found)

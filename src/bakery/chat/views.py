@@ -1,0 +1,347 @@
+"""A conversation to two token sequences: what the teacher sees and what the student sees.
+
+The laws, checked for every row; a row that breaks one is refused with its reason, never masked wrongly:
+
+a. target ids are equal one by one in both views, and so is the token before each run of targets;
+b. targets are a message's content as the template writes it and its end-of-turn token(s), and nothing of a header;
+c. each view is what `apply_chat_template` gives for its conversation, token for token;
+d. the prefix stands in the teacher's view, and only what is retained of it in the student's;
+e. an answer follows the generation prompt that sampling would use;
+f. where a template rewrites earlier turns when later ones come, every target turn becomes a pair of its own.
+
+How the two conversations are made from a row and its prefix is said in `contexts.py`.
+If a template writes no end-of-turn token after the last answer, the targets end with the content.
+"""
+
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import lru_cache
+from typing import Any, Literal, cast
+
+from bakery.chat.contexts import Context, ContextRules
+from bakery.chat.moulds import Example, Moulds
+from bakery.chat.rendering import Message, Renderer, content_of, freeze_dates, plain_messages
+from bakery.chat.spans import Locator, Part
+from bakery.chat.targets import Pattern, positions
+from bakery.chat.tokens import Encoder
+from bakery.errors import ConfigError, DataError, ViewError
+from bakery.rows.data import Conversation
+
+
+@dataclass(frozen=True, slots=True)
+class ViewPair:
+    """Token ids of both views and the sorted positions of their targets; targets are equal one by one.
+
+    Rows with an equal `prefix_key` share the messages that only the teacher sees before the row.
+    """
+
+    teacher_ids: list[int]
+    student_ids: list[int]
+    teacher_targets: list[int]
+    student_targets: list[int]
+    source: str = ""
+    prefix_key: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class PromptPair:
+    """Token ids of both views up to and including the generation prompt: what an answer is sampled from."""
+
+    teacher_ids: list[int]
+    student_ids: list[int]
+    source: str = ""
+    prefix_key: str = ""
+
+    def with_answer(self, answer_ids: Sequence[int]) -> ViewPair:
+        """Append sampled ids to both views; all of them are targets, exactly as they were sampled.
+
+        Raises:
+            ViewError: there are no ids.
+        """
+        answer = list(answer_ids)
+        if not answer:
+            raise ViewError(f"{self.source or 'row'}: the sampled answer is empty; there is nothing to learn from it")
+        teacher, student = len(self.teacher_ids), len(self.student_ids)
+        return ViewPair(
+            self.teacher_ids + answer,
+            self.student_ids + answer,
+            list(range(teacher, teacher + len(answer))),
+            list(range(student, student + len(answer))),
+            self.source,
+            self.prefix_key,
+        )
+
+
+class ViewBuilder:
+    """Builds the views of many rows with the settings of one bake.
+
+    Args:
+        tokenizer: a fast transformers tokenizer with a chat template.
+        prefix_messages: what the teacher sees before every row that brings no prefix of its own.
+        student_retained_turns: how many trailing prefix messages the student sees too.
+        target_roles: roles whose messages are targets.
+        target_content_pattern: only messages in whose content this regular expression is found are targets.
+        target_span_pattern: only what this expression (or its first group) matches inside a message is the target.
+        system_role: `native` refuses a template that drops or rejects system messages; `fold` writes their text before
+            the next user message instead.
+        student_system: `empty` gives a student without system message an empty one; `none` leaves it to the template.
+        chat_template_kwargs: variables for the template, the same in both views.
+        today: the date that the template may insert; frozen at construction when omitted.
+
+    Attributes:
+        notes: what was odd about the rows so far, and in how many.
+        control_words: how many control tokens stood in the rows so far; they were encoded as ordinary text.
+    """
+
+    def __init__(
+        self,
+        tokenizer: Any,
+        *,
+        prefix_messages: Sequence[Mapping[str, Any]] | None = None,
+        student_retained_turns: int = 0,
+        target_roles: Sequence[str] = ("assistant",),
+        target_content_pattern: str | None = None,
+        target_span_pattern: str | None = None,
+        system_role: Literal["native", "fold"] = "native",
+        student_system: Literal["none", "empty"] = "none",
+        chat_template_kwargs: Mapping[str, Any] | None = None,
+        today: datetime | None = None,
+    ) -> None:
+        if student_retained_turns < 0:
+            raise ConfigError(f"student_retained_turns: got {student_retained_turns}, must be 0 or more")
+        if isinstance(target_roles, str) or not target_roles:
+            raise ConfigError(f"target_roles: got {target_roles!r}, must be a list of roles such as [assistant]")
+        self.renderer = Renderer(tokenizer, chat_template_kwargs=chat_template_kwargs, today=today)
+        self.encoder = Encoder(tokenizer)
+        self.locator = Locator(self.renderer)
+        self.moulds = Moulds(self.locator)
+        self.rules = ContextRules(
+            plain_messages(prefix_messages or (), "prefix_messages"),
+            student_retained_turns,
+            fold=system_role == "fold",
+            empty_system=student_system == "empty",
+        )
+        self.roles = frozenset(target_roles)
+        self.content_pattern = (
+            Pattern("target_content_pattern", target_content_pattern) if target_content_pattern else None
+        )
+        self.span_pattern = Pattern("target_span_pattern", target_span_pattern) if target_span_pattern else None
+        self.notes: Counter[str] = Counter()
+        self.control_words = 0
+
+    def views(self, conversation: Conversation, *, anchor: bool = False) -> list[ViewPair]:
+        """The view pairs of an answered row: one, or one per target turn where the template rewrites earlier turns.
+
+        Raises:
+            ViewError: the views cannot be aligned, are equal (unless `anchor`), or hold no target.
+            TemplateError: the template cannot render one of the views.
+            DataError: a message is malformed.
+        """
+        try:
+            return self._views(conversation, anchor)
+        except DataError as error:
+            raise _at(conversation.source, error) from error.__cause__
+
+    def prompts(self, conversation: Conversation, *, anchor: bool = False) -> PromptPair:
+        """Both views of an unanswered row, ending with the generation prompt.
+
+        Raises:
+            ViewError: the row is answered already, or both views are equal (unless `anchor`).
+            TemplateError: the template cannot render one of the views.
+            DataError: a message is malformed.
+        """
+        try:
+            return self._prompts(conversation, anchor)
+        except DataError as error:
+            raise _at(conversation.source, error) from error.__cause__
+
+    def examples(self, conversation: Conversation, *, anchor: bool = False) -> tuple[Context, list[Example]]:
+        """Both conversations of an answered row, and its examples as text: what `views` tokenises.
+
+        Raises:
+            DataError: as `views`, without the row's source.
+        """
+        row = plain_messages(conversation.messages)
+        context = self.rules.context(row, conversation.prefix, anchor=anchor)
+        behind = [n for n in range(context.shared, 0, -1) if self._is_target(row[-n])]
+        if not behind:
+            matching = f" whose content matches {self.content_pattern.text!r}" if self.content_pattern else ""
+            raise ViewError(
+                f"no target: none of the {context.shared} message(s) has a role in {sorted(self.roles)}{matching}"
+            )
+        return context, self.moulds.examples(context, behind)
+
+    def _views(self, conversation: Conversation, anchor: bool) -> list[ViewPair]:
+        context, examples = self.examples(conversation, anchor=anchor)
+        self.control_words += self.renderer.shield(conversation.messages)[1]
+        return [self._pair(teacher, student, context, conversation.source) for teacher, student in examples]
+
+    def _pair(self, teacher: Part, student: Part, context: Context, source: str) -> ViewPair:
+        ids, targets = [], []
+        for part, side in ((teacher, "teacher"), (student, "student")):
+            begin = min(span.lowest for span in part.spans)
+            tokens = self.encoder.encode_in_family(part.text, f"{side} of {context.prefix_key}", begin)
+            ids.append(tokens.ids)
+            places = [positions(part.text.text, tokens, span, self.span_pattern) for span in part.spans]
+            targets.append(sorted({place for found in places for place in found}))
+        self.notes.update(span.note for span in teacher.spans if span.note)
+        pair = ViewPair(ids[0], ids[1], targets[0], targets[1], source, context.prefix_key)
+        _check(pair, anchor=context.teacher is context.student)
+        return pair
+
+    def _prompts(self, conversation: Conversation, anchor: bool) -> PromptPair:
+        row = plain_messages(conversation.messages)
+        if row and row[-1]["role"] == "assistant":
+            raise ViewError("the row ends with an answer, so there is nothing to sample; give it without")
+        context = self.rules.context(row, conversation.prefix, anchor=anchor)
+        self.control_words += self.renderer.shield(row)[1]
+        self.moulds.check_prompts(context)
+        ids = []
+        for messages, side in ((context.teacher, "teacher"), (context.student, "student")):
+            text = self.renderer.render(messages, generation_prompt=True)
+            family = f"prompt of the {side} of {context.prefix_key}"
+            ids.append(self.encoder.encode_in_family(text, family, len(text.text)).ids)
+        if ids[0][-1:] != ids[1][-1:]:
+            raise ViewError("the generation prompt ends differently for teacher and student; use another chat template")
+        _check_context(ids[0], ids[1], anchor)
+        return PromptPair(ids[0], ids[1], conversation.source, context.prefix_key)
+
+    def _is_target(self, message: Message) -> bool:
+        if message["role"] not in self.roles:
+            return False
+        return not self.content_pattern or self.content_pattern.found_in(content_of(message))
+
+
+def build_views(
+    tokenizer: Any,
+    messages: Sequence[Mapping[str, Any]],
+    *,
+    prefix_messages: Sequence[Mapping[str, Any]] | None = None,
+    student_retained_turns: int = 0,
+    target_roles: Sequence[str] = ("assistant",),
+    target_content_pattern: str | None = None,
+    chat_template_kwargs: Mapping[str, Any] | None = None,
+    anchor: bool = False,
+    **settings: Any,
+) -> list[ViewPair]:
+    """Both views of one conversation; for many rows keep a `ViewBuilder`, which takes the same settings.
+
+    Returns:
+        One pair, or one per target turn where the template rewrites earlier turns when later ones come.
+
+    Raises:
+        BakeryError: the views cannot be aligned; the message says why and what to do.
+    """
+    builder = _builder(
+        tokenizer,
+        prefix_messages=prefix_messages,
+        student_retained_turns=student_retained_turns,
+        target_roles=target_roles,
+        target_content_pattern=target_content_pattern,
+        chat_template_kwargs=chat_template_kwargs,
+        **settings,
+    )
+    return builder.views(_conversation(messages), anchor=anchor)
+
+
+def build_prompts(
+    tokenizer: Any,
+    messages: Sequence[Mapping[str, Any]],
+    *,
+    prefix_messages: Sequence[Mapping[str, Any]] | None = None,
+    student_retained_turns: int = 0,
+    chat_template_kwargs: Mapping[str, Any] | None = None,
+    anchor: bool = False,
+    **settings: Any,
+) -> PromptPair:
+    """Both views of one unanswered conversation, ending with the generation prompt.
+
+    Raises:
+        BakeryError: the views cannot be made; the message says why and what to do.
+    """
+    builder = _builder(
+        tokenizer,
+        prefix_messages=prefix_messages,
+        student_retained_turns=student_retained_turns,
+        chat_template_kwargs=chat_template_kwargs,
+        **settings,
+    )
+    return builder.prompts(_conversation(messages), anchor=anchor)
+
+
+def prompt_ids(
+    tokenizer: Any,
+    messages: Sequence[Mapping[str, Any]],
+    *,
+    chat_template_kwargs: Mapping[str, Any] | None = None,
+) -> list[int]:
+    """Token ids of plain messages and the generation prompt, with the same shielding and dates as the views.
+
+    Raises:
+        TemplateError: the template cannot render them.
+        DataError: a message is malformed.
+    """
+    renderer = Renderer(tokenizer, chat_template_kwargs=chat_template_kwargs)
+    return Encoder(tokenizer).encode(renderer.render(plain_messages(messages), generation_prompt=True)).ids
+
+
+def _builder(tokenizer: Any, **settings: Any) -> ViewBuilder:
+    """A builder with these settings; that of the last calls, if nothing has changed since, nor the date it writes."""
+    template = freeze_dates(repr(tokenizer.chat_template), datetime.now())
+    state = (template, len(tokenizer), tokenizer.bos_token, tokenizer.eos_token)
+    try:
+        return _kept_builder(tokenizer, json.dumps(settings), state)
+    except TypeError:  # settings that JSON does not know, such as a date
+        return ViewBuilder(tokenizer, **settings)
+
+
+@lru_cache(maxsize=2)
+def _kept_builder(tokenizer: Any, settings: str, state: tuple[Any, ...]) -> ViewBuilder:
+    return ViewBuilder(tokenizer, **json.loads(settings))
+
+
+def _conversation(messages: Sequence[Mapping[str, Any]]) -> Conversation:
+    return Conversation(messages=cast(Any, tuple(messages)), prefix=None, source="")
+
+
+def _check(pair: ViewPair, anchor: bool) -> None:
+    """The laws that can be read off the ids.
+
+    Raises:
+        ViewError: a law does not hold.
+    """
+    teacher = [pair.teacher_ids[p] for p in pair.teacher_targets]
+    student = [pair.student_ids[p] for p in pair.student_targets]
+    if not teacher:
+        raise ViewError("the targets hold no token: the message is empty and the template writes no end of turn")
+    if teacher != student:
+        raise ViewError(
+            "the tokenizer writes the targets differently behind the prefix; strip white space at the message's ends"
+        )
+    before = [
+        [ids[p - 1] if p else None for p, last in zip(targets, [-2, *targets], strict=False) if p != last + 1]
+        for ids, targets in (
+            (pair.teacher_ids, pair.teacher_targets),
+            (pair.student_ids, pair.student_targets),
+        )
+    ]
+    if before[0] != before[1]:
+        raise ViewError("the token before a target differs between teacher and student; use another chat template")
+    _check_context(pair.teacher_ids, pair.student_ids, anchor)
+
+
+def _check_context(teacher: list[int], student: list[int], anchor: bool) -> None:
+    if (teacher == student) != anchor:
+        raise ViewError(
+            "an anchor row must look the same to teacher and student"
+            if anchor
+            else "nothing to bake: the chat template shows teacher and student the same; it drops the prefix "
+            "(system_role: fold puts system messages into the user's)"
+        )
+
+
+def _at(source: str, error: DataError) -> DataError:
+    return type(error)(f"{source}: {error}") if source else error

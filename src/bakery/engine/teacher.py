@@ -1,0 +1,226 @@
+"""What the student is to match: the teacher's states at target positions, computed once or, for streams, live.
+
+The base model is frozen and the data is fixed, so the teacher's answer never changes. Its final hidden states are kept,
+H numbers a token, in memory or in the run folder; the head turns them into the exact full-vocabulary distribution again
+whenever it is needed.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from bakery.chat.views import ViewPair
+from bakery.engine.crew import ALONE, Crew
+from bakery.engine.divergence import TokenDivergence, fused_divergence
+from bakery.engine.forward import Paths, target_states
+from bakery.engine.models import adapter_off
+from bakery.engine.packing import pack, predicting_positions, token_batches
+from bakery.engine.prefix import PrefixCache, group_by_prefix
+from bakery.engine.store import Store
+from bakery.errors import ResourceError
+
+Advance = Callable[[int], None]
+
+
+@dataclass(frozen=True)
+class TargetStates:
+    """The teacher's states at the targets of all rows, in blocks [n, H].
+
+    Args:
+        blocks: states of a few rows each.
+        places: for every row the number of its block and where the row begins in it.
+        counts: for every row its number of targets.
+    """
+
+    blocks: tuple[Tensor, ...]
+    places: tuple[tuple[int, int], ...]
+    counts: tuple[int, ...]
+
+    def states(self, rows: Sequence[int]) -> Tensor:
+        """The states of these rows' targets, concatenated: [sum of counts, H]."""
+        parts = [self.blocks[0][:0]]
+        for row in rows:
+            block, start = self.places[row]
+            parts.append(self.blocks[block][start : start + self.counts[row]])
+        return torch.cat(parts)
+
+
+@dataclass(frozen=True)
+class LiveTeacher:
+    """The same answers, computed each time they are asked for: nothing is kept."""
+
+    model: nn.Module
+    pairs: Sequence[ViewPair]
+    paths: Paths
+    token_budget: int
+
+    def states(self, rows: Sequence[int]) -> Tensor:
+        """The states of these rows' targets, concatenated: [sum of counts, H]."""
+        chosen = [self.pairs[row] for row in rows or (0,)]
+        return teacher_states(self.model, chosen, self.paths, self.token_budget).states(range(len(rows)))
+
+
+Teacher = TargetStates | LiveTeacher
+
+
+def teacher_states(
+    model: nn.Module,
+    pairs: Sequence[ViewPair],
+    paths: Paths,
+    token_budget: int,
+    advance: Advance = lambda _: None,
+    *,
+    store: Store | None = None,
+    crew: Crew = ALONE,
+) -> TargetStates:
+    """Run the teacher (adapter off, full view) over all rows once.
+
+    Args:
+        model: carries the adapter that is switched off.
+        pairs: the rows.
+        paths: the shortcuts this model allows; with `paths.prefix`, rows of one prefix_key share its keys and values.
+        token_budget: tokens of one packed pass.
+        advance: told of every target token done.
+        store: where states are kept and found again; none: in memory.
+        crew: the processes that share the work.
+
+    Raises:
+        ResourceError: the store cannot be written, or the processes do not see the same folder.
+    """
+    rows = [_Row(pair.teacher_ids, pair.teacher_targets, pair.prefix_key) for pair in pairs]
+    with adapter_off(model), torch.no_grad():
+        return _Pass(model, rows, paths, advance).run(token_budget, store, crew)
+
+
+def student_states(
+    model: nn.Module, pairs: Sequence[ViewPair], paths: Paths, token_budget: int, advance: Advance = lambda _: None
+) -> TargetStates:
+    """The student's states over all rows, without gradient: the model as it stands, on the student's views."""
+    rows = [_Row(pair.student_ids, pair.student_targets, "student") for pair in pairs]
+    with torch.no_grad():
+        return _Pass(model, rows, paths, advance).run(token_budget, None, ALONE)
+
+
+def compare(
+    model: nn.Module,
+    pairs: Sequence[ViewPair],
+    teacher: Teacher,
+    paths: Paths,
+    token_budget: int,
+    *,
+    temperature: float = 1.0,
+    beta: float = 0.0,
+    crew: Crew = ALONE,
+) -> TokenDivergence:
+    """How far the model as it stands (student's views, no gradient) is from the teacher: every target of every row.
+
+    Returns columns [N], row after row in the order of `pairs`.
+    """
+    parts: list[tuple[int, tuple[Tensor, ...]]] = []
+    for members in crew.share(list(token_batches([len(pair.student_ids) for pair in pairs], token_budget))):
+        chosen = [pairs[member] for member in members]
+        student = student_states(model, chosen, paths, token_budget).states(range(len(chosen)))
+        with torch.no_grad():
+            found = fused_divergence(
+                student, teacher.states(members).to(student), paths.head, temperature=temperature, beta=beta
+            )
+        sizes = [len(pair.student_targets) for pair in chosen]
+        columns = [torch.split(column.cpu() if crew.size > 1 else column, sizes) for column in found]
+        parts.extend(zip(members, zip(*columns, strict=True), strict=True))
+    rows = [row for _, row in sorted(crew.gather(parts), key=lambda part: part[0])]
+    return TokenDivergence(*(torch.cat(column) for column in zip(*rows, strict=True)))
+
+
+@dataclass(frozen=True)
+class _Row:
+    """Token ids, where states are wanted (one before each target), and with whom the row may share its beginning."""
+
+    ids: list[int]
+    targets: list[int]
+    prefix_key: str
+
+
+@dataclass(frozen=True)
+class _Block:
+    """Rows (numbers) that are run in one pass, behind the first tokens they share."""
+
+    shared: tuple[int, ...]
+    rows: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class _Pass:
+    """One pass of the model, as it stands, over many rows."""
+
+    model: nn.Module
+    rows: Sequence[_Row]
+    paths: Paths
+    advance: Advance
+
+    def run(self, token_budget: int, store: Store | None, crew: Crew) -> TargetStates:
+        """All states, each block by one of the processes."""
+        plan = self._plan(token_budget)
+        prefixes = PrefixCache(self.model)
+        if store is None:
+            mine = [(number, self._compute(plan[number], prefixes)) for number in crew.share(range(len(plan)))]
+            if crew.size > 1:
+                mine = crew.gather([(number, states.cpu()) for number, states in mine])
+            blocks = dict(mine)
+        else:
+            blocks = self._through(store, plan, prefixes, crew)
+        places: dict[int, tuple[int, int]] = {}
+        for number, block in enumerate(plan):
+            start = 0
+            for row in block.rows:
+                places[row] = number, start
+                start += len(self.rows[row].targets)
+        return TargetStates(
+            blocks=tuple(blocks[number] for number in range(len(plan))),
+            places=tuple(places[row] for row in range(len(self.rows))),
+            counts=tuple(len(row.targets) for row in self.rows),
+        )
+
+    def _plan(self, token_budget: int) -> list[_Block]:
+        # A state that predicts a target must be the row's own: everything before it may be shared.
+        limits = [row.targets[0] - 1 for row in self.rows]
+        groups = group_by_prefix([row.ids for row in self.rows], [row.prefix_key for row in self.rows], limits)
+        plan = []
+        for group in groups:
+            shared = group.ids if self.paths.prefix else ()
+            lengths = [len(self.rows[row].ids) - len(shared) for row in group.rows]
+            for members in token_batches(lengths, token_budget):
+                plan.append(_Block(shared, tuple(group.rows[member] for member in members)))
+        return plan
+
+    def _compute(self, block: _Block, prefixes: PrefixCache) -> Tensor:
+        """States at the targets of the block's rows, one row after another: [n, H]."""
+        skip = len(block.shared)
+        rows = [self.rows[row] for row in block.rows]
+        batch = pack([row.ids[skip:] for row in rows], first_position=skip)
+        positions = predicting_positions(batch.lengths, [[target - skip for target in row.targets] for row in rows])
+        states = target_states(self.model, batch, positions, self.paths, prefix=prefixes.get(block.shared))
+        self.advance(len(positions))
+        return states
+
+    def _through(self, store: Store, plan: list[_Block], prefixes: PrefixCache, crew: Crew) -> dict[int, Tensor]:
+        """The same by way of a store: what is there is read, what is not is computed and written."""
+        keys = [store.key("states", [(self.rows[row].ids, self.rows[row].targets) for row in b.rows]) for b in plan]
+        blocks: dict[int, Tensor] = {}
+        for number in crew.share(range(len(plan))):
+            found = store.read_states(keys[number])
+            if found is None:
+                store.write_states(keys[number], self._compute(plan[number], prefixes).cpu())
+            else:
+                blocks[number] = found
+                self.advance(found.shape[0])
+        crew.wait()
+        for number, key in enumerate(keys):
+            if number not in blocks:
+                found = store.read_states(key)
+                if found is None:
+                    raise ResourceError(f"{store.folder}: what another process wrote cannot be read here; "
+                                        "give all processes the same output_dir, or set teacher: live")  # fmt: skip
+                blocks[number] = found
+        return blocks

@@ -1,0 +1,1 @@
+"""Files, folders, hub ids and inline prompts, read as conversations. Torch-free."""

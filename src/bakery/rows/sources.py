@@ -1,0 +1,239 @@
+"""Files, folders and hub ids -> raw rows, each with the place it came from. JSON, JSONL and CSV need no library.
+
+.json     a list of texts or objects, or one object that holds the list
+.jsonl    one text or object per line
+.csv      a header line, then rows; every cell is text
+.parquet  rows
+folder    a folder written by `datasets`, or one of data files in the hub's layout
+hub id    owner/name, read by `datasets`
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bakery.errors import DataError
+from bakery.settings.checks import show
+from bakery.settings.documents import parse_json, read_text
+
+MAX_LINE = 32_000_000
+
+_HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")
+_SLICE = re.compile(r"(?P<name>[^\[\]]+)(?:\[(?P<from>-?\d+%?)?:(?P<to>-?\d+%?)?\])?")
+_VALIDATION = ("validation", "valid", "val", "dev", "test", "eval")
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One raw row: a text or a mapping, and its place for messages ("data/train.json row 12")."""
+
+    value: Any
+    place: str
+
+
+def is_local(spec: str) -> bool:
+    """Tell whether a data set named in the settings means a file or folder (and not a hub id)."""
+    path = Path(spec).expanduser()
+    return path.exists() or path.suffix.lower() in _READERS or not _HUB_ID.fullmatch(spec)
+
+
+def read_rows(spec: str, split: str | None = "train") -> list[Row]:
+    """Read all rows of a file, folder or hub id.
+
+    Args:
+        spec: the path or id.
+        split: a split with an optional slice, such as `train_sft[:1000]`; None: the validation or test split of a
+            folder or hub id, and the whole of a file.
+
+    Raises:
+        DataError: the place does not exist, cannot be read, is malformed or holds no rows.
+    """
+    path = Path(spec).expanduser()
+    if not is_local(spec) or path.is_dir():
+        rows = _read_with_datasets(spec, path if is_local(spec) else None, split)
+    else:
+        reader = _READERS.get(path.suffix.lower())
+        if path.exists() and reader is None:
+            raise DataError(f"{spec}: unknown kind of file; allowed are {', '.join(_READERS)}, a folder or a hub id")
+        rows = list((reader or _read_json)(spec, path))
+        rows = _slice(rows, split, spec, only="train")
+    if not rows:
+        raise DataError(f"{spec}: holds no rows")
+    return rows
+
+
+def _slice(rows: list[Row], split: str | None, spec: str, only: str | None = None) -> list[Row]:
+    if split is None or not rows:
+        return rows
+    match = _SLICE.fullmatch(split)
+    if match is None:
+        raise DataError(f"{spec}: cannot read the split {split!r}; write it as train, train[:1000] or train[10%:20%]")
+    if only is not None and match["name"] != only:
+        raise DataError(f"{spec}: a file has only the split 'train', got {split!r}; write train or train[:1000]")
+    bounds = [_bound(match[side], len(rows)) for side in ("from", "to")]
+    chosen = rows[slice(*bounds)]
+    if not chosen:
+        raise DataError(f"{spec}: the split {split!r} takes none of the {len(rows)} rows")
+    return chosen
+
+
+def _bound(text: str | None, total: int) -> int | None:
+    if text is None:
+        return None
+    return round(int(text[:-1]) * total / 100) if text.endswith("%") else int(text)
+
+
+def _read_json(spec: str, path: Path) -> Iterator[Row]:
+    text = read_text(path, DataError)
+    if not text.strip():
+        raise DataError(f"{spec}: is empty")
+    value = parse_json(text, spec, DataError).value
+    if isinstance(value, Mapping):
+        value = _unwrap(value, spec)
+    if not isinstance(value, list):
+        raise DataError(f"{spec}: must hold a list of rows, got {show(value)}")
+    yield from (Row(item, f"{spec} row {number}") for number, item in enumerate(value, 1))
+
+
+def _unwrap(value: Mapping[str, Any], spec: str) -> Any:
+    lists = [key for key, item in value.items() if isinstance(item, list)]
+    held = value[lists[0]] if len(lists) == 1 else None
+    if held and all(isinstance(item, Mapping) and {"role", "from"} & set(item) for item in held):
+        return [value]
+    if held is not None:
+        return held
+    if not lists and any(isinstance(item, str) for item in value.values()):
+        return [value]
+    names = ", ".join(lists) or "none"
+    raise DataError(f"{spec}: one object must hold one list of rows, got lists under: {names}; keep one list")
+
+
+def _read_jsonl(spec: str, path: Path) -> Iterator[Row]:
+    if not path.is_file():
+        read_text(path, DataError)
+    try:
+        with path.open("rb") as file:
+            for number, raw in enumerate(file, 1):
+                place = f"{spec} line {number}"
+                line = _decode(raw, place, first=number == 1)
+                if line.strip():
+                    yield Row(_parse_line(line, place), place)
+    except OSError as problem:
+        raise DataError(f"{spec}: cannot be read: {problem.strerror}") from problem
+
+
+def _decode(raw: bytes, place: str, first: bool) -> str:
+    if len(raw) > MAX_LINE:
+        raise DataError(f"{place}: is {len(raw):,} bytes long; at most {MAX_LINE:,} are read")
+    try:
+        return raw.decode("utf-8-sig" if first else "utf-8")
+    except UnicodeDecodeError as problem:
+        raise DataError(f"{place}: not UTF-8 text; save the file as UTF-8") from problem
+
+
+def _parse_line(line: str, place: str) -> Any:
+    try:
+        return parse_json(line, place, DataError).value
+    except DataError as problem:
+        text = re.sub(r"^(.* line \d+) line \d+:", r"\1:", str(problem))
+        raise DataError(f"{text}; each line must be one JSON object or text") from problem
+
+
+def _read_csv(spec: str, path: Path) -> Iterator[Row]:
+    text = read_text(path, DataError)
+    if not text.strip():
+        raise DataError(f"{spec}: is empty")
+    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+    try:
+        header = next(reader)
+        doubled = next((name for name in header if header.count(name) > 1), None)
+        if doubled is not None:
+            raise DataError(f"{spec} line 1: the column {doubled!r} is there twice; rename one")
+        for cells in reader:
+            if cells and len(cells) != len(header):
+                raise DataError(
+                    f"{spec} line {reader.line_num}: has {len(cells)} cells, the header has {len(header)}; "
+                    "put a text with commas in quotes"
+                )
+            if cells:
+                yield Row(dict(zip(header, cells, strict=True)), f"{spec} line {reader.line_num}")
+    except csv.Error as problem:
+        raise DataError(f"{spec} line {reader.line_num}: not valid CSV: {problem}") from problem
+
+
+def _read_parquet(spec: str, path: Path) -> Iterator[Row]:
+    import pyarrow.parquet  # type: ignore[import-untyped]
+    from pyarrow.lib import ArrowException  # type: ignore[import-untyped]
+
+    if not path.is_file():
+        read_text(path, DataError)
+    try:
+        values = pyarrow.parquet.read_table(path).to_pylist()
+    except (ArrowException, OSError) as problem:
+        raise DataError(f"{spec}: cannot be read as parquet: {_first_line(problem)}") from problem
+    yield from (Row(value, f"{spec} row {number}") for number, value in enumerate(values, 1))
+
+
+def _first_line(problem: BaseException) -> str:
+    lines = [line.strip() for line in str(problem).splitlines() if line.strip()]
+    return lines[0][:200] if lines else type(problem).__name__
+
+
+def _read_with_datasets(spec: str, folder: Path | None, split: str | None) -> list[Row]:
+    import datasets
+    from pyarrow.lib import ArrowException
+
+    try:
+        if folder is not None and any((folder / name).exists() for name in ("dataset_dict.json", "state.json")):
+            loaded = datasets.load_from_disk(str(folder))
+        elif split is not None:
+            return _numbered(datasets.load_dataset(str(folder or spec), split=split), spec)
+        else:
+            loaded = datasets.load_dataset(str(folder or spec))
+        if not isinstance(loaded, datasets.DatasetDict):
+            return _slice(_numbered(loaded, spec), split, spec, only="train")
+        name = _choose_split(list(loaded), split, spec)
+        return _slice(_numbered(loaded[name], spec), split, spec)
+    except (ArrowException, datasets.exceptions.DatasetsError, OSError, ValueError, AssertionError) as problem:
+        if isinstance(problem, DataError):
+            raise
+        kind = "folder" if folder is not None else "hub id"
+        hint = "" if folder is not None else f"; no file of this name was found in {Path.cwd()} either"
+        raise DataError(f"{spec}: cannot be read as a {kind}: {_first_line(problem)}{hint}") from problem
+
+
+def _choose_split(names: list[str], split: str | None, spec: str) -> str:
+    wanted = _VALIDATION if split is None else (split.partition("[")[0],)
+    for name in wanted:
+        if name in names:
+            return name
+    if split is None and len(names) == 1:
+        return names[0]
+    raise DataError(f"{spec}: has no split {split or 'validation or test'!r}; its splits are {', '.join(names)}")
+
+
+def _numbered(rows: Any, spec: str) -> list[Row]:
+    return [Row(dict(value), f"{spec} row {number}") for number, value in enumerate(rows, 1)]
+
+
+_READERS: Mapping[str, Callable[[str, Path], Iterator[Row]]] = {
+    ".json": _read_json,
+    ".jsonl": _read_jsonl,
+    ".csv": _read_csv,
+    ".parquet": _read_parquet,
+}
+
+
+def parse_cell(text: str, place: str) -> Any:
+    """Read a cell of text that holds JSON, as a CSV file must for messages."""
+    try:
+        return json.loads(text)
+    except (json.JSONDecodeError, RecursionError) as problem:
+        raise DataError(f"{place}: must be a list of messages as JSON: {_first_line(problem)}") from problem

@@ -1,0 +1,116 @@
+"""What a bake does once, before its first step: build the views, sample missing answers, ask the teacher."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+
+from bakery.chat.views import PromptPair, ViewBuilder, ViewPair
+from bakery.engine.engine import Engine, Voice
+from bakery.engine.models import stop_ids
+from bakery.engine.sampling import Trajectory
+from bakery.engine.store import Store
+from bakery.engine.teacher import Teacher
+from bakery.errors import ViewError
+from bakery.progress import Progress
+from bakery.rows.data import Conversation
+from bakery.settings.arguments import BakeryConfig
+
+
+@dataclass(frozen=True)
+class Views:
+    """Rows as the model will see them: those with an answer, and those whose answer is still to be sampled."""
+
+    pairs: tuple[ViewPair, ...]
+    prompts: tuple[PromptPair, ...]
+
+
+def view_rows(builder: ViewBuilder, rows: Sequence[Conversation], *, anchor: bool = False) -> Views:
+    """Rows as the model will see them.
+
+    Raises:
+        DataError: when a row cannot be aligned.
+    """
+    pairs = [pair for row in rows if row.answered for pair in builder.views(row, anchor=anchor)]
+    prompts = [builder.prompts(row, anchor=anchor) for row in rows if not row.answered]
+    return Views(tuple(pairs), tuple(prompts))
+
+
+@dataclass(frozen=True)
+class Preparation:
+    """Does these things for one bake.
+
+    Args:
+        engine: asks the model.
+        args: how many answers, how long, how random, and whether the teacher is kept.
+        progress: where stages are shown.
+        store: where answers and the teacher's states outlive this process.
+    """
+
+    engine: Engine
+    args: BakeryConfig
+    progress: Progress
+    store: Store
+
+    def sample(self, prompts: Sequence[PromptPair], seed: int) -> list[ViewPair]:
+        """The teacher's answers to these prompts, `num_trajectories` each, as views, in the prompts' order."""
+        if not prompts:
+            return []
+        args, total = self.args, len(prompts) * self.args.num_trajectories
+        ends = sorted(stop_ids(self.engine.model, self.engine.tokenizer))
+        drawing = [args.trajectory_length, args.sampling_temperature, args.num_trajectories, seed]
+        key = self.store.key("answers", ends, drawing, [prompt.teacher_ids for prompt in prompts])
+        kept = self.store.read_answers(key)
+        if kept is not None:
+            self.progress.say(f"  sampled answers        {total:,} taken over from the run that was stopped")
+            sampled = [Trajectory(prompt, number, tuple(ids), stopped) for prompt, number, ids, stopped in kept]
+        else:
+            with self.progress.stage("sampling", "sampling answers", total, "answers") as advance:
+                sampled = self.engine.answers(
+                    Voice.PROMPTED,
+                    prompts,
+                    max_new_tokens=args.trajectory_length,
+                    temperature=args.sampling_temperature,
+                    per_prompt=args.num_trajectories,
+                    seed=seed,
+                    advance=advance,
+                )
+            if self.engine.crew.rank == 0:
+                self.store.write_answers(key, [list(asdict(trajectory).values()) for trajectory in sampled])
+        cut = sum(not trajectory.stopped for trajectory in sampled)
+        if cut:
+            self.progress.say(
+                f"  note: {cut} of {total} answers were cut off at trajectory_length {args.trajectory_length}; "
+                "their end is not trained"
+            )
+        return [prompts[trajectory.prompt].with_answer(trajectory.ids) for trajectory in sampled]
+
+    def within_length(self, pairs: list[ViewPair]) -> list[ViewPair]:
+        """The rows that `max_seq_length` allows.
+
+        Raises:
+            ViewError: a row is longer and none may be skipped, or all are.
+        """
+        limit = self.args.max_seq_length
+        if limit is None:
+            return pairs
+        long = [pair for pair in pairs if len(pair.teacher_ids) > limit]
+        if not long:
+            return pairs
+        if self.args.on_long_row == "error":
+            raise ViewError(
+                f"{long[0].source}: the teacher's view has {len(long[0].teacher_ids)} tokens, "
+                f"max_seq_length is {limit}, and {len(long) - 1} more of {len(pairs)} rows are longer; "
+                "raise it, or set on_long_row: skip"
+            )
+        kept = [pair for pair in pairs if len(pair.teacher_ids) <= limit]
+        self.progress.say(f"  note: {len(long)} of {len(pairs)} rows skipped: longer than max_seq_length {limit}")
+        if not kept:
+            raise ViewError(f"every row is longer than max_seq_length {limit}: nothing is left to learn from")
+        return kept
+
+    def ask_teacher(self, pairs: list[ViewPair]) -> Teacher:
+        """The teacher's states at all targets: kept, or asked again at every step where `teacher` says so."""
+        if self.args.teacher == "live" or (self.args.teacher == "auto" and self.engine.paths.states_are_logits):
+            return self.engine.live_teacher(pairs)
+        total = sum(len(pair.teacher_targets) for pair in pairs)
+        with self.progress.stage("teacher", "asking the teacher", total, "tokens") as advance:
+            return self.engine.teacher(pairs, advance, self.store)

@@ -1,0 +1,381 @@
+"""`ContextBakingTrainer`: the Hugging Face trainer whose loss is the divergence from the prompted teacher.
+
+`train()` first does what is done once: sample the answers that are missing, try the shortcuts, ask the teacher.
+Then transformers' loop runs; every step is one packed forward pass and one fused loss.
+"""
+
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import nullcontext
+from functools import cached_property
+from pathlib import Path
+from typing import Any, cast
+
+import torch
+from huggingface_hub.errors import HfHubHTTPError
+from torch import Tensor, nn
+from transformers import PreTrainedModel, PreTrainedTokenizerBase, Trainer, TrainerControl, set_seed
+from transformers.trainer_callback import PrinterCallback, ProgressCallback
+
+from bakery.chat.views import PromptPair, ViewBuilder, ViewPair
+from bakery.engine.attention import packed
+from bakery.engine.batches import Batch, within_budget, without_targets_from
+from bakery.engine.batches import prompt_baking_collator as prompt_baking_collator
+from bakery.engine.crew import Crew
+from bakery.engine.divergence import TokenDivergence, fused_divergence
+from bakery.engine.engine import Engine, Voice, find_paths_on
+from bakery.engine.forward import target_states
+from bakery.engine.models import attach_adapter, load_model, load_tokenizer, unwrap
+from bakery.engine.packing import Packed
+from bakery.engine.store import Store, fingerprint
+from bakery.engine.teacher import Teacher
+from bakery.errors import DataError, NumericError, ResourceError
+from bakery.progress import Progress, Verbosity
+from bakery.rows.data import Conversation, Message, check_something_to_bake, conversations
+from bakery.rows.knowledge import load_prefix
+from bakery.settings.arguments import BakeryConfig
+from bakery.settings.config import ContextConfig, LoraConfig, ModelConfig
+from bakery.training.callbacks import FiniteGradients, ShowSteps
+from bakery.training.checkpoints import checkpoint_to_resume
+from bakery.training.preparation import Preparation, Views, view_rows
+from bakery.training.stopping import StopWhenDone, measuring_often, stops_early
+
+# The bases hold the error of the HTTP library in use, whichever it is.
+HUB_ERRORS: tuple[type[Exception], ...] = cast(Any, (*HfHubHTTPError.__bases__, ValueError))
+
+
+class ContextBakingTrainer(Trainer):  # type: ignore[misc]
+    """Bake `context_config` into the adapter of `model`.
+
+    Args:
+        model: a peft model; or a base model, or the name of one, which then gets an adapter.
+        args: how to bake.
+        context_config: what to bake.
+        train_dataset: rows as `bakery.rows` reads them: `create_dataset(...)`, a datasets.Dataset, a list of dicts.
+        eval_dataset: rows on which the divergence is measured during training.
+        processing_class: the tokenizer; loaded along when `model` is a name.
+        data_collator: `prompt_baking_collator`, the default.
+        anchor_dataset: rows on which the model is to stay as it is (never behind the prefix).
+        prefix_messages: the prefix, where it is already read; else `context_config` says where it is.
+        lora_config: the adapter to attach when the model has none.
+        progress: where stages are shown.
+        others: anything else `transformers.Trainer` takes, such as callbacks and optimizers.
+
+    Raises:
+        BakeryError: when rows cannot be read or aligned, or there is nothing to bake.
+    """
+
+    def __init__(
+        self,
+        model: PreTrainedModel | nn.Module | str,
+        args: BakeryConfig | None = None,
+        context_config: ContextConfig | None = None,
+        train_dataset: Any = None,
+        eval_dataset: Any = None,
+        processing_class: PreTrainedTokenizerBase | None = None,
+        data_collator: Callable[..., Any] | None = None,
+        *,
+        anchor_dataset: Any = None,
+        prefix_messages: Sequence[Message] | None = None,
+        lora_config: LoraConfig | None = None,
+        progress: Progress | None = None,
+        **others: Any,
+    ) -> None:
+        args = measuring_often(args or BakeryConfig())
+        if isinstance(model, str):
+            named = ModelConfig(model_name_or_path=model)
+            processing_class = processing_class or load_tokenizer(named)
+            model = load_model(named)
+        if processing_class is None:
+            raise DataError("processing_class: the tokenizer is needed to build the views")
+        if not hasattr(model, "disable_adapter"):
+            set_seed(args.seed)  # before the adapter's random start
+            model = attach_adapter(model, lora_config or LoraConfig())
+        self.context = context_config or ContextConfig()
+        self.progress = progress or Progress(Verbosity.QUIET if args.disable_tqdm else Verbosity.NORMAL)
+        prefix = load_prefix(self.context) if prefix_messages is None else tuple(prefix_messages)
+        self.builder = ViewBuilder(
+            processing_class,
+            prefix_messages=prefix,
+            student_retained_turns=self.context.student_retained_turns,
+            target_roles=self.context.target_roles,
+            target_content_pattern=self.context.target_content_pattern,
+            target_span_pattern=self.context.target_span_pattern,
+            system_role=cast(Any, self.context.system_role),
+            student_system=cast(Any, self.context.student_system),
+            chat_template_kwargs=self.context.chat_template_kwargs,
+        )
+        rows = _conversations(train_dataset, "train_dataset")
+        check_something_to_bake(rows, prefix, self.context.student_retained_turns)
+        anchors = [] if anchor_dataset is None else _conversations(anchor_dataset, "anchor_dataset")
+        self._rows = [row for row in rows if not row.answered]
+        self._views, self._anchors = view_rows(self.builder, rows), view_rows(self.builder, anchors, anchor=True)
+        held_out = {} if eval_dataset is None else _by_name(eval_dataset)
+        self._eval_views = {
+            name: view_rows(self.builder, _conversations(rows, "eval_dataset")) for name, rows in held_out.items()
+        }
+        self._eval: dict[str, tuple[list[ViewPair], Teacher]] = {}
+        self._teacher: Teacher | None = None
+        self.trajectories: list[tuple[Conversation, list[ViewPair]]] = []
+        self._meter = _Meter()
+        if not torch.accelerator.is_available():
+            args.dataloader_pin_memory = False
+        super().__init__(
+            model=model,
+            args=args,
+            train_dataset=[{}],
+            eval_dataset=[{}] if eval_dataset is not None else None,
+            processing_class=processing_class,
+            data_collator=data_collator or prompt_baking_collator,
+            **others,
+        )
+        self.model_accepts_loss_kwargs = True  # the loss is divided by the tokens of the whole optimiser step
+        self.stopping = StopWhenDone(args.target_divergence, args.patience)
+        if stops_early(args) and eval_dataset is None:
+            raise DataError("eval_dataset: target_divergence and patience need validation rows; give some")
+        self.add_callback(self.stopping)
+        self.add_callback(FiniteGradients())
+        for theirs in (ProgressCallback, PrinterCallback):
+            self.remove_callback(theirs)
+
+    # ---- what is done once ----
+
+    @cached_property
+    def engine(self) -> Engine:
+        """The model with the shortcuts it allows, found on its own rows when first asked for."""
+        model = unwrap(self.model)
+        rows: list[ViewPair | PromptPair] = [*self._views.pairs, *self._views.prompts]
+        with self.accelerator.autocast():
+            paths = find_paths_on(model, rows)
+        for note in paths.notes:
+            self.progress.say(f"  note: {note}")
+        return Engine(
+            model=model,
+            tokenizer=self.processing_class,
+            paths=paths,
+            token_budget=self.args.token_budget,
+            temperature=self.args.temperature,
+            beta=self.args.beta,
+            autocast=self.accelerator.autocast,
+            crew=Crew.present(),
+        )
+
+    @cached_property
+    def preparation(self) -> Preparation:
+        """What samples answers and asks the teacher, keeping both in the run folder."""
+        about = f"{fingerprint(self.engine.model)} {self.accelerator.mixed_precision}"
+        return Preparation(self.engine, self.args, self.progress, Store(self.cache_folder, about))
+
+    @property
+    def cache_folder(self) -> Path:
+        """Where answers and the teacher's states are kept for a run that goes on later; may be deleted at any time."""
+        return Path(self.args.output_dir) / "_cache"  # the hub's upload leaves out what begins like this
+
+    def prepare(self) -> None:
+        """Do what comes before the first step: try the shortcuts, sample missing answers, ask the teacher. Once."""
+        if self._teacher is not None:
+            return
+        prepared = self.preparation
+        # Rows and anchors are sampled together: the more at once, the faster.
+        sampled = prepared.sample([*self._views.prompts, *self._anchors.prompts], self.args.seed)
+        per_prompt = self.args.num_trajectories
+        self.trajectories = [
+            (row, sampled[at * per_prompt : (at + 1) * per_prompt]) for at, row in enumerate(self._rows)
+        ]
+        pairs = prepared.within_length([*self._views.pairs, *self._anchors.pairs, *sampled])
+        self._teacher = prepared.ask_teacher(pairs)
+        self.train_dataset = [
+            {"row": row, "input_ids": pair.student_ids, "targets": pair.student_targets}
+            for row, pair in enumerate(pairs)
+        ]
+
+    def train(self, resume_from_checkpoint: str | bool | None = None, *arguments: Any, **named: Any) -> Any:
+        """As in transformers, after `prepare`; True resumes from the newest complete checkpoint in output_dir.
+
+        Raises:
+            ConfigError: there is no complete checkpoint to resume from.
+            NumericError: a loss or gradient is not finite.
+        """
+        checkpoint = checkpoint_to_resume(resume_from_checkpoint, Path(self.args.output_dir))
+        self.prepare()
+        with self.progress.stage("training", "training", None, "steps") as stage:
+            shown = ShowSteps(stage, self.progress)
+            self.add_callback(shown)
+            try:
+                return super().train(checkpoint, *arguments, **named)
+            finally:
+                self.remove_callback(shown)
+
+    def init_hf_repo(self, *arguments: Any, **named: Any) -> None:
+        """As in transformers.
+
+        Raises:
+            ResourceError: the repository cannot be made.
+        """
+        try:
+            super().init_hf_repo(*arguments, **named)
+        except HUB_ERRORS as error:
+            name = self.args.hub_model_id or Path(self.args.output_dir).absolute().name
+            reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
+            raise ResourceError(f"push_to_hub: cannot create or reach {name}: {reason}") from error
+
+    def prefix_tokens(self) -> int:
+        """Tokens of prompt that a request saves: the mean over the rows that are not anchors, rounded."""
+        rows: list[ViewPair | PromptPair] = [*self._views.pairs, *self._views.prompts]
+        return round(sum(len(row.teacher_ids) - len(row.student_ids) for row in rows) / max(1, len(rows)))
+
+    # ---- every step ----
+
+    def get_batch_samples(
+        self, epoch_iterator: Iterator[Any], num_batches: int, device: torch.device
+    ) -> tuple[list[Any], Tensor | None]:
+        """The batches of one optimiser step and how many target tokens they hold, over all processes."""
+        batches, _ = super().get_batch_samples(epoch_iterator, num_batches, device)
+        if not batches:
+            return batches, None
+        loader = self.accelerator.gradient_state
+        if self.accelerator.num_processes > 1 and loader.end_of_dataloader and loader.remainder > 0:
+            before = self.accelerator.process_index * self.args.per_device_train_batch_size
+            batches[-1] = without_targets_from(batches[-1], max(0, loader.remainder - before))
+        count = torch.tensor(sum(batch["labels"].numel() for batch in batches), device=device)
+        return batches, self.accelerator.gather(count).sum()
+
+    def training_step(self, model: nn.Module, inputs: Batch, num_items_in_batch: Any = None) -> Tensor:
+        """Forward and backward over a batch, `token_budget` tokens at a time; the gradients add up.
+
+        Packing holds for the backward pass too: checkpointed layers run again there.
+        """
+        count = num_items_in_batch if num_items_in_batch is not None else inputs["labels"].numel()
+        *parts, last = within_budget(inputs, self.args.token_budget)
+        step = super().training_step
+        with packed(unwrap(model)) if self.engine.paths.packed else nullcontext():
+            with self.accelerator.no_sync(model):
+                losses = [step(model, part, count) for part in parts]
+            return cast(Tensor, sum(losses) + step(model, last, count))
+
+    def compute_loss(
+        self,
+        model: nn.Module,
+        inputs: Batch,
+        return_outputs: bool = False,
+        num_items_in_batch: Tensor | int | None = None,
+    ) -> Any:
+        """The divergence summed over this batch's targets, divided by the targets of the whole step: nats per token."""
+        assert self._teacher is not None
+        paths = self.engine.paths
+        batch = Packed(inputs["input_ids"], inputs["position_ids"], tuple(inputs["lengths"].tolist()))
+        with self.accelerator.autocast():
+            teacher = self._teacher.states(inputs["rows"][inputs["targets"] > 0].tolist())
+            student = target_states(model, batch, inputs["predicting"], paths)
+            found = fused_divergence(
+                student,
+                teacher.to(student.device),
+                paths.head,
+                temperature=self.args.temperature,
+                beta=self.args.beta,
+            )
+        total = found.divergence.sum()
+        if not torch.isfinite(total):
+            raise NumericError(
+                f"the loss is {total.item()} at step {self.state.global_step} (rows {inputs['rows'].tolist()}): "
+                "lower learning_rate, or use float32 or bfloat16"
+            )
+        self._meter.add(found)
+        count = total.new_tensor(float(num_items_in_batch or inputs["labels"].numel()))
+        # Data parallel averages gradients over processes; the sum over processes is wanted.
+        loss = total / count * (self.accelerator.num_processes if num_items_in_batch is not None else 1)
+        return (loss, {"divergence": found.divergence}) if return_outputs else loss
+
+    def log(self, logs: dict[str, float], *arguments: Any, **named: Any) -> None:
+        """Beside the loss: the teacher's entropy and how often both would say the same."""
+        if "loss" in logs:
+            logs = {**logs, **self._meter.read()}
+        super().log(logs, *arguments, **named)
+
+    def evaluate(
+        self, eval_dataset: Any = None, ignore_keys: list[str] | None = None, metric_key_prefix: str = "eval"
+    ) -> dict[str, float]:
+        """Divergence from the teacher on held-out rows: the mean over their target tokens, nats.
+
+        With a dictionary of data sets each is measured under its own name.
+        """
+        self.prepare()
+        if eval_dataset is None or eval_dataset is self.eval_dataset:
+            held = self._eval
+            for name, views in self._eval_views.items():
+                held[name] = held.get(name) or self._with_teacher(views)
+        else:
+            views_of = {name: _conversations(rows, "eval_dataset") for name, rows in _by_name(eval_dataset).items()}
+            held = {name: self._with_teacher(view_rows(self.builder, rows)) for name, rows in views_of.items()}
+        if not held:
+            raise DataError("eval_dataset: there are no rows to evaluate on; give some, or set eval_strategy: no")
+        metrics: dict[str, float] = {}
+        for name, pairs_and_teacher in held.items():
+            found = self.engine.compare(Voice.BAKED, *pairs_and_teacher)
+            prefix = f"{metric_key_prefix}_{name}" if name else metric_key_prefix
+            metrics |= {
+                f"{prefix}_loss": float(found.divergence.mean()),
+                f"{prefix}_teacher_entropy": float(found.teacher_entropy.mean()),
+                f"{prefix}_agreement": float(found.agreement.mean()),
+            }
+        self.log(metrics)
+        control = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
+        self.control: TrainerControl = control
+        return metrics
+
+    def _with_teacher(self, views: Views) -> tuple[list[ViewPair], Teacher]:
+        sampled = self.preparation.sample(views.prompts, self.args.seed + 1)
+        pairs = self.preparation.within_length([*views.pairs, *sampled])
+        return pairs, self.preparation.ask_teacher(pairs)
+
+
+class _Meter:
+    """Running means of what the loss sees beside itself, between two log lines."""
+
+    def __init__(self) -> None:
+        self._sums: dict[str, Tensor | float] = {"teacher_entropy": 0.0, "agreement": 0.0}
+        self._count = 0
+
+    def add(self, found: TokenDivergence) -> None:
+        self._sums["teacher_entropy"] += found.teacher_entropy.sum()  # stays on the device until it is read
+        self._sums["agreement"] += found.agreement.sum()
+        self._count += found.agreement.numel()
+
+    def read(self) -> dict[str, float]:
+        """The means since the last reading."""
+        means = {name: float(total) / self._count for name, total in self._sums.items()} if self._count else {}
+        self.__init__()  # type: ignore[misc]
+        return means
+
+
+class PromptBakingTrainer(ContextBakingTrainer):
+    """Older name of `ContextBakingTrainer`."""
+
+    def __init__(self, *arguments: Any, **named: Any) -> None:
+        warnings.warn(
+            "PromptBakingTrainer is the older name of ContextBakingTrainer; use that", DeprecationWarning, stacklevel=2
+        )
+        super().__init__(*arguments, **named)
+
+
+def _by_name(rows: Any) -> Mapping[str, Any]:
+    """Data sets by their names; a single one has the empty name."""
+    return rows if isinstance(rows, Mapping) else {"": rows}
+
+
+def _conversations(rows: Any, name: str) -> list[Conversation]:
+    """Rows in any shape `bakery.rows.data` reads; conversations stay as they are.
+
+    Raises:
+        DataError: when there are none, one is malformed, or their number is not known beforehand.
+    """
+    if rows is None:
+        raise DataError(f"{name}: is missing; give a list of rows or a datasets.Dataset")
+    if not hasattr(rows, "__len__"):
+        raise DataError(
+            f"{name}: a stream ({type(rows).__name__}) has no known end, and the teacher answers all "
+            "rows once before training; take a part of it: datasets.Dataset.from_list(list(rows.take(1000)))"
+        )
+    if rows and all(isinstance(row, Conversation) for row in rows):
+        return list(rows)
+    return conversations(rows, name)
