@@ -50,7 +50,8 @@ def main() -> None:
     }
     (folder / f"found-{trainer.args.process_index}.json").write_text(json.dumps(found))
     if torch.distributed.is_initialized():
-        torch.distributed.destroy_process_group()
+        torch.distributed.barrier()
+        os._exit(0)  # gloo may wait for ever in its destructor for a process that has gone first
 
 
 if __name__ == "__main__":

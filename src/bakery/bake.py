@@ -4,6 +4,7 @@ from pathlib import Path
 
 from transformers import set_seed
 
+from bakery.chat.quirks import find_quirks, warnings_for
 from bakery.engine.models import attach_adapter, load_model, load_tokenizer
 from bakery.progress import Progress, Verbosity
 from bakery.proof.evaluation import Examination
@@ -36,24 +37,7 @@ def bake(settings: BakeSettings, progress: Progress | None = None, data: BakeDat
     data = data or load_bake_data(settings.context, settings.data)
     data = keep_aside(data, settings.data.validation_share, args.seed, needed=stops_early(args))
     rows = proof_rows(data, parse_rules(settings.data.rules))
-    with progress.clock("load"):
-        tokenizer = load_tokenizer(settings.model)
-        set_seed(args.seed)  # before the adapter's random start
-        model = attach_adapter(load_model(settings.model), settings.lora)
-    progress.say(f"baking into {settings.model.model_name_or_path}: {_describe(data)}")
-
-    with progress.clock("setup"):
-        trainer = ContextBakingTrainer(
-            model=model,
-            args=args,
-            context_config=settings.context,
-            train_dataset=data.train,
-            eval_dataset=data.validation or None,
-            anchor_dataset=data.anchors or None,
-            prefix_messages=data.prefix,
-            processing_class=tokenizer,
-            progress=progress,
-        )
+    trainer = make_trainer(settings, data, progress)
     before, after = rows.work
     with progress.stage("gap", "measuring the gap", before, "answers") as advance:
         longest = args.eval_max_new_tokens or args.trajectory_length
@@ -80,6 +64,35 @@ def bake(settings: BakeSettings, progress: Progress | None = None, data: BakeDat
     write_outputs(result, settings, trainer)
     publish(result, trainer)
     return result
+
+
+def make_trainer(settings: BakeSettings, data: BakeData, progress: Progress) -> ContextBakingTrainer:
+    """Model, adapter and views; what is odd about the chat template or the rows is said once, here.
+
+    Raises:
+        BakeryError: the model cannot be loaded, or a row's views cannot be aligned.
+    """
+    with progress.clock("load"):
+        tokenizer = load_tokenizer(settings.model)
+        set_seed(settings.bakery.seed)  # before the adapter's random start
+        model = attach_adapter(load_model(settings.model), settings.lora)
+    progress.say(f"baking into {settings.model.model_name_or_path}: {_describe(data)}")
+    with progress.clock("setup"):
+        trainer = ContextBakingTrainer(
+            model=model,
+            args=settings.bakery,
+            context_config=settings.context,
+            train_dataset=data.train,
+            eval_dataset=data.validation or None,
+            anchor_dataset=data.anchors or None,
+            prefix_messages=data.prefix,
+            processing_class=tokenizer,
+            progress=progress,
+        )
+        quirks = find_quirks(tokenizer, settings.context.chat_template_kwargs)
+    for line in [*warnings_for(quirks, trainer.builder.rules), *trainer.builder.oddities()]:
+        progress.say(f"  note: {line}")
+    return trainer
 
 
 def _describe(data: BakeData) -> str:

@@ -5,7 +5,6 @@ import random
 from pathlib import Path
 
 import pytest
-import yaml
 from datasets import Dataset
 
 from bakery.cli import main
@@ -68,16 +67,12 @@ def rows_for(name: str, folder: Path) -> dict[str, str]:
         chats(hub / "data" / "train_sft-00000-of-00001.parquet", 16, seed=1)
         chats(hub / "data" / "test_sft-00000-of-00001.parquet", 4, seed=2)
         return {"dataset": str(hub), "eval_dataset": str(hub)}
-    if name == "continual_memory":
-        chat = [json.loads(line) for line in (ROOT / "examples/data/conversations.jsonl").read_text().splitlines()]
-        train, rest = folder / "train.jsonl", chat[18:]
-        train.write_text("".join(json.dumps(row) + "\n" for row in chat[:18]))
-        return {"dataset": str(train)} | write(rest)
-    if name == "pattern_targets":
-        response = "I count them together.\nAnswer: 7"
-        return write(
-            [{"prompt": f"I have {n} pens and get 2 more. How many pens?", "response": response} for n in (3, 5)]
-        )
+    if name in ("continual_memory", "pattern_targets"):
+        file = {"continual_memory": "conversations.jsonl", "pattern_targets": "reasoned.jsonl"}[name]
+        rows = [json.loads(line) for line in (ROOT / "examples/data" / file).read_text().splitlines()]
+        train = folder / "train.jsonl"
+        train.write_text("".join(json.dumps(row) + "\n" for row in rows[:18]))
+        return {"dataset": str(train)} | write(rows[18:])
     if name == "per_row_prefix":
         personas = json.loads((ROOT / "examples/data/personas.json").read_text())
         return write(
@@ -94,13 +89,10 @@ def test_there_is_one_for_every_journey():
 @pytest.mark.parametrize("path", [path for path in EXAMPLES if path.stem != "quickstart"], ids=lambda path: path.stem)
 def test_an_example_bakes_and_the_student_learns(path, tmp_path, monkeypatch, capfd):
     monkeypatch.chdir(ROOT)
-    settings = yaml.safe_load(path.read_text())
     changes = SMALL | rows_for(path.stem, tmp_path) | {"output_dir": str(tmp_path / "out")}
     if path.stem == "sft_dataset":
         changes["dataset_split"], changes["eval_dataset_split"] = "train_sft[:16]", "test_sft[:4]"
-    words = [
-        f"--{key}={value}" for key, value in changes.items() if key in settings or key not in SMALL or key in SMALL
-    ]
+    words = [f"--{key}={value}" for key, value in changes.items()]
     code = main(["--config", str(path), *words])
     assert code == 0, capfd.readouterr().err
     results = json.loads((tmp_path / "out" / "results.json").read_text())

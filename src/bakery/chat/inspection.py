@@ -68,10 +68,7 @@ def inspect_views(builder: ViewBuilder, conversations: Iterable[Conversation], r
     """
     quirks = find_quirks(builder.renderer.tokenizer, builder.renderer.kwargs)
     shown = [example for row in islice(conversations, rows) for example in _shown(builder, row)]
-    notes = [f"in {count} row(s): {note}" for note, count in builder.notes.items()]
-    if builder.control_words:
-        notes.append(f"{builder.control_words} control token(s) stand in the rows' words; they are kept as plain text")
-    return Inspection(shown, quirks, notes)
+    return Inspection(shown, quirks, builder.oddities())
 
 
 def run_inspect(

@@ -132,6 +132,13 @@ class ViewBuilder:
         self.notes: Counter[str] = Counter()
         self.control_words = 0
 
+    def oddities(self) -> list[str]:
+        """What was odd about the rows built so far, in words, with counts."""
+        lines = [f"in {count} row(s): {note}" for note, count in self.notes.items()]
+        if self.control_words:
+            lines.append(f"{self.control_words} control token(s) stand in the rows' words; they are kept as plain text")
+        return lines
+
     def views(self, conversation: Conversation, *, anchor: bool = False) -> list[ViewPair]:
         """The view pairs of an answered row: one, or one per target turn where the template rewrites earlier turns.
 
