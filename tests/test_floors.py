@@ -49,7 +49,9 @@ def imports(module: str) -> set[str]:
         if id(node) in typing_only:
             continue
         if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("bakery."):
-            found.add(node.module.removeprefix("bakery."))
+            name = node.module.removeprefix("bakery.")
+            folder = (PACKAGE / name).is_dir()
+            found.update(f"{name}.{alias.name}" for alias in node.names) if folder else found.add(name)
         elif isinstance(node, ast.Import):
             found.update(a.name.removeprefix("bakery.") for a in node.names if a.name.startswith("bakery."))
     return found - ({LAZY[1]} if module == LAZY[0] else set())
