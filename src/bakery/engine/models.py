@@ -281,7 +281,7 @@ def _explained(name: str, what: str) -> Iterator[None]:
 
 def _four_bit(config: ModelConfig) -> Any:
     try:
-        import bitsandbytes  # type: ignore[import-not-found]  # noqa: F401
+        import bitsandbytes  # noqa: F401
     except ImportError:
         raise ConfigError("load_in_4bit needs bitsandbytes: pip install 'bakery[qlora]'") from None
     from transformers import BitsAndBytesConfig
