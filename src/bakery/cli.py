@@ -21,13 +21,14 @@ HELP = """\
 Bake a context into LoRA weights: afterwards the model behaves as if prompted.
 
 usage: bakery [bake] --config FILE [--any_setting VALUE ...]
-       bakery inspect --config FILE [--rows N] [--html FILE]
+       bakery inspect --config FILE [--rows N] [--html FILE] [--gap]
        bakery eval --adapter DIR [--config FILE] [--strength X Y ... | sweep]
        bakery schema
 
 verbs
   bake       learn the prefix into an adapter, prove it, write it to output_dir (the default)
-  inspect    show what teacher and student see of a few rows, token by token; loads no weights
+  inspect    show what teacher and student see of a few rows, token by token; loads no weights;
+             --gap loads the model too and measures how much the prompt changes before anything is baked
   eval       prove an adapter that is there already, also at other strengths (0 base, 1 as baked)
   schema     print the JSON schema of the settings file, for editors
 
@@ -67,16 +68,17 @@ class Command:
     version: bool = False
     rows: str | None = None
     html: str | None = None
+    gap: bool = False
     adapter: str | None = None
     strength: tuple[str, ...] = ()
     overrides: tuple[str, ...] = ()
 
 
 _FLAGS = {"-q": "quiet", "--quiet": "quiet", "--verbose": "verbose", "-h": "help", "--help": "help",
-          "--version": "version"}  # fmt: skip
+          "--version": "version", "--gap": "gap"}  # fmt: skip
 _OPTIONS = {"-c": "config", "--config": "config", "--rows": "rows", "--html": "html", "--adapter": "adapter",
             "--strength": "strength"}  # fmt: skip
-_BELONGS = {"rows": "inspect", "html": "inspect", "adapter": "eval", "strength": "eval"}
+_BELONGS = {"rows": "inspect", "html": "inspect", "gap": "inspect", "adapter": "eval", "strength": "eval"}
 
 
 def read_command(words: Sequence[str]) -> Command:
@@ -241,6 +243,14 @@ def _inspect(command: Command) -> int:
     from bakery.engine.models import load_tokenizer
 
     run_inspect(load_tokenizer(parts.model), data, parts.context, rows=rows, html_file=command.html)
+    if command.gap:
+        from rich.console import Console
+
+        from bakery.progress import Progress
+        from bakery.proof.reproof import print_gap, run_gap
+        from bakery.settings.reading import build
+
+        print_gap(run_gap(build(settings, parts), progress=Progress(_verbosity(command)), data=data), Console())
     return 0
 
 

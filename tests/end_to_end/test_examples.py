@@ -114,3 +114,13 @@ def test_the_quickstart_reaches_its_figures(tmp_path, monkeypatch, capfd):
     assert results["drift"] <= 0.1
     assert "base" in shown.out
     assert "prompted" in shown.out
+
+
+def test_inspect_shows_both_views_and_the_gap_before_anything_is_baked(tmp_path, monkeypatch, capfd):
+    monkeypatch.chdir(ROOT)
+    words = ["--config", "examples/quickstart.yaml", "--rows", "1", "--gap", "--output_dir", str(tmp_path / "out")]
+    assert main(["inspect", *words]) == 0
+    shown = capfd.readouterr().out
+    for part in ("teacher", "student", "Marlow", "Context gap", "nats per token from the prompted model"):
+        assert part in shown
+    assert not (tmp_path / "out" / "results.json").exists()
