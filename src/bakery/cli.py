@@ -28,7 +28,7 @@ usage: bakery [bake] --config FILE [--any_setting VALUE ...]
 verbs
   bake       learn the prefix into an adapter, prove it, write it to output_dir (the default)
   inspect    show what teacher and student see of a few rows, token by token; loads no weights;
-             --gap loads the model too and measures how much the prompt changes before anything is baked
+             --gap loads the model too and measures how much the prompt changes it
   eval       prove an adapter that is there already, also at other strengths (0 base, 1 as baked)
   schema     print the JSON schema of the settings file, for editors
 
