@@ -151,6 +151,7 @@ def test_the_help_is_short_grouped_and_true(capsys):
         "version",
         "rows",
         "html",
+        "gap",
         "adapter",
         "strength",
         "any_setting",
