@@ -98,3 +98,13 @@ def test_an_adapted_head_is_served_by_the_models_own_logits():
     paths = find_paths(model, random_rows([5, 9]), 0)
     assert paths.states_are_logits
     assert "output head" in paths.notes[0]
+
+
+@pytest.mark.parametrize("kind", ["longrope", "dynamic"])
+def test_scaling_that_depends_on_the_rows_length_is_not_packed(kind):
+    model = tiny("llama")
+    model.config.rope_parameters = {**model.config.rope_parameters, "rope_type": kind}
+    paths = find_paths(model, random_rows([5, 9], shared=12), 12)
+    assert not paths.packed
+    assert not paths.prefix
+    assert kind in paths.notes[0]

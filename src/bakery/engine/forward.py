@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from bakery.engine.attention import KeyValues, Layout, Unpackable, packed
 from bakery.engine.divergence import Head, LogitsHead, at_least_float32
-from bakery.engine.models import decoder, read_head
+from bakery.engine.models import base_of, decoder, read_head
 from bakery.engine.packing import Packed, pack, pad_right
 
 TOLERANCE = {torch.float64: 1e-9, torch.float32: 1e-5}
@@ -21,6 +21,10 @@ TOLERANCE = {torch.float64: 1e-9, torch.float32: 1e-5}
 _HALF_TOLERANCE = 2e-2
 _CHECKED_POSITIONS = 16
 """Of every row tried only so many last positions are compared: they depend on the rest, and [positions, V] is large."""
+_BEHIND_PREFIX = 2
+"""Rows on which a shared prefix is tried: each costs a plain pass over the whole prefix."""
+_LENGTH_DEPENDENT = frozenset({"longrope", "dynamic"})
+"""Rotary scalings that rotate a token differently when the row it stands in is longer."""
 
 
 @dataclass(frozen=True)
@@ -106,40 +110,63 @@ def find_paths(model: nn.Module, rows: Sequence[Sequence[int]], shared: int) -> 
         rows: a few token sequences; a handful of short ones is enough, at least two if `shared` is not zero.
         shared: how many first tokens all rows have in common and may share as a prefix.
     """
-    truth = torch.cat([plain_logits(model, row, last=min(_CHECKED_POSITIONS, len(row) - shared)) for row in rows])
-    dtype = next(model.parameters()).dtype
-    tolerance = TOLERANCE.get(dtype, _HALF_TOLERANCE)
-    paths, notes = _plain(truth.shape[-1]), []
+    # Packing and the head are tried without the prefix: a plain pass over it is dear.
+    own = [row[shared:] for row in rows]
+    truth = _truth(model, own, 0)
+    tolerance = TOLERANCE.get(next(model.parameters()).dtype, _HALF_TOLERANCE)
+    paths, notes = Paths(packed=False, prefix=False, head=LogitsHead(truth.shape[-1])), []
 
     head = read_head(model)
     if head is None:
         notes.append("the output head is trained or adapted: divergences come from the model's own logits")
+    elif difference := _distance(truth, _try(model, own, replace(paths, head=head), 0, 0), tolerance):
+        notes.append(f"the output head is not a plain linear layer ({difference}): using the model's own logits")
     else:
-        difference = _distance(truth, _try(model, rows, replace(paths, head=head), 0, shared), tolerance)
-        if difference is None:
-            paths = replace(paths, head=head)
-        else:
-            notes.append(f"the output head is not a plain linear layer ({difference}): using the model's own logits")
-    for name, candidate, start in (
-        ("packed rows", replace(paths, packed=True), 0),
-        ("a shared prefix", replace(paths, packed=True, prefix=True), shared),
-    ):
-        if candidate.prefix and (not paths.packed or shared == 0):
-            paths = replace(paths, prefix=paths.packed)
-            continue
-        try:
-            found: str | None = _distance(truth, _try(model, rows, candidate, start, shared), tolerance)
-        except Unpackable as refusal:
-            found = str(refusal)
-        if found is None:
-            paths = candidate
-        else:
-            notes.append(f"{name} not used for this model ({found})")
+        paths = replace(paths, head=head)
+
+    candidate = replace(paths, packed=True)
+    refused = _stretched(model) or _refused(model, own, candidate, 0, 0, truth, tolerance)
+    if refused:
+        return replace(paths, notes=(*notes, f"packed rows not used for this model ({refused})"))
+    paths = replace(candidate, prefix=True)
+    if shared:
+        few = rows[:_BEHIND_PREFIX]
+        refused = _refused(model, few, paths, shared, shared, _truth(model, few, shared), tolerance)
+        if refused:
+            paths = replace(candidate, prefix=False)
+            notes.append(f"a shared prefix not used for this model ({refused})")
     return replace(paths, notes=tuple(notes))
 
 
-def _plain(vocabulary: int) -> Paths:
-    return Paths(packed=False, prefix=False, head=LogitsHead(vocabulary))
+def _truth(model: nn.Module, rows: Sequence[Sequence[int]], shared: int) -> Tensor:
+    """The model's own logits at the checked positions: [positions, V]."""
+    return torch.cat([plain_logits(model, row, last=min(_CHECKED_POSITIONS, len(row) - shared)) for row in rows])
+
+
+def _stretched(model: nn.Module) -> str | None:
+    """Whether positions are scaled by the length of the whole sequence, which packing and a prefix would change."""
+    config = base_of(model).config.get_text_config()
+    scaling = getattr(config, "rope_parameters", None) or getattr(config, "rope_scaling", None) or {}
+    kinds = {scaling.get("rope_type", scaling.get("type"))} if isinstance(scaling, dict) else set()
+    kinds |= {part.get("rope_type") for part in scaling.values() if isinstance(part, dict)}
+    found = kinds & _LENGTH_DEPENDENT
+    return f"its {found.pop()} position scaling depends on the length of the whole row" if found else None
+
+
+def _refused(
+    model: nn.Module,
+    rows: Sequence[Sequence[int]],
+    candidate: Paths,
+    start: int,
+    shared: int,
+    truth: Tensor,
+    tolerance: float,
+) -> str | None:
+    """Why these paths cannot be taken, in words; None when they agree with the truth."""
+    try:
+        return _distance(truth, _try(model, rows, candidate, start, shared), tolerance)
+    except Unpackable as refusal:
+        return str(refusal)
 
 
 def _try(model: nn.Module, rows: Sequence[Sequence[int]], paths: Paths, start: int, shared: int) -> Tensor:
