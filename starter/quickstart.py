@@ -109,11 +109,10 @@ def other_rows(kind: str, count: int) -> list[dict[str, list[dict[str, str]]]]:
 
 
 def write(folder: Path) -> None:
-    """Write the five files of the quickstart into `folder`."""
+    """Write the four files of the quickstart into `folder`."""
     folder.mkdir(parents=True, exist_ok=True)
     questions = [item.question for item in training_items()]
     held_out = [{"question": item.question, "answer": LOOK.apply(item)} for item in held_out_items()]
-    (folder / "quickstart_prompt.txt").write_text(PROMPT + "\n")
     (folder / "quickstart_prompts.json").write_text(json.dumps(questions, indent=1) + "\n")
     for name, rows in (
         ("heldout", held_out),

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
 from hypothesis import example, given
 from hypothesis import strategies as st
 from transformers import AutoModelForCausalLM, AutoTokenizer
@@ -208,6 +209,11 @@ def test_quickstart_data_is_what_the_script_writes(tmp_path):
     quickstart.write(tmp_path)
     for path in tmp_path.iterdir():
         assert path.read_text() == (ROOT / "examples" / "data" / path.name).read_text(), path.name
+
+
+def test_the_quickstart_bakes_the_prompt_its_questions_are_about():
+    settings = yaml.safe_load((ROOT / "examples" / "quickstart.yaml").read_text())
+    assert settings["prefix_messages"] == [{"role": "system", "content": quickstart.PROMPT}]
 
 
 def test_quickstart_questions_are_held_out():
