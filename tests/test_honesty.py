@@ -6,13 +6,14 @@ import pytest
 import torch
 
 from bakery.engine.engine import Voice
-from bakery.engine.models import adapter_strength
+from bakery.engine.models import adapter_strength, attach_adapter, load_model
 from bakery.errors import DataError
 from bakery.proof import estimates
 from bakery.proof.certificate import Merged
 from bakery.proof.evaluation import Examination
 from bakery.proof.proving import prepare, prove, refuse_no_gap
-from tests.engine_support import PREFIX, make_trainer, shake, tiny_model
+from bakery.settings.config import LoraConfig, ModelConfig
+from tests.engine_support import ANSWERS, PREFIX, QUESTIONS, make_trainer, shake, tiny_model, tokenizer
 from tests.proof_support import bake_into, exam_of, proof_of, proof_rows, texts
 
 OTHER = [
@@ -74,6 +75,29 @@ def test_a_model_that_never_stops_is_found(baked):
     )
     fine = replace(proof, sets={"heldout": replace(found, voices={**voices, Voice.BAKED: stops})})
     assert "do not end" not in texts(fine, "warning")
+
+
+def test_an_adapter_that_was_taught_never_to_stop_is_found(tmp_path):
+    tokens = tokenizer()
+    model = attach_adapter(load_model(ModelConfig(model_name_or_path="starter", torch_dtype="float32")), LoraConfig())
+    chats = [
+        [{"role": "user", "content": q}, {"role": "assistant", "content": a}]
+        for q, a in zip(QUESTIONS, ANSWERS, strict=True)
+    ]
+    rows = [torch.tensor([tokens(tokens.apply_chat_template(chat, tokenize=False)).input_ids]) for chat in chats]
+    optimizer = torch.optim.AdamW([p for p in model.parameters() if p.requires_grad], lr=5e-3)
+    for _ in range(12):
+        for ids in rows:
+            stops = model(input_ids=ids).logits.log_softmax(-1)[..., tokens.eos_token_id]
+            stops.clamp(min=-15).mean().backward()
+            optimizer.step()
+            optimizer.zero_grad()
+    prefix = [{"role": "system", "content": "Answer in capitals."}]
+    proof = proof_of(tmp_path, model.eval(), prefix=prefix, longest=48)
+    voices = proof.sets["heldout"].voices
+    assert voices[Voice.PROMPTED].stopped.mean >= 0.7
+    assert voices[Voice.BAKED].stopped.mean == 0
+    assert "do not end by themselves" in texts(proof, "warning")
 
 
 def test_stopping_is_measured_on_what_is_sampled(tmp_path):
