@@ -119,19 +119,19 @@ def find_paths(model: nn.Module, rows: Sequence[Sequence[int]], shared: int) -> 
     head = read_head(model)
     if head is None:
         notes.append("the output head is trained or adapted: divergences come from the model's own logits")
-    elif difference := _distance(truth, _try(model, own, replace(paths, head=head), 0, 0), tolerance):
+    elif difference := _distance(truth, _try(model, own, replace(paths, head=head), 0), tolerance):
         notes.append(f"the output head is not a plain linear layer ({difference}): using the model's own logits")
     else:
         paths = replace(paths, head=head)
 
     candidate = replace(paths, packed=True)
-    refused = _stretched(model) or _refused(model, own, candidate, 0, 0, truth, tolerance)
+    refused = _stretched(model) or _refused(model, own, candidate, 0, truth, tolerance)
     if refused:
         return replace(paths, notes=(*notes, f"packed rows not used for this model ({refused})"))
     paths = replace(candidate, prefix=True)
     if shared:
         few = rows[:_BEHIND_PREFIX]
-        refused = _refused(model, few, paths, shared, shared, _truth(model, few, shared), tolerance)
+        refused = _refused(model, few, paths, shared, _truth(model, few, shared), tolerance)
         if refused:
             paths = replace(candidate, prefix=False)
             notes.append(f"a shared prefix not used for this model ({refused})")
@@ -157,23 +157,22 @@ def _refused(
     model: nn.Module,
     rows: Sequence[Sequence[int]],
     candidate: Paths,
-    start: int,
     shared: int,
     truth: Tensor,
     tolerance: float,
 ) -> str | None:
     """Why these paths cannot be taken, in words; None when they agree with the truth."""
     try:
-        return _distance(truth, _try(model, rows, candidate, start, shared), tolerance)
+        return _distance(truth, _try(model, rows, candidate, shared), tolerance)
     except Unpackable as refusal:
         return str(refusal)
 
 
-def _try(model: nn.Module, rows: Sequence[Sequence[int]], paths: Paths, start: int, shared: int) -> Tensor:
-    """Logits of the checked positions by these paths, the first `start` tokens as a prefix: [positions, V]."""
+def _try(model: nn.Module, rows: Sequence[Sequence[int]], paths: Paths, shared: int) -> Tensor:
+    """Logits of the checked positions by these paths, the first `shared` tokens as a prefix: [positions, V]."""
     with torch.no_grad():
-        prefix = prefix_key_values(model, rows[0][:start]) if start else None
-        batch = pack([row[start:] for row in rows], first_position=start)
+        prefix = prefix_key_values(model, rows[0][:shared]) if shared else None
+        batch = pack([row[shared:] for row in rows], first_position=shared)
         ends = torch.tensor(batch.lengths).cumsum(0).tolist()
         counts = [min(_CHECKED_POSITIONS, len(row) - shared) for row in rows]
         positions = torch.cat([torch.arange(end - count, end) for end, count in zip(ends, counts, strict=True)])
