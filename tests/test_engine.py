@@ -5,7 +5,9 @@ import torch
 
 from bakery.chat.views import ViewBuilder
 from bakery.engine.engine import Engine, Voice, find_paths_on
+from bakery.engine.forward import prefix_key_values
 from bakery.engine.models import adapter_off, stop_ids
+from bakery.engine.prefix import PrefixCache
 from tests.engine_support import ANSWERS, PREFIX, QUESTIONS, tiny_model, tokenizer
 
 
@@ -25,7 +27,8 @@ def builder():
 def engine(rows, builder):
     model = tiny_model(torch.float64, trained=True)
     pairs = [pair for row in rows for pair in builder.views(row)]
-    return Engine(model, tokenizer(), find_paths_on(model, pairs), token_budget=200)
+    prefixes = PrefixCache(model)
+    return Engine(model, tokenizer(), find_paths_on(model, pairs, prefixes), prefixes, token_budget=200)
 
 
 @pytest.fixture(scope="module")
@@ -81,3 +84,18 @@ def test_stop_ids_are_those_of_the_generation_config_and_the_tokenizer():
     assert stop_ids(model, tokenizer()) == {tokenizer().eos_token_id}
     model.generation_config.eos_token_id = [7, 9]
     assert stop_ids(model, tokenizer()) == {7, 9, tokenizer().eos_token_id}
+
+
+def test_trial_sampling_and_teacher_read_a_prefix_once(monkeypatch, rows, builder, prompts):
+    made = []
+    monkeypatch.setattr(
+        "bakery.engine.prefix.prefix_key_values",
+        lambda model, ids: made.append(len(ids)) or prefix_key_values(model, ids),
+    )
+    model = tiny_model(torch.float64, trained=True)
+    pairs = [pair for row in rows for pair in builder.views(row)]
+    prefixes = PrefixCache(model)
+    engine = Engine(model, tokenizer(), find_paths_on(model, pairs, prefixes), prefixes, token_budget=200)
+    engine.teacher(pairs)
+    engine.answers(Voice.PROMPTED, prompts, max_new_tokens=2)
+    assert len(made) == 1

@@ -65,6 +65,20 @@ def test_a_prefix_is_computed_once_and_forgotten_only_for_room(counted):
     assert tight.get(()) is None
 
 
+def test_the_begin_of_a_kept_prefix_is_served_from_it(counted):
+    model = tiny("llama", torch.float64)
+    cache = PrefixCache(model)
+    (row,) = random_rows([24])
+    cache.get(tuple(row))
+    found, wanted = cache.get(tuple(row[:9])), prefix_key_values(model, row[:9])
+    assert counted == [24]
+    for pair, truth in zip(found.layers.values(), wanted.layers.values(), strict=True):
+        torch.testing.assert_close(pair, truth, rtol=1e-12, atol=1e-12)
+    cache.clear()
+    cache.get(tuple(row[:9]))
+    assert counted == [24, 9]
+
+
 def test_a_prefix_larger_than_the_bound_is_served_and_then_forgotten(counted):
     model = tiny("llama")
     cache = PrefixCache(model, limit_bytes=1)

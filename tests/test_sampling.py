@@ -9,6 +9,7 @@ from transformers import GenerationConfig
 
 from bakery.engine.forward import Paths, find_paths
 from bakery.engine.models import read_head
+from bakery.engine.prefix import PrefixCache
 from bakery.engine.sampling import SamplingSettings, _choose, sample
 from tests.numerics.models import ALL, VOCABULARY, random_rows, tiny
 
@@ -22,7 +23,7 @@ def _settings(**changes) -> SamplingSettings:
 
 
 def _sampled(model, paths, keys=KEYS, **changes):
-    return sample(model, PROMPTS, keys, _settings(**changes), paths)
+    return sample(model, PROMPTS, keys, _settings(**changes), paths, PrefixCache(model))
 
 
 @pytest.fixture(scope="module")
@@ -57,7 +58,7 @@ def test_the_same_seed_gives_the_same_answers_on_the_plain_path(model, wanted):
 
 def test_a_prompt_alone_gets_the_answers_it_gets_in_company(model, paths, wanted):
     # The stream of random numbers is named by the prompt's place, so the first prompt is asked alone.
-    alone = sample(model, PROMPTS[:1], KEYS[:1], _settings(), paths)
+    alone = sample(model, PROMPTS[:1], KEYS[:1], _settings(), paths, PrefixCache(model))
     assert alone == [trajectory for trajectory in wanted if trajectory.prompt == 0]
 
 
@@ -85,7 +86,7 @@ def test_every_token_may_be_a_stop_token(model, paths):
 def test_greedy_answers_are_those_of_transformers(name):
     model = tiny(name)
     paths = find_paths(model, PROMPTS, 20)
-    found = sample(model, PROMPTS, KEYS, _settings(temperature=0.0, per_prompt=1), paths)
+    found = sample(model, PROMPTS, KEYS, _settings(temperature=0.0, per_prompt=1), paths, PrefixCache(model))
     config = GenerationConfig(max_new_tokens=12, do_sample=False, eos_token_id=[2, 5], pad_token_id=0)
     for prompt, trajectory in zip(PROMPTS, found, strict=True):
         ids = torch.tensor([prompt])
@@ -96,7 +97,7 @@ def test_greedy_answers_are_those_of_transformers(name):
 
 def test_finished_rows_are_counted_once(model, paths):
     counts = []
-    found = sample(model, PROMPTS, KEYS, _settings(), paths, counts.append)
+    found = sample(model, PROMPTS, KEYS, _settings(), paths, PrefixCache(model), counts.append)
     assert sum(counts) == len(found) == 15
 
 
@@ -119,7 +120,7 @@ def test_a_token_of_probability_zero_is_never_chosen():
 
 def test_shares_of_many_samples_are_those_of_the_model(model, paths):
     """Chi-squared over the first token of 2,000 answers to one prompt."""
-    found = sample(model, PROMPTS[:1], ["a"], _settings(per_prompt=2000, max_new_tokens=1), paths)
+    found = sample(model, PROMPTS[:1], ["a"], _settings(per_prompt=2000, max_new_tokens=1), paths, PrefixCache(model))
     with torch.no_grad():
         p = model(torch.tensor(PROMPTS[:1])).logits[0, -1].softmax(-1)
     counts = torch.bincount(torch.tensor([t.ids[0] for t in found]), minlength=VOCABULARY).double()

@@ -7,6 +7,7 @@ from bakery.chat.views import ViewPair
 from bakery.engine.divergence import token_divergence
 from bakery.engine.forward import find_paths, plain_logits
 from bakery.engine.models import adapter_off
+from bakery.engine.prefix import PrefixCache
 from bakery.engine.teacher import LiveTeacher, TargetStates, compare, student_states, teacher_states
 from tests.engine_support import shake
 from tests.numerics.models import PACKABLE, random_rows, tiny
@@ -46,7 +47,7 @@ def test_the_stored_teacher_equals_a_full_forward_pass_row_by_row(name, budget):
             plain_logits(model, pair.teacher_ids)[[target - 1 for target in pair.teacher_targets]] for pair in pairs
         ]
     assert paths.prefix
-    stored = teacher_states(model, pairs, paths, budget)
+    stored = teacher_states(model, pairs, paths, budget, PrefixCache(model))
     exact = 1e-3 if name == "gemma2" else 1e-9  # Gemma 2 takes its softmax in float32 in any precision
     for row, wanted in enumerate(truth):
         torch.testing.assert_close(paths.head.logits(stored.states([row])), wanted, rtol=exact, atol=exact)
@@ -59,7 +60,10 @@ def test_live_and_stored_teachers_agree():
     model, pairs = _adapted("qwen3"), _pairs(prefixes=3)
     with adapter_off(model):
         paths = find_paths(model, [pair.teacher_ids for pair in pairs[:3]], 30)
-    stored, live = teacher_states(model, pairs, paths, 100), LiveTeacher(model, pairs, paths, 100)
+    stored, live = (
+        teacher_states(model, pairs, paths, 100, PrefixCache(model)),
+        LiveTeacher(model, pairs, paths, 100, PrefixCache(model)),
+    )
     for rows in ([0], [3, 2], [11, 0, 4, 5], list(range(12))):
         torch.testing.assert_close(live.states(rows), stored.states(rows), rtol=1e-9, atol=1e-9)
 
@@ -69,9 +73,11 @@ def test_the_adapter_does_not_touch_the_teacher_and_is_on_again_afterwards():
     with adapter_off(model):
         paths = find_paths(model, [pair.teacher_ids for pair in pairs[:3]], 30)
     before = _all(student_states(model, pairs, paths, 100))
-    first = _all(teacher_states(model, pairs, paths, 100))
+    first = _all(teacher_states(model, pairs, paths, 100, PrefixCache(model)))
     shake(model, seed=9)
-    torch.testing.assert_close(_all(teacher_states(model, pairs, paths, 100)), first, rtol=0, atol=0)
+    torch.testing.assert_close(
+        _all(teacher_states(model, pairs, paths, 100, PrefixCache(model))), first, rtol=0, atol=0
+    )
     assert (_all(student_states(model, pairs, paths, 100)) - before).abs().max() > 1e-3
 
 
@@ -84,7 +90,7 @@ def test_every_distinct_prefix_is_read_once(monkeypatch):
     model, pairs = _adapted("llama"), _pairs(prefixes=3)
     with adapter_off(model):
         paths = find_paths(model, [pair.teacher_ids for pair in pairs[:3]], 30)
-    teacher_states(model, pairs, paths, 25)
+    teacher_states(model, pairs, paths, 25, PrefixCache(model))
     assert len(made) == len(set(made)) == 3
 
 
@@ -97,7 +103,13 @@ def test_the_comparison_is_the_divergence_by_its_definition_in_the_order_of_the_
         p = [plain_logits(model, pair.teacher_ids)[[t - 1 for t in pair.teacher_targets]] for pair in pairs]
     q = [plain_logits(model, pair.student_ids)[[t - 1 for t in pair.student_targets]] for pair in pairs]
     found = compare(
-        model, pairs, teacher_states(model, pairs, paths, 50), paths, budget, temperature=1.5, beta=beta
+        model,
+        pairs,
+        teacher_states(model, pairs, paths, 50, PrefixCache(model)),
+        paths,
+        budget,
+        temperature=1.5,
+        beta=beta,
     ).divergence
     wanted = torch.cat([token_divergence(*row, temperature=1.5, beta=beta) for row in zip(q, p, strict=True)])
     torch.testing.assert_close(found, wanted, rtol=1e-8, atol=1e-9)
@@ -113,6 +125,6 @@ def test_where_the_views_are_equal_and_the_adapter_is_new_there_is_no_divergence
     ]
     with adapter_off(model):
         paths = find_paths(model, [pair.teacher_ids for pair in anchors[:3]], 0)
-    found = compare(model, anchors, teacher_states(model, anchors, paths, 50), paths, 50)
+    found = compare(model, anchors, teacher_states(model, anchors, paths, 50, PrefixCache(model)), paths, 50)
     assert found.divergence.abs().max() < 1e-10
     assert found.agreement.min() == 1

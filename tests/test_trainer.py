@@ -95,7 +95,7 @@ def test_packed_and_padded_batches_have_the_same_gradient(tmp_path, whole, monke
         torch.testing.assert_close(found[name], wanted, rtol=1e-5, atol=1e-5 * float(wanted.abs().max()))
 
 
-def _only_plain(model, rows, shared):
+def _only_plain(model, rows, shared, prefix_of):
     from bakery.engine.forward import Paths
     from bakery.engine.models import read_head
 

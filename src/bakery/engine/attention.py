@@ -49,6 +49,12 @@ class KeyValues:
         """Memory held."""
         return sum(t.numel() * t.element_size() for pair in self.layers.values() for t in pair)
 
+    def first(self, tokens: int) -> "KeyValues":
+        """Those of the first tokens; nothing is copied."""
+        if tokens == self.length:
+            return self
+        return KeyValues({n: (keys[:, :tokens], values[:, :tokens]) for n, (keys, values) in self.layers.items()})
+
 
 class RowCache:
     """Keys and values of the B rows that are being sampled, by layer: [B, k, capacity, d], filled from the left.

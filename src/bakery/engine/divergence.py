@@ -25,9 +25,12 @@ from typing import Any, NamedTuple, cast
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
+from torch.nn import functional
 
-CHUNK_ELEMENTS = 2**23
-"""Logits formed at a time: 32 MiB in float32, small enough to stay near the cache, large enough for the matmul."""
+_CPU_ELEMENTS, _ACCELERATOR_ELEMENTS = 2**22, 2**27
+"""Logits formed at a time: on the CPU few enough to stay near its cache, elsewhere enough to fill the device."""
+_FEWEST_ROWS = 64
+"""With fewer rows at a time the matmul would do little but read the head's weights."""
 
 
 @dataclass(frozen=True)
@@ -47,23 +50,29 @@ class Head:
         """V."""
         return self.weight.shape[0]
 
-    def logits(self, hidden: Tensor) -> Tensor:
-        """Logits [N, V] in float32 (float64 stays float64) of final hidden states [N, H]."""
-        raw = torch.nn.functional.linear(hidden.to(self.weight.dtype), self.weight, self.bias)
-        raw = at_least_float32(raw)
+    def logits(self, hidden: Tensor, out: Tensor | None = None) -> Tensor:
+        """Logits [N, V] in float32 (float64 stays float64) of final hidden states [N, H], in `out` if given."""
+        hidden = hidden.to(self.weight.dtype)
+        if out is not None and out.dtype == self.weight.dtype:
+            raw = torch.mm(hidden, self.weight.T, out=out)
+            raw = raw if self.bias is None else raw.add_(self.bias)
+        else:
+            raw = functional.linear(hidden, self.weight, self.bias)
+            raw = at_least_float32(raw) if out is None else out.copy_(raw)
         if self.scale != 1.0:
             raw = raw * self.scale
         if self.softcap is not None:
             raw = self.softcap * torch.tanh(raw / self.softcap)
         return raw
 
-    def pull_back(self, logits: Tensor, logits_gradient: Tensor) -> Tensor:
-        """Gradient [N, H] with respect to the hidden states, from the one with respect to `logits` [N, V]."""
-        if self.softcap is not None:
-            logits_gradient = logits_gradient * (1 - (logits / self.softcap) ** 2)
-        if self.scale != 1.0:
-            logits_gradient = logits_gradient * self.scale
-        return logits_gradient.to(self.weight.dtype) @ self.weight
+    def slope(self, logits: Tensor) -> Tensor | float:
+        """The logits' derivative by hidden @ weight.T: [N, V], or one number for all."""
+        return self.scale if self.softcap is None else self.scale * (1 - (logits / self.softcap) ** 2)
+
+    def pull_back(self, gradient: Tensor, slope: Tensor | float) -> Tensor:
+        """Gradient [N, H] with respect to the hidden states, from the one with respect to the logits [N, V]."""
+        gradient = gradient if isinstance(slope, float) and slope == 1.0 else gradient * slope
+        return gradient.to(self.weight.dtype) @ self.weight
 
 
 @dataclass(frozen=True)
@@ -72,13 +81,17 @@ class LogitsHead:
 
     vocabulary: int
 
-    def logits(self, states: Tensor) -> Tensor:
+    def logits(self, states: Tensor, out: Tensor | None = None) -> Tensor:
         """The states themselves, in float32 or wider."""
-        return at_least_float32(states)
+        return at_least_float32(states) if out is None else out.copy_(states)
 
-    def pull_back(self, logits: Tensor, logits_gradient: Tensor) -> Tensor:
+    def slope(self, logits: Tensor) -> float:
+        """They are the logits."""
+        return 1.0
+
+    def pull_back(self, gradient: Tensor, slope: Tensor | float) -> Tensor:
         """The gradient itself."""
-        return logits_gradient
+        return gradient
 
 
 class TokenDivergence(NamedTuple):
@@ -147,9 +160,15 @@ def fused_divergence(
 
     The gradient flows to `student_hidden` only. Values and gradients equal `token_divergence` on `head.logits`.
     """
-    rows = chunk_rows or max(1, CHUNK_ELEMENTS // head.vocabulary)
+    rows = chunk_rows or rows_at_once(head, student_hidden.device)
     fused = _Fused.apply(student_hidden, teacher_hidden, head, temperature, beta, rows)  # type: ignore[no-untyped-call]
     return TokenDivergence(*fused)
+
+
+def rows_at_once(head: Head | LogitsHead, device: torch.device) -> int:
+    """Of how many rows the logits should be held at a time."""
+    elements = _CPU_ELEMENTS if device.type == "cpu" else _ACCELERATOR_ELEMENTS
+    return max(_FEWEST_ROWS, elements // head.vocabulary)
 
 
 def _kl(log_a: Tensor, log_b: Tensor) -> Tensor:
@@ -176,14 +195,55 @@ def _chunks(count: int, rows: int) -> Iterator[slice]:
     return (slice(start, min(start + rows, count)) for start in range(0, count, rows))
 
 
-def _logits_gradient(log_p: Tensor, log_q: Tensor, temperature: float, beta: float) -> Tensor:
-    """The gradient of every row's divergence with respect to the student's logits: [N, V]."""
+def _logits_gradient(log_p: Tensor, log_q: Tensor, beta: float) -> Tensor:
+    """The gradient of every row's divergence with respect to the student's logits / temperature: [N, V]."""
     q = log_q.exp()
     if beta == 0.0:
-        return (q - log_p.exp()) / temperature
+        return q - log_p.exp()
     g = log_q - log_p if beta == 1.0 else (1 - beta) * (log_q - _mixture(log_p, log_q, beta))
     weighted = torch.where(q > 0, q * g, 0.0)
-    return (weighted - q * weighted.sum(-1, keepdim=True)) / temperature
+    return weighted - q * weighted.sum(-1, keepdim=True)
+
+
+class _Chunk(NamedTuple):
+    """What is computed of a few rows: the columns of `TokenDivergence` [n], and the student logits' gradient [n, V]."""
+
+    divergence: Tensor
+    entropy: Tensor
+    agreement: Tensor
+    gradient: Tensor | None
+
+
+def _by_definition(student: Tensor, teacher: Tensor, beta: float, with_gradient: bool) -> _Chunk:
+    """Any divergence of logits / temperature, [n, V] each."""
+    log_q, log_p = torch.log_softmax(student, dim=-1), torch.log_softmax(teacher, dim=-1)
+    return _Chunk(
+        _divergence(log_p, log_q, beta),
+        -_kl(log_p, torch.zeros_like(log_p)),
+        (log_q.argmax(-1) == log_p.argmax(-1)).to(log_q.dtype),
+        _logits_gradient(log_p, log_q, beta) if with_gradient else None,
+    )
+
+
+def _forward_kl(student: Tensor, teacher: Tensor, space: Tensor, with_gradient: bool) -> _Chunk:
+    """The same for beta = 0, in place: beside the matmuls the time goes into touching memory. Overwrites all three.
+
+    z: the logits less their largest; Z = sum(exp(z)); KL = sum(exp(z_p) (z_p - z_q)) / Z_p - log(Z_p) + log(Z_q).
+    """
+    (top_q, best_q), (top_p, best_p) = student.max(-1, keepdim=True), teacher.max(-1, keepdim=True)
+    z_q, z_p = student.sub_(top_q), teacher.sub_(top_p)
+    p = torch.exp(z_p, out=space)
+    total_p = p.sum(-1, keepdim=True)
+    apart = z_p.sub_(z_q).mul_(p).sum(-1, keepdim=True)
+    cross = torch.mul(p, z_q, out=teacher).sum(-1, keepdim=True)
+    q = z_q.exp_()
+    total_q = q.sum(-1, keepdim=True)
+    return _Chunk(
+        (apart / total_p - total_p.log() + total_q.log())[:, 0],
+        (total_p.log() - (apart + cross) / total_p)[:, 0],
+        (best_q == best_p)[:, 0].to(q.dtype),
+        q.div_(total_q).addcmul_(p, 1 / total_p, value=-1) if with_gradient else None,
+    )
 
 
 class _Fused(torch.autograd.Function):
@@ -200,22 +260,31 @@ class _Fused(torch.autograd.Function):
         chunk_rows: int,
     ) -> tuple[Tensor, Tensor, Tensor]:
         gradient = torch.empty_like(student_hidden) if student_hidden.requires_grad else None
-        parts: list[tuple[Tensor, Tensor, Tensor]] = []
+        dtype = at_least_float32(student_hidden[:0]).dtype
+        shape = min(chunk_rows, student_hidden.shape[0]), head.vocabulary
+        student_space, teacher_space, space = (student_hidden.new_empty(shape, dtype=dtype) for _ in range(3))
+        parts: list[_Chunk] = []
         for rows in _chunks(student_hidden.shape[0], chunk_rows):
-            student_logits = head.logits(student_hidden[rows])
-            log_q = torch.log_softmax(student_logits / temperature, dim=-1)
-            log_p = torch.log_softmax(head.logits(teacher_hidden[rows]) / temperature, dim=-1)
-            agreement = (log_q.argmax(-1) == log_p.argmax(-1)).to(log_q.dtype)
-            entropy = -_kl(log_p, torch.zeros_like(log_p))
-            parts.append((_divergence(log_p, log_q, beta), entropy, agreement))
-            if gradient is not None:
-                logits_gradient = _logits_gradient(log_p, log_q, temperature, beta)
-                gradient[rows] = head.pull_back(student_logits, logits_gradient).to(gradient.dtype)
+            count = rows.stop - rows.start
+            student = head.logits(student_hidden[rows], student_space[:count])
+            teacher = head.logits(teacher_hidden[rows], teacher_space[:count])
+            slope = head.slope(student)
+            if temperature != 1.0:
+                student, teacher = student / temperature, teacher / temperature
+            # An impossible token (minus infinity) cannot be subtracted from another.
+            if beta == 0.0 and isinstance(head, Head):
+                part = _forward_kl(student, teacher, space[:count], gradient is not None)
+            else:
+                part = _by_definition(student, teacher, beta, gradient is not None)
+            parts.append(part)
+            if gradient is not None and part.gradient is not None:
+                back = head.pull_back(part.gradient, slope).to(gradient.dtype)
+                gradient[rows] = back / temperature if temperature != 1.0 else back
         if gradient is not None:
             ctx.save_for_backward(gradient)
-        empty = at_least_float32(student_hidden.new_empty(0))
-        columns = [torch.cat([empty, *column]) for column in (zip(*parts, strict=True) if parts else ((), (), ()))]
-        divergence, entropy, agreement = columns
+        empty = student_hidden.new_empty(0, dtype=dtype)
+        columns = zip(*(part[:3] for part in parts), strict=True) if parts else ((), (), ())
+        divergence, entropy, agreement = (torch.cat([empty, *column]) for column in columns)
         ctx.mark_non_differentiable(entropy, agreement)
         return divergence, entropy, agreement
 

@@ -21,7 +21,7 @@ from bakery.engine.crew import ALONE, Crew
 from bakery.engine.divergence import TokenDivergence
 from bakery.engine.forward import Paths, find_paths
 from bakery.engine.models import adapter_off, evaluating, stop_ids
-from bakery.engine.prefix import group_by_prefix
+from bakery.engine.prefix import PrefixCache, group_by_prefix
 from bakery.engine.sampling import SamplingSettings, Trajectory, sample
 from bakery.engine.store import Store
 from bakery.engine.teacher import LiveTeacher, Teacher, compare, teacher_states
@@ -58,6 +58,7 @@ class Engine:
         model: the peft model, without parallel wrappers.
         tokenizer: its tokenizer.
         paths: which shortcuts agree with its plain forward pass.
+        prefixes: keys and values of prefixes as the model without its adapter computes them.
         token_budget: tokens of one packed pass.
         temperature: softmax temperature of the divergence.
         beta: of the divergence: 0 forward KL, 1 reverse KL.
@@ -68,6 +69,7 @@ class Engine:
     model: nn.Module
     tokenizer: PreTrainedTokenizerBase
     paths: Paths
+    prefixes: PrefixCache
     token_budget: int
     temperature: float = 1.0
     beta: float = 0.0
@@ -97,7 +99,8 @@ class Engine:
         ids = [prompt.teacher_ids if voice.prompted else prompt.student_ids for prompt in prompts]
         keys = [prompt.prefix_key if voice.prompted else "" for prompt in prompts]
         with self._speaking(voice):
-            return sample(self.model, ids, keys, settings, self.paths, advance, self.crew)
+            prefixes = PrefixCache(self.model) if voice.adapter else self.prefixes
+            return sample(self.model, ids, keys, settings, self.paths, prefixes, advance, self.crew)
 
     def teacher(
         self,
@@ -108,12 +111,12 @@ class Engine:
         """The prompted model's states at the targets of all rows, computed once and kept in memory or in a store."""
         with self.autocast():
             return teacher_states(
-                self.model, pairs, self.paths, self.token_budget, advance, store=store, crew=self.crew
+                self.model, pairs, self.paths, self.token_budget, self.prefixes, advance, store=store, crew=self.crew
             )
 
     def live_teacher(self, pairs: Sequence[ViewPair]) -> Teacher:
         """The same, computed whenever it is asked for."""
-        return LiveTeacher(self.model, tuple(pairs), self.paths, self.token_budget)
+        return LiveTeacher(self.model, tuple(pairs), self.paths, self.token_budget, self.prefixes)
 
     def compare(self, voice: Voice, pairs: Sequence[ViewPair], teacher: Teacher) -> TokenDivergence:
         """How far this voice (BASE or BAKED) is from the teacher, at every target of every row: columns [N]."""
@@ -136,8 +139,11 @@ class Engine:
         return stack
 
 
-def find_paths_on(model: nn.Module, rows: Sequence[ViewPair | PromptPair]) -> Paths:
-    """Try the shortcuts on a few real rows of the largest group that shares a prefix, adapter off."""
+def find_paths_on(model: nn.Module, rows: Sequence[ViewPair | PromptPair], prefixes: PrefixCache) -> Paths:
+    """Try the shortcuts on a few real rows of the largest group that shares a prefix, adapter off.
+
+    The prefix is left in `prefixes` for the teacher and the sampling.
+    """
     groups: dict[str, list[list[int]]] = {}
     for row in rows:
         groups.setdefault(row.prefix_key, []).append(row.teacher_ids)
@@ -145,4 +151,4 @@ def find_paths_on(model: nn.Module, rows: Sequence[ViewPair | PromptPair]) -> Pa
     chosen = sorted(largest, key=len)[:_CHECKED_ROWS]
     (group,) = group_by_prefix(chosen, [""] * len(chosen), [len(row) - 1 for row in chosen])
     with adapter_off(model):
-        return find_paths(model, chosen, len(group.ids))
+        return find_paths(model, chosen, len(group.ids), prefixes.get)

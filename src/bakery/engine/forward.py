@@ -4,8 +4,9 @@
 pass and turns off, with one line of explanation, what does not agree.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property, partial
 from typing import Any, cast
 
 import torch
@@ -22,7 +23,7 @@ _HALF_TOLERANCE = 2e-2
 _CHECKED_POSITIONS = 16
 """Of every row tried only so many last positions are compared: they depend on the rest, and [positions, V] is large."""
 _BEHIND_PREFIX = 2
-"""Rows on which a shared prefix is tried: each costs a plain pass over the whole prefix."""
+"""Rows on which a shared prefix is tried; only the last is compared: its plain pass goes over the whole prefix."""
 _LENGTH_DEPENDENT = frozenset({"longrope", "dynamic"})
 """Rotary scalings that rotate a token differently when the row it stands in is longer."""
 
@@ -102,45 +103,42 @@ def plain_logits(model: nn.Module, ids: Sequence[int], last: int | None = None) 
     return at_least_float32(logits[0])
 
 
-def find_paths(model: nn.Module, rows: Sequence[Sequence[int]], shared: int) -> Paths:
+def find_paths(
+    model: nn.Module,
+    rows: Sequence[Sequence[int]],
+    shared: int,
+    prefix_of: Callable[[tuple[int, ...]], KeyValues | None] | None = None,
+) -> Paths:
     """Try every shortcut on real rows; keep those that agree with the plain forward pass.
 
     Args:
         model: with its adapter on or off, in evaluation mode.
         rows: a few token sequences; a handful of short ones is enough, at least two if `shared` is not zero.
         shared: how many first tokens all rows have in common and may share as a prefix.
+        prefix_of: where the keys and values of a prefix are kept; else they are computed here and forgotten.
     """
     # Packing and the head are tried without the prefix: a plain pass over it is dear.
-    own = [row[shared:] for row in rows]
-    truth = _truth(model, own, 0)
-    tolerance = TOLERANCE.get(next(model.parameters()).dtype, _HALF_TOLERANCE)
-    paths, notes = Paths(packed=False, prefix=False, head=LogitsHead(truth.shape[-1])), []
+    trial = _Trial(model, tuple(row[shared:] for row in rows))
+    paths, notes = Paths(packed=False, prefix=False, head=LogitsHead(trial.truth.shape[-1])), []
 
     head = read_head(model)
     if head is None:
         notes.append("the output head is trained or adapted: divergences come from the model's own logits")
-    elif difference := _distance(truth, _try(model, own, replace(paths, head=head), 0), tolerance):
-        notes.append(f"the output head is not a plain linear layer ({difference}): using the model's own logits")
+    elif refused := trial.refusal(replace(paths, head=head)):
+        notes.append(f"the output head is not a plain linear layer ({refused}): using the model's own logits")
     else:
         paths = replace(paths, head=head)
 
     candidate = replace(paths, packed=True)
-    refused = _stretched(model) or _refused(model, own, candidate, 0, truth, tolerance)
-    if refused:
+    if refused := _stretched(model) or trial.refusal(candidate):
         return replace(paths, notes=(*notes, f"packed rows not used for this model ({refused})"))
     paths = replace(candidate, prefix=True)
     if shared:
-        few = rows[:_BEHIND_PREFIX]
-        refused = _refused(model, few, paths, shared, _truth(model, few, shared), tolerance)
-        if refused:
+        prefix = (prefix_of or partial(prefix_key_values, model))(tuple(rows[0][:shared]))
+        if refused := _Trial(model, rows[:_BEHIND_PREFIX], shared, prefix).refusal(paths):
             paths = replace(candidate, prefix=False)
             notes.append(f"a shared prefix not used for this model ({refused})")
     return replace(paths, notes=tuple(notes))
-
-
-def _truth(model: nn.Module, rows: Sequence[Sequence[int]], shared: int) -> Tensor:
-    """The model's own logits at the checked positions: [positions, V]."""
-    return torch.cat([plain_logits(model, row, last=min(_CHECKED_POSITIONS, len(row) - shared)) for row in rows])
 
 
 def _stretched(model: nn.Module) -> str | None:
@@ -153,30 +151,48 @@ def _stretched(model: nn.Module) -> str | None:
     return f"its {found.pop()} position scaling depends on the length of the whole row" if found else None
 
 
-def _refused(
-    model: nn.Module,
-    rows: Sequence[Sequence[int]],
-    candidate: Paths,
-    shared: int,
-    truth: Tensor,
-    tolerance: float,
-) -> str | None:
-    """Why these paths cannot be taken, in words; None when they agree with the truth."""
-    try:
-        return _distance(truth, _try(model, rows, candidate, shared), tolerance)
-    except Unpackable as refusal:
-        return str(refusal)
+@dataclass(frozen=True)
+class _Trial:
+    """Rows by which a shortcut is judged; their first `shared` tokens are the `prefix`.
 
+    Behind a prefix only the last row is compared: its plain pass goes over the whole prefix. It lies behind the others,
+    so that what leaks out of them shows.
+    """
 
-def _try(model: nn.Module, rows: Sequence[Sequence[int]], paths: Paths, shared: int) -> Tensor:
-    """Logits of the checked positions by these paths, the first `shared` tokens as a prefix: [positions, V]."""
-    with torch.no_grad():
-        prefix = prefix_key_values(model, rows[0][:shared]) if shared else None
-        batch = pack([row[shared:] for row in rows], first_position=shared)
-        ends = torch.tensor(batch.lengths).cumsum(0).tolist()
-        counts = [min(_CHECKED_POSITIONS, len(row) - shared) for row in rows]
+    model: nn.Module
+    rows: Sequence[Sequence[int]]
+    shared: int = 0
+    prefix: KeyValues | None = None
+
+    @cached_property
+    def compared(self) -> Sequence[Sequence[int]]:
+        """The rows whose last positions are compared."""
+        return self.rows[-1:] if self.shared else self.rows
+
+    @cached_property
+    def truth(self) -> Tensor:
+        """The model's own logits at the compared positions: [positions, V]."""
+        return torch.cat([plain_logits(self.model, row, last=self._count(row)) for row in self.compared])
+
+    def refusal(self, paths: Paths) -> str | None:
+        """Why these paths cannot be taken, in words; None when they agree with the truth."""
+        tolerance = TOLERANCE.get(next(self.model.parameters()).dtype, _HALF_TOLERANCE)
+        try:
+            return _distance(self.truth, self._logits(paths), tolerance)
+        except Unpackable as refusal:
+            return str(refusal)
+
+    def _logits(self, paths: Paths) -> Tensor:
+        """The same as `truth` by these paths."""
+        batch = pack([row[self.shared :] for row in self.rows], first_position=self.shared)
+        ends = torch.tensor(batch.lengths).cumsum(0).tolist()[-len(self.compared) :]
+        counts = [self._count(row) for row in self.compared]
         positions = torch.cat([torch.arange(end - count, end) for end, count in zip(ends, counts, strict=True)])
-        return paths.head.logits(target_states(model, batch, positions, paths, prefix=prefix))
+        with torch.no_grad():
+            return paths.head.logits(target_states(self.model, batch, positions, paths, prefix=self.prefix))
+
+    def _count(self, row: Sequence[int]) -> int:
+        return min(_CHECKED_POSITIONS, len(row) - self.shared)
 
 
 def _distance(truth: Tensor, found: Tensor, tolerance: float) -> str | None:

@@ -57,7 +57,8 @@ def _common_length(first: Sequence[int], second: Sequence[int]) -> int:
 class PrefixCache:
     """Keys and values of prefixes, least recently used ones dropped beyond `limit_bytes`.
 
-    Valid while the model's weights and the state of its adapter stay as they are.
+    Valid while the model's weights and the state of its adapter stay as they are. A prefix that a longer one begins
+    with is served from that one.
     """
 
     def __init__(self, model: nn.Module, limit_bytes: int = 2**32) -> None:
@@ -69,10 +70,15 @@ class PrefixCache:
         """The prefix's keys and values; none for an empty prefix."""
         if not ids:
             return None
-        if ids in self._kept:
-            self._kept.move_to_end(ids)
-            return self._kept[ids]
+        for kept in self._kept:
+            if kept[: len(ids)] == ids:  # causality: the first keys and values do not depend on later ones
+                self._kept.move_to_end(kept)
+                return self._kept[kept].first(len(ids))
         made = self._kept[ids] = prefix_key_values(self._model, ids)
         while len(self._kept) > 1 and sum(kept.bytes for kept in self._kept.values()) > self._limit:
             self._kept.popitem(last=False)
         return made
+
+    def clear(self) -> None:
+        """Let go of everything."""
+        self._kept.clear()

@@ -50,6 +50,7 @@ def sample(
     keys: Sequence[str],
     settings: SamplingSettings,
     paths: Paths,
+    prefixes: PrefixCache,
     advance: Callable[[int], None] = lambda _: None,
     crew: Crew = ALONE,
 ) -> list[Trajectory]:
@@ -61,13 +62,14 @@ def sample(
         keys: prompts of one key may share their first tokens' keys and values.
         settings: how to draw.
         paths: the shortcuts this model allows.
+        prefixes: where keys and values of prefixes are kept; of the model as it stands.
         advance: told of every finished answer.
         crew: the processes that share the prompts; every one gets all answers.
     """
     found: list[Trajectory] = []
     mine = frozenset(crew.share(range(len(prompts))))
     with torch.inference_mode(), evaluating(model):
-        for decoding, members in _batches(model, prompts, keys, settings, paths, mine):
+        for decoding, members in _batches(model, prompts, keys, settings, paths, prefixes, mine):
             found.extend(_run(decoding, members, settings, advance))
     found = crew.gather(found)
     advance(settings.per_prompt * (len(prompts) - len(mine)))
@@ -92,13 +94,13 @@ def _batches(
     keys: Sequence[str],
     settings: SamplingSettings,
     paths: Paths,
+    prefixes: PrefixCache,
     mine: frozenset[int],
 ) -> Iterator[tuple[_Decoding, list[tuple[int, int]]]]:
     """Batches of this process's rows, each row a (prompt, number), with what decodes them."""
     if not paths.prefix:
         yield from _plain_batches(model, prompts, settings, mine)
         return
-    prefixes = PrefixCache(model)
     for group in group_by_prefix(prompts, keys, [len(prompt) - 1 for prompt in prompts]):
         shared = len(group.ids)
         batch: list[int] = []

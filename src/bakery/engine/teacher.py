@@ -55,11 +55,12 @@ class LiveTeacher:
     pairs: Sequence[ViewPair]
     paths: Paths
     token_budget: int
+    prefixes: PrefixCache
 
     def states(self, rows: Sequence[int]) -> Tensor:
         """The states of these rows' targets, concatenated: [sum of counts, H]."""
         chosen = [self.pairs[row] for row in rows or (0,)]
-        return teacher_states(self.model, chosen, self.paths, self.token_budget).states(range(len(rows)))
+        return teacher_states(self.model, chosen, self.paths, self.token_budget, self.prefixes).states(range(len(rows)))
 
 
 Teacher = TargetStates | LiveTeacher
@@ -70,6 +71,7 @@ def teacher_states(
     pairs: Sequence[ViewPair],
     paths: Paths,
     token_budget: int,
+    prefixes: PrefixCache,
     advance: Advance = lambda _: None,
     *,
     store: Store | None = None,
@@ -82,6 +84,7 @@ def teacher_states(
         pairs: the rows.
         paths: the shortcuts this model allows; with `paths.prefix`, rows of one prefix_key share its keys and values.
         token_budget: tokens of one packed pass.
+        prefixes: where keys and values of prefixes are kept; of the model with its adapter off.
         advance: told of every target token done.
         store: where states are kept and found again; none: in memory.
         crew: the processes that share the work.
@@ -91,7 +94,7 @@ def teacher_states(
     """
     rows = [_Row(pair.teacher_ids, pair.teacher_targets, pair.prefix_key) for pair in pairs]
     with adapter_off(model), torch.no_grad():
-        return _Pass(model, rows, paths, advance).run(token_budget, store, crew)
+        return _Pass(model, rows, paths, prefixes, advance).run(token_budget, store, crew)
 
 
 def student_states(
@@ -100,7 +103,7 @@ def student_states(
     """The student's states over all rows, without gradient: the model as it stands, on the student's views."""
     rows = [_Row(pair.student_ids, pair.student_targets, "student") for pair in pairs]
     with torch.no_grad():
-        return _Pass(model, rows, paths, advance).run(token_budget, None, ALONE)
+        return _Pass(model, rows, paths, PrefixCache(model), advance).run(token_budget, None, ALONE)
 
 
 def compare(
@@ -157,19 +160,19 @@ class _Pass:
     model: nn.Module
     rows: Sequence[_Row]
     paths: Paths
+    prefixes: PrefixCache
     advance: Advance
 
     def run(self, token_budget: int, store: Store | None, crew: Crew) -> TargetStates:
         """All states, each block by one of the processes."""
         plan = self._plan(token_budget)
-        prefixes = PrefixCache(self.model)
         if store is None:
-            mine = [(number, self._compute(plan[number], prefixes)) for number in crew.share(range(len(plan)))]
+            mine = [(number, self._compute(plan[number])) for number in crew.share(range(len(plan)))]
             if crew.size > 1:
                 mine = crew.gather([(number, states.cpu()) for number, states in mine])
             blocks = dict(mine)
         else:
-            blocks = self._through(store, plan, prefixes, crew)
+            blocks = self._through(store, plan, crew)
         places: dict[int, tuple[int, int]] = {}
         for number, block in enumerate(plan):
             start = 0
@@ -194,24 +197,24 @@ class _Pass:
                 plan.append(_Block(shared, tuple(group.rows[member] for member in members)))
         return plan
 
-    def _compute(self, block: _Block, prefixes: PrefixCache) -> Tensor:
+    def _compute(self, block: _Block) -> Tensor:
         """States at the targets of the block's rows, one row after another: [n, H]."""
         skip = len(block.shared)
         rows = [self.rows[row] for row in block.rows]
         batch = pack([row.ids[skip:] for row in rows], first_position=skip)
         positions = predicting_positions(batch.lengths, [[target - skip for target in row.targets] for row in rows])
-        states = target_states(self.model, batch, positions, self.paths, prefix=prefixes.get(block.shared))
+        states = target_states(self.model, batch, positions, self.paths, prefix=self.prefixes.get(block.shared))
         self.advance(len(positions))
         return states
 
-    def _through(self, store: Store, plan: list[_Block], prefixes: PrefixCache, crew: Crew) -> dict[int, Tensor]:
+    def _through(self, store: Store, plan: list[_Block], crew: Crew) -> dict[int, Tensor]:
         """The same by way of a store: what is there is read, what is not is computed and written."""
         keys = [store.key("states", [(self.rows[row].ids, self.rows[row].targets) for row in b.rows]) for b in plan]
         blocks: dict[int, Tensor] = {}
         for number in crew.share(range(len(plan))):
             found = store.read_states(keys[number])
             if found is None:
-                store.write_states(keys[number], self._compute(plan[number], prefixes).cpu())
+                store.write_states(keys[number], self._compute(plan[number]).cpu())
             else:
                 blocks[number] = found
                 self.advance(found.shape[0])

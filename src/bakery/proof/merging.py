@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from bakery.engine.divergence import CHUNK_ELEMENTS
+from bakery.engine.divergence import rows_at_once
 from bakery.engine.engine import Voice
 from bakery.engine.models import evaluating, merged_weights
 from bakery.engine.teacher import TargetStates, student_states
@@ -37,7 +37,7 @@ def _log_probabilities(examination: Examination, case: Case, states: TargetState
     head = examination.engine.paths.head
     found = states.states(range(len(case.pairs)))
     said = torch.tensor([pair.student_ids[at] for pair in case.pairs for at in pair.student_targets])
-    rows = max(1, CHUNK_ELEMENTS // head.vocabulary)
+    rows = rows_at_once(head, found.device)
     parts = [
         torch.log_softmax(head.logits(part), dim=-1).gather(1, ids.to(part.device)[:, None])[:, 0]
         for part, ids in zip(torch.split(found, rows), torch.split(said, rows), strict=True)

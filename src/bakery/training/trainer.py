@@ -27,8 +27,9 @@ from bakery.engine.engine import Engine, Voice, find_paths_on
 from bakery.engine.forward import target_states
 from bakery.engine.models import attach_adapter, load_model, load_tokenizer, unwrap
 from bakery.engine.packing import Packed
+from bakery.engine.prefix import PrefixCache
 from bakery.engine.store import Store, fingerprint
-from bakery.engine.teacher import Teacher
+from bakery.engine.teacher import TargetStates, Teacher
 from bakery.errors import DataError, NumericError, ResourceError
 from bakery.progress import Progress, Verbosity
 from bakery.rows.data import Conversation, Message, check_something_to_bake, conversations
@@ -146,13 +147,15 @@ class ContextBakingTrainer(Trainer):  # type: ignore[misc]
         model = unwrap(self.model)
         rows: list[ViewPair | PromptPair] = [*self._views.pairs, *self._views.prompts]
         with self.accelerator.autocast():
-            paths = find_paths_on(model, rows)
+            prefixes = PrefixCache(model)
+            paths = find_paths_on(model, rows, prefixes)
         for note in paths.notes:
             self.progress.say(f"  note: {note}")
         return Engine(
             model=model,
             tokenizer=self.processing_class,
             paths=paths,
+            prefixes=prefixes,
             token_budget=self.args.token_budget,
             temperature=self.args.temperature,
             beta=self.args.beta,
@@ -184,6 +187,8 @@ class ContextBakingTrainer(Trainer):  # type: ignore[misc]
         ]
         pairs = prepared.within_length([*self._views.pairs, *self._anchors.pairs, *sampled])
         self._teacher = prepared.ask_teacher(pairs)
+        if isinstance(self._teacher, TargetStates):
+            self.engine.prefixes.clear()  # training wants the memory
         self.train_dataset = [
             {"row": row, "input_ids": pair.student_ids, "targets": pair.student_targets}
             for row, pair in enumerate(pairs)
