@@ -24,6 +24,8 @@ _CHECKED_POSITIONS = 16
 """Of every row tried only so many last positions are compared: they depend on the rest, and [positions, V] is large."""
 _BEHIND_PREFIX = 2
 """Rows on which a shared prefix is tried; only the last is compared: its plain pass goes over the whole prefix."""
+_TRIED_PREFIX = 256
+"""So many tokens of a shared prefix are enough where every layer sees all of it: nothing depends on the distance."""
 _LENGTH_DEPENDENT = frozenset({"longrope", "dynamic"})
 """Rotary scalings that rotate a token differently when the row it stands in is longer."""
 
@@ -135,7 +137,9 @@ def find_paths(
     paths = replace(candidate, prefix=True)
     if shared:
         prefix = (prefix_of or partial(prefix_key_values, model))(tuple(rows[0][:shared]))
-        if refused := _Trial(model, rows[:_BEHIND_PREFIX], shared, prefix).refusal(paths):
+        tried = min(shared, _TRIED_PREFIX) if _sees_everything(model) else shared
+        behind = [[*row[:tried], *row[shared:]] for row in rows[:_BEHIND_PREFIX]]
+        if refused := _Trial(model, behind, tried, prefix and prefix.first(tried)).refusal(paths):
             paths = replace(candidate, prefix=False)
             notes.append(f"a shared prefix not used for this model ({refused})")
     return replace(paths, notes=tuple(notes))
@@ -149,6 +153,15 @@ def _stretched(model: nn.Module) -> str | None:
     kinds |= {part.get("rope_type") for part in scaling.values() if isinstance(part, dict)}
     found = kinds & _LENGTH_DEPENDENT
     return f"its {found.pop()} position scaling depends on the length of the whole row" if found else None
+
+
+def _sees_everything(model: nn.Module) -> bool:
+    """Whether every layer attends to all tokens before, by the configuration of one of transformers' own models."""
+    base = base_of(model)
+    config = base.config.get_text_config()
+    limits = (getattr(config, name, None) for name in ("sliding_window", "attention_chunk_size"))
+    kinds = set(getattr(config, "layer_types", None) or ())
+    return type(base).__module__.startswith("transformers.models.") and kinds <= {"full_attention"} and not any(limits)
 
 
 @dataclass(frozen=True)

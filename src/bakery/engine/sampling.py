@@ -175,7 +175,8 @@ def _choose(logits: Tensor, uniforms: Tensor, temperature: float) -> Tensor:
     """Next tokens [B] of logits [B, V]: the first whose cumulative probability exceeds the row's uniform number."""
     if temperature == 0:
         return logits.argmax(-1)
-    cumulative = torch.softmax(logits.double() / temperature, dim=-1).cumsum(-1)
+    weights = torch.exp((logits - logits.amax(-1, keepdim=True)) / temperature)
+    cumulative = weights.cumsum(-1, dtype=torch.float64)
     total = cumulative[:, -1:]
     # Rounding may not push the number up to the total: beyond it there is no token.
     wanted = torch.minimum(uniforms.double().unsqueeze(-1) * total, torch.nextafter(total, torch.zeros_like(total)))
