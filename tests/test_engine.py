@@ -8,6 +8,7 @@ from bakery.engine.engine import Engine, Voice, find_paths_on
 from bakery.engine.forward import prefix_key_values
 from bakery.engine.models import adapter_off, stop_ids
 from bakery.engine.prefix import PrefixCache
+from bakery.engine.teacher import row_key
 from tests.engine_support import ANSWERS, PREFIX, QUESTIONS, tiny_model, tokenizer
 
 
@@ -99,3 +100,23 @@ def test_trial_sampling_and_teacher_read_a_prefix_once(monkeypatch, rows, builde
     engine.teacher(pairs)
     engine.answers(Voice.PROMPTED, prompts, max_new_tokens=2)
     assert len(made) == 1
+
+
+def test_the_states_answers_are_sampled_from_are_the_teachers(engine, prompts, monkeypatch):
+    monkeypatch.setattr("bakery.engine.engine.stop_ids", lambda *_: frozenset(range(0, 5000, 6)))
+    answers = engine.answers(Voice.PROMPTED, prompts, max_new_tokens=9, temperature=1.0, per_prompt=3, keep_states=True)
+    assert len({len(answer.ids) for answer in answers}) > 1  # some leave the batch early
+    pairs = [prompts[answer.prompt].with_answer(answer.ids) for answer in answers]
+    known = {row_key(pair): answer.states for pair, answer in zip(pairs, answers, strict=True)}
+    wanted = engine.teacher(pairs).states(range(len(pairs)))
+    torch.testing.assert_close(torch.cat(list(known.values())), wanted, rtol=1e-9, atol=1e-9)
+    # Known and computed rows side by side, each in its place.
+    some = dict(list(known.items())[::2])
+    torch.testing.assert_close(
+        engine.teacher(pairs, known=some).states(range(len(pairs))), wanted, rtol=1e-9, atol=1e-9
+    )
+    poisoned = {key: states + 1 for key, states in some.items()}
+    mixed = engine.teacher(pairs, known=poisoned).states(range(len(pairs)))
+    sizes = [len(pair.teacher_targets) for pair in pairs]
+    moved = [bool((a - b).abs().max() > 0.5) for a, b in zip(mixed.split(sizes), wanted.split(sizes), strict=True)]
+    assert moved == [row_key(pair) in some for pair in pairs]

@@ -24,7 +24,7 @@ from bakery.engine.models import adapter_off, evaluating, stop_ids
 from bakery.engine.prefix import PrefixCache, group_by_prefix
 from bakery.engine.sampling import SamplingSettings, Trajectory, sample
 from bakery.engine.store import Store
-from bakery.engine.teacher import LiveTeacher, Teacher, compare, teacher_states
+from bakery.engine.teacher import Known, LiveTeacher, Teacher, compare, teacher_states
 
 _CHECKED_ROWS = 3
 _SAMPLING_BUDGETS = 8
@@ -86,6 +86,7 @@ class Engine:
         per_prompt: int = 1,
         seed: int = 0,
         advance: Callable[[int], None] = lambda _: None,
+        keep_states: bool = False,
     ) -> list[Trajectory]:
         """`per_prompt` answers to every prompt, in order; temperature 0 takes the most likely tokens."""
         settings = SamplingSettings(
@@ -100,18 +101,29 @@ class Engine:
         keys = [prompt.prefix_key if voice.prompted else "" for prompt in prompts]
         with self._speaking(voice):
             prefixes = PrefixCache(self.model) if voice.adapter else self.prefixes
-            return sample(self.model, ids, keys, settings, self.paths, prefixes, advance, self.crew)
+            return sample(
+                self.model, ids, keys, settings, self.paths, prefixes, advance, self.crew, keep_states=keep_states
+            )
 
     def teacher(
         self,
         pairs: Sequence[ViewPair],
         advance: Callable[[int], None] = lambda _: None,
         store: Store | None = None,
+        known: Known | None = None,
     ) -> Teacher:
         """The prompted model's states at the targets of all rows, computed once and kept in memory or in a store."""
         with self.autocast():
             return teacher_states(
-                self.model, pairs, self.paths, self.token_budget, self.prefixes, advance, store=store, crew=self.crew
+                self.model,
+                pairs,
+                self.paths,
+                self.token_budget,
+                self.prefixes,
+                advance,
+                store=store,
+                crew=self.crew,
+                known=known,
             )
 
     def live_teacher(self, pairs: Sequence[ViewPair]) -> Teacher:

@@ -36,12 +36,21 @@ class SamplingSettings:
 
 @dataclass(frozen=True)
 class Trajectory:
-    """One sampled answer. `stopped`: its last id is an end-of-turn token the model wrote; else it was cut off."""
+    """One sampled answer.
+
+    Args:
+        prompt: which prompt it answers.
+        number: which of that prompt's answers it is.
+        ids: what was sampled.
+        stopped: the last id is an end-of-turn token the model wrote; else the answer was cut off.
+        states: the final hidden states [ids, H] each id was drawn from, where they were asked for and there are any.
+    """
 
     prompt: int
     number: int
     ids: tuple[int, ...]
     stopped: bool
+    states: Tensor | None = field(default=None, compare=False, repr=False)
 
 
 def sample(
@@ -53,6 +62,8 @@ def sample(
     prefixes: PrefixCache,
     advance: Callable[[int], None] = lambda _: None,
     crew: Crew = ALONE,
+    *,
+    keep_states: bool = False,
 ) -> list[Trajectory]:
     """Sample `per_prompt` answers to every prompt (token ids ending with the generation prompt), in prompt order.
 
@@ -65,25 +76,31 @@ def sample(
         prefixes: where keys and values of prefixes are kept; of the model as it stands.
         advance: told of every finished answer.
         crew: the processes that share the prompts; every one gets all answers.
+        keep_states: keep the hidden states too (models without shortcuts give none).
     """
     found: list[Trajectory] = []
     mine = frozenset(crew.share(range(len(prompts))))
     with torch.inference_mode(), evaluating(model):
         for decoding, members in _batches(model, prompts, keys, settings, paths, prefixes, mine):
-            found.extend(_run(decoding, members, settings, advance))
+            found.extend(_run(decoding, members, settings, advance, keep_states=keep_states))
     found = crew.gather(found)
     advance(settings.per_prompt * (len(prompts) - len(mine)))
     return sorted(found, key=lambda trajectory: (trajectory.prompt, trajectory.number))
 
 
 class _Decoding(Protocol):
-    """A batch of rows that grow token by token."""
+    """A batch of rows that grow token by token; `start` and `step` give the states [B, ...] of the next tokens."""
 
     can_shrink: bool
+
+    @property
+    def has_states(self) -> bool: ...
 
     def start(self) -> Tensor: ...
 
     def step(self, tokens: Tensor) -> Tensor: ...
+
+    def logits(self, states: Tensor) -> Tensor: ...
 
     def keep(self, rows: Tensor) -> None: ...
 
@@ -140,14 +157,22 @@ def _run(
     rows: list[tuple[int, int]],
     settings: SamplingSettings,
     advance: Callable[[int], None],
+    *,
+    keep_states: bool,
 ) -> list[Trajectory]:
     """Grow all rows of a batch until each has stopped or is as long as allowed."""
     uniforms = np.stack([np.random.default_rng([settings.seed, *row]).random(settings.max_new_tokens) for row in rows])
     written: list[list[int]] = [[] for _ in rows]
     running = list(range(len(rows)))  # rows still wanted
     active = list(range(len(rows)))  # rows still computed
-    logits = decoding.start()
+    states = decoding.start()
+    seen = None
+    if keep_states and decoding.has_states:
+        seen = torch.empty(len(rows), settings.max_new_tokens, states.shape[-1], dtype=states.dtype)
     for step in range(settings.max_new_tokens):
+        if seen is not None:
+            seen[active, step] = states.cpu()
+        logits = decoding.logits(states)
         tokens = _choose(logits, torch.as_tensor(uniforms[active, step], device=logits.device), settings.temperature)
         unfinished = set(running)
         for row, token in zip(active, tokens.tolist(), strict=True):
@@ -163,11 +188,17 @@ def _run(
             kept = torch.tensor([place for place, row in enumerate(active) if row in unfinished], device=tokens.device)
             decoding.keep(kept)
             tokens, active = tokens[kept], running
-        logits = decoding.step(tokens)
+        states = decoding.step(tokens)
     advance(len(running))
     return [
-        Trajectory(prompt, number, tuple(ids), stopped=bool(ids) and ids[-1] in settings.stop_ids)
-        for (prompt, number), ids in zip(rows, written, strict=True)
+        Trajectory(
+            prompt,
+            number,
+            tuple(ids),
+            stopped=bool(ids) and ids[-1] in settings.stop_ids,
+            states=None if seen is None else seen[row, : len(ids)].clone(),
+        )
+        for row, ((prompt, number), ids) in enumerate(zip(rows, written, strict=True))
     ]
 
 
@@ -195,6 +226,10 @@ class _PackedDecoding:
     can_shrink: bool = True
     _cache: RowCache | None = field(default=None, init=False)
 
+    @property
+    def has_states(self) -> bool:
+        return not self.paths.states_are_logits
+
     def start(self) -> Tensor:
         first = self.prefix.length if self.prefix else 0
         batch = pack(self.prompts, first_position=first).to(next(self.model.parameters()).device)
@@ -204,7 +239,7 @@ class _PackedDecoding:
         states = self._forward(batch.ids, batch.positions, layout)[0, ends.to(batch.ids.device)]
         owners = [owner for owner in range(len(self.prompts)) for _ in range(self.settings.per_prompt)]
         self._cache = RowCache(capture, batch.lengths, owners, self.settings.max_new_tokens)
-        return self.paths.head.logits(states)[torch.tensor(owners, device=states.device)]
+        return states[torch.tensor(owners, device=states.device)]
 
     def step(self, tokens: Tensor) -> Tensor:
         assert self._cache is not None
@@ -212,7 +247,10 @@ class _PackedDecoding:
         layout = Layout((1,) * len(tokens), prefix=self.prefix, cache=self._cache)
         states = self._forward(tokens[:, None], self._cache.lengths[:, None] + first, layout)
         self._cache.advance()
-        return self.paths.head.logits(states[:, 0])
+        return states[:, 0]
+
+    def logits(self, states: Tensor) -> Tensor:
+        return self.paths.head.logits(states)
 
     def keep(self, rows: Tensor) -> None:
         assert self._cache is not None
@@ -233,6 +271,7 @@ class _PlainDecoding:
     model: nn.Module
     prompts: list[list[int]]
     can_shrink: bool = False
+    has_states: bool = False
     _cache: Any = field(default=None, init=False)
 
     def start(self) -> Tensor:
@@ -240,6 +279,9 @@ class _PlainDecoding:
 
     def step(self, tokens: Tensor) -> Tensor:
         return self._forward(tokens[:, None])
+
+    def logits(self, states: Tensor) -> Tensor:
+        return states
 
     def keep(self, rows: Tensor) -> None:
         raise NotImplementedError("not every model's own cache can let go of rows")

@@ -5,7 +5,7 @@ H numbers a token, in memory or in the run folder; the head turns them into the 
 whenever it is needed.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -22,6 +22,13 @@ from bakery.engine.store import Store
 from bakery.errors import ResourceError
 
 Advance = Callable[[int], None]
+Known = Mapping[tuple[tuple[int, ...], tuple[int, ...]], Tensor]
+"""States [targets, H] that need not be computed, by `row_key`."""
+
+
+def row_key(pair: ViewPair) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """All that a row's teacher states depend on, beside the model: its token ids and where its targets are."""
+    return tuple(pair.teacher_ids), tuple(pair.teacher_targets)
 
 
 @dataclass(frozen=True)
@@ -45,6 +52,17 @@ class TargetStates:
             block, start = self.places[row]
             parts.append(self.blocks[block][start : start + self.counts[row]])
         return torch.cat(parts)
+
+    def with_known(self, known: Sequence[Tensor | None]) -> "TargetStates":
+        """With rows whose states are known ([n, H] each) in their places; these here are the others, in order."""
+        blocks, places, counts = list(self.blocks), list[tuple[int, int]](), list[int]()
+        others = iter(zip(self.places, self.counts, strict=True))
+        for states in known:
+            place, count = next(others) if states is None else ((len(blocks), 0), len(states))
+            blocks += [] if states is None else [states]
+            places.append(place)
+            counts.append(count)
+        return TargetStates(tuple(blocks), tuple(places), tuple(counts))
 
 
 @dataclass(frozen=True)
@@ -76,6 +94,7 @@ def teacher_states(
     *,
     store: Store | None = None,
     crew: Crew = ALONE,
+    known: Known | None = None,
 ) -> TargetStates:
     """Run the teacher (adapter off, full view) over all rows once.
 
@@ -88,13 +107,18 @@ def teacher_states(
         advance: told of every target token done.
         store: where states are kept and found again; none: in memory.
         crew: the processes that share the work.
+        known: states that are there already, such as those answers were sampled from.
 
     Raises:
         ResourceError: the store cannot be written, or the processes do not see the same folder.
     """
-    rows = [_Row(pair.teacher_ids, pair.teacher_targets, pair.prefix_key) for pair in pairs]
+    found = [(known or {}).get(row_key(pair)) for pair in pairs]
+    missing = [pair for pair, states in zip(pairs, found, strict=True) if states is None]
+    rows = [_Row(pair.teacher_ids, pair.teacher_targets, pair.prefix_key) for pair in missing]
     with adapter_off(model), torch.no_grad():
-        return _Pass(model, rows, paths, prefixes, advance).run(token_budget, store, crew)
+        computed = _Pass(model, rows, paths, prefixes, advance).run(token_budget, store, crew)
+    advance(sum(len(states) for states in found if states is not None))
+    return computed.with_known(found)
 
 
 def student_states(

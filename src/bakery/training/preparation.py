@@ -1,14 +1,18 @@
 """What a bake does once, before its first step: build the views, sample missing answers, ask the teacher."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
+from typing import cast
+
+import torch
+from torch import Tensor
 
 from bakery.chat.views import PromptPair, ViewBuilder, ViewPair
 from bakery.engine.engine import Engine, Voice
 from bakery.engine.models import stop_ids
 from bakery.engine.sampling import Trajectory
 from bakery.engine.store import Store
-from bakery.engine.teacher import Teacher
+from bakery.engine.teacher import Known, Teacher, row_key
 from bakery.errors import ViewError
 from bakery.progress import Progress
 from bakery.rows.data import Conversation
@@ -50,10 +54,13 @@ class Preparation:
     progress: Progress
     store: Store
 
-    def sample(self, prompts: Sequence[PromptPair], seed: int) -> list[ViewPair]:
-        """The teacher's answers to these prompts, `num_trajectories` each, as views, in the prompts' order."""
+    def sample(self, prompts: Sequence[PromptPair], seed: int) -> tuple[list[ViewPair], Known]:
+        """The teacher's answers to these prompts, `num_trajectories` each, as views, in the prompts' order.
+
+        Beside them the states they were drawn from: these are the teacher's, who need not be asked again.
+        """
         if not prompts:
-            return []
+            return [], {}
         args, total = self.args, len(prompts) * self.args.num_trajectories
         ends = sorted(stop_ids(self.engine.model, self.engine.tokenizer))
         drawing = [args.trajectory_length, args.sampling_temperature, args.num_trajectories, seed]
@@ -72,16 +79,25 @@ class Preparation:
                     per_prompt=args.num_trajectories,
                     seed=seed,
                     advance=advance,
+                    keep_states=self.args.teacher != "live",
                 )
             if self.engine.crew.rank == 0:
-                self.store.write_answers(key, [list(asdict(trajectory).values()) for trajectory in sampled])
+                self.store.write_answers(key, [[t.prompt, t.number, t.ids, t.stopped] for t in sampled])
+                if all(trajectory.states is not None for trajectory in sampled):
+                    self.store.write_states(key, torch.cat([cast(Tensor, t.states) for t in sampled]))
+            self.engine.crew.wait()
         cut = sum(not trajectory.stopped for trajectory in sampled)
         if cut:
             self.progress.say(
                 f"  note: {cut} of {total} answers were cut off at trajectory_length {args.trajectory_length}; "
                 "their end is not trained"
             )
-        return [prompts[trajectory.prompt].with_answer(trajectory.ids) for trajectory in sampled]
+        pairs = [prompts[trajectory.prompt].with_answer(trajectory.ids) for trajectory in sampled]
+        sizes = [len(trajectory.ids) for trajectory in sampled]
+        states = None if self.args.teacher == "live" else self.store.read_states(key)
+        if states is None or len(states) != sum(sizes):
+            return pairs, {}
+        return pairs, dict(zip(map(row_key, pairs), torch.split(states, sizes), strict=True))
 
     def within_length(self, pairs: list[ViewPair]) -> list[ViewPair]:
         """The rows that `max_seq_length` allows.
@@ -107,10 +123,10 @@ class Preparation:
             raise ViewError(f"every row is longer than max_seq_length {limit}: nothing is left to learn from")
         return kept
 
-    def ask_teacher(self, pairs: list[ViewPair]) -> Teacher:
+    def ask_teacher(self, pairs: list[ViewPair], known: Known) -> Teacher:
         """The teacher's states at all targets: kept, or asked again at every step where `teacher` says so."""
         if self.args.teacher == "live" or (self.args.teacher == "auto" and self.engine.paths.states_are_logits):
             return self.engine.live_teacher(pairs)
         total = sum(len(pair.teacher_targets) for pair in pairs)
         with self.progress.stage("teacher", "asking the teacher", total, "tokens") as advance:
-            return self.engine.teacher(pairs, advance, self.store)
+            return self.engine.teacher(pairs, advance, self.store, known)

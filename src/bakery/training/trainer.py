@@ -180,13 +180,13 @@ class ContextBakingTrainer(Trainer):  # type: ignore[misc]
             return
         prepared = self.preparation
         # Rows and anchors are sampled together: the more at once, the faster.
-        sampled = prepared.sample([*self._views.prompts, *self._anchors.prompts], self.args.seed)
+        sampled, known = prepared.sample([*self._views.prompts, *self._anchors.prompts], self.args.seed)
         per_prompt = self.args.num_trajectories
         self.trajectories = [
             (row, sampled[at * per_prompt : (at + 1) * per_prompt]) for at, row in enumerate(self._rows)
         ]
         pairs = prepared.within_length([*self._views.pairs, *self._anchors.pairs, *sampled])
-        self._teacher = prepared.ask_teacher(pairs)
+        self._teacher = prepared.ask_teacher(pairs, known)
         if isinstance(self._teacher, TargetStates):
             self.engine.prefixes.clear()  # training wants the memory
         self.train_dataset = [
@@ -329,9 +329,9 @@ class ContextBakingTrainer(Trainer):  # type: ignore[misc]
         return metrics
 
     def _with_teacher(self, views: Views) -> tuple[list[ViewPair], Teacher]:
-        sampled = self.preparation.sample(views.prompts, self.args.seed + 1)
+        sampled, known = self.preparation.sample(views.prompts, self.args.seed + 1)
         pairs = self.preparation.within_length([*views.pairs, *sampled])
-        return pairs, self.preparation.ask_teacher(pairs)
+        return pairs, self.preparation.ask_teacher(pairs, known)
 
 
 class _Meter:
