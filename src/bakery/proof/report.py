@@ -26,6 +26,7 @@ _MARKS = {"warning": ("!", "bold red"), "good": ("✓", "bold green"), "note": (
 def print_proof(result: BakeResult, console: Console) -> None:
     """The verdict, the table, a few answers side by side, and how to use what was baked."""
     print_figures(result.proof, console, result.break_even)
+    console.print()
     console.print(time_table(result.spent))
     console.print()
     if result.stopped_early:
