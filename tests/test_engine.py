@@ -90,7 +90,7 @@ def test_trial_sampling_and_teacher_read_a_prefix_once(monkeypatch, rows, builde
     made = []
     monkeypatch.setattr(
         "bakery.engine.prefix.prefix_key_values",
-        lambda model, ids: made.append(len(ids)) or prefix_key_values(model, ids),
+        lambda model, ids, *rest: made.append(len(ids)) or prefix_key_values(model, ids),
     )
     model = tiny_model(torch.float64, trained=True)
     pairs = [pair for row in rows for pair in builder.views(row)]
