@@ -14,6 +14,7 @@ from rich.console import Console
 
 from bakery.cli import main
 from bakery.engine.engine import Voice
+from bakery.progress import Spent
 from bakery.proof.estimates import Estimate
 from bakery.proof.report import model_card, print_proof, usage
 from bakery.proof.results import BakeResult, results
@@ -23,6 +24,7 @@ from tests.proof_support import proof_of, proof_rows
 
 DOCUMENT = Path(__file__).parents[1] / "docs" / "results.md"
 TRAINED = ["Hello!", "Who are you?", "Tell me a story.", "What is it?"]
+SPENT = (Spent("load", 2.0), Spent("teacher", 0.1, 0, 1_000), Spent("training", 17.0, 34_000), Spent("other", 0.9))
 RULES = [{"name": "short | brief", "max_words": 30}]
 
 
@@ -128,7 +130,20 @@ def test_the_code_to_copy_runs_as_it_stands(bake_folder):
 def result(tmp_path_factory):
     proof = proof_of(tmp_path_factory.mktemp("proof"), tiny_model(trained=True), rows=proof_rows(RULES))
     seconds = {"bake": 20.0, "sampling": 1.0, "teacher": 2.0, "training": 17.0, "gap": 2.0, "proof": 3.0}
-    return BakeResult(Path("outputs/quickstart"), "starter", proof, 80, 100, 50, 0.1, seconds)
+    return BakeResult(Path("outputs/quickstart"), "starter", proof, 80, 100, 50, 0.1, seconds, SPENT)
+
+
+def test_the_time_table_says_what_was_found_and_adds_up(result):
+    shown = io.StringIO()
+    print_proof(result, Console(file=shown, width=80))
+    lines = [line.split() for line in shown.getvalue().partition("Where the time went")[2].splitlines()[1:6]]
+    assert lines == [
+        ["load", "2.0", "s", "10", "%"],
+        ["teacher", "found", "0", "%", "1,000"],
+        ["training", "17.0", "s", "85", "%", "34,000", "2,000"],
+        ["other", "0.9", "s", "4", "%"],
+        ["whole", "20.0", "s", "100", "%"],
+    ]
 
 
 @pytest.mark.parametrize("width", [80, 100, 120])

@@ -97,8 +97,10 @@ def test_greedy_answers_are_those_of_transformers(name):
 
 def test_finished_rows_are_counted_once(model, paths):
     counts = []
-    found = sample(model, PROMPTS, KEYS, _settings(), paths, PrefixCache(model), counts.append)
-    assert sum(counts) == len(found) == 15
+    found = sample(model, PROMPTS, KEYS, _settings(), paths, PrefixCache(model), lambda *told: counts.append(told))
+    answers, tokens = (sum(column) for column in zip(*counts, strict=True))
+    assert answers == len(found) == 15
+    assert tokens == sum(len(trajectory.ids) for trajectory in found)
 
 
 @settings(deadline=None)

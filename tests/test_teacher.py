@@ -86,7 +86,9 @@ def test_every_distinct_prefix_is_read_once(monkeypatch):
 
     made = []
     real = module.prefix_key_values
-    monkeypatch.setattr(module, "prefix_key_values", lambda model, ids: made.append(tuple(ids)) or real(model, ids))
+    monkeypatch.setattr(
+        module, "prefix_key_values", lambda model, ids, *rest: made.append(tuple(ids)) or real(model, ids)
+    )
     model, pairs = _adapted("llama"), _pairs(prefixes=3)
     with adapter_off(model):
         paths = find_paths(model, [pair.teacher_ids for pair in pairs[:3]], 30)

@@ -1,5 +1,6 @@
 """A bake from settings to proof: the table of contents of this project."""
 
+from dataclasses import replace
 from pathlib import Path
 
 from transformers import set_seed
@@ -33,7 +34,8 @@ def bake(settings: BakeSettings, progress: Progress | None = None, data: BakeDat
     """
     progress = Progress(Verbosity.QUIET) if settings.bakery.process_index else progress or Progress()
     args = settings.bakery
-    check_output(vars(args))
+    if not args.process_index:  # the first process may already be writing when the others look
+        check_output(vars(args))
     data = data or load_bake_data(settings.context, settings.data)
     data = keep_aside(data, settings.data.validation_share, args.seed, needed=stops_early(args))
     rows = proof_rows(data, parse_rules(settings.data.rules))
@@ -58,12 +60,14 @@ def bake(settings: BakeSettings, progress: Progress | None = None, data: BakeDat
         steps=outcome.global_step,
         final_loss=outcome.training_loss,
         seconds=dict(progress.seconds),
+        spent=progress.spent(),
         curve=tuple(trainer.state.log_history),
         stopped_early=trainer.stopping.reason,
     )
-    write_outputs(result, settings, trainer)
-    publish(result, trainer)
-    return result
+    with progress.clock("saving"):
+        write_outputs(result, settings, trainer)
+        publish(result, trainer)
+    return replace(result, spent=progress.spent())
 
 
 def make_trainer(settings: BakeSettings, data: BakeData, progress: Progress) -> ContextBakingTrainer:

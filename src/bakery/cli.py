@@ -5,10 +5,13 @@ from __future__ import annotations
 import logging
 import os
 import sys
+import time
 import traceback
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import TracebackType
 from typing import TYPE_CHECKING
 
 from bakery import __version__
@@ -54,6 +57,8 @@ examples
 """
 
 _STRONGEST = 1.5
+GRACE_SECONDS = 10.0
+"""How long a process that failed beside others waits to be ended before it says why."""
 VERBS = ("bake", "inspect", "eval", "schema")
 
 
@@ -137,18 +142,38 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     words = sys.argv[1:] if argv is None else argv
     try:
-        return run(read_command(words))
+        with ExitStack() as stack:
+            stack.push(_one_voice)
+            return run(read_command(words))
     except BakeryError as error:
         if "--verbose" in words:
             traceback.print_exc()
         print(f"bakery: error: {' '.join(str(error).split())}", file=sys.stderr)
         return error.exit_code
     except KeyboardInterrupt:
-        print("bakery: interrupted", file=sys.stderr)
+        if _first_process():
+            print("bakery: interrupted", file=sys.stderr)
         return 130
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
+
+
+def _first_process() -> bool:
+    """Whether this is the only process, or the first of those that torchrun or accelerate started."""
+    return os.environ.get("RANK", "0") == "0"
+
+
+def _one_voice(kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
+    """Of several processes that fail, let one say why: the launcher ends all when one of them has ended.
+
+    The first one speaks at once when it knows the reason. The others mostly fail for the same one, and who sees only
+    that another process is gone knows none: they wait to be ended, and whoever is left then has something to say.
+    """
+    if kind is None or kind is KeyboardInterrupt or int(os.environ.get("WORLD_SIZE", "1")) == 1:
+        return
+    if not (_first_process() and issubclass(kind, BakeryError)):
+        time.sleep(GRACE_SECONDS)
 
 
 def run(command: Command) -> int:
@@ -190,11 +215,12 @@ def _verbosity(command: Command) -> Verbosity:
 
 
 def _note(text: str) -> None:
-    print(f"bakery: DeprecationWarning: {text}", file=sys.stderr)
+    if _first_process():
+        print(f"bakery: DeprecationWarning: {text}", file=sys.stderr)
 
 
 def _bake(command: Command) -> int:
-    from bakery.progress import Progress
+    from bakery.progress import Progress, Verbosity
     from bakery.rows.data import load_bake_data
     from bakery.rows.sources import is_local
     from bakery.settings.places import check_places
@@ -205,18 +231,23 @@ def _bake(command: Command) -> int:
     parts = plain_parts(settings, _note)
     check_places(resolve(settings), settings.at)
     _quiet_libraries(command)
-    progress = Progress(verbosity)
+    progress = Progress(verbosity if _first_process() else Verbosity.QUIET)
     for spec in (parts.data.dataset, parts.data.eval_dataset, parts.data.anchor_dataset):
         if spec is not None and not is_local(spec):
             progress.say(f"reading {spec} from the hub")
-    data = load_bake_data(parts.context, parts.data)
-    ready = build(settings, parts)
-    from rich.console import Console
+    with progress.clock("load"):
+        data = load_bake_data(parts.context, parts.data)
+        ready = build(settings, parts)
+        from rich.console import Console
 
-    from bakery.bake import bake
-    from bakery.proof.report import print_proof
+        from bakery.bake import bake
+        from bakery.engine.crew import Crew
+        from bakery.proof.report import print_proof
 
-    print_proof(bake(ready, progress, data), Console())
+    result = bake(ready, progress, data)
+    if _first_process():
+        print_proof(result, Console())
+    Crew.present().leave()
     return 0
 
 
@@ -227,6 +258,7 @@ def _quiet_libraries(command: Command) -> None:
         os.environ.setdefault("HF_HUB_VERBOSITY", "error")
         os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
         os.environ.setdefault("HF_DATASETS_DISABLE_PROGRESS_BARS", "1")
+        os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
         logging.getLogger("bitsandbytes").setLevel(logging.ERROR)  # peft imports it where it is installed
 
 

@@ -1,16 +1,35 @@
 """What a person sees while work goes on: a bar for what takes long, a line for every stage that ended, the seconds.
 
-Everything goes to standard error, so that standard output stays free for results.
+Everything goes to standard error, so that standard output stays free for results. `Progress` owns the one clock of a
+run: a moment counts for the innermost stage that runs then, so that all stages together are the whole.
 """
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from enum import IntEnum
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.progress import Progress as Bars
+
+STAGES = {
+    "load": "load",
+    "setup": "views",
+    "prefix": "prefix",
+    "sampling": "sampling",
+    "teacher": "teacher",
+    "training": "training",
+    "gap": "evaluation",
+    "validation": "evaluation",
+    "proof": "evaluation",
+    "saving": "saving",
+}
+"""Under which stage of a run each clock counts; what has none is `other`."""
+OTHER = "other"
+_LONG_SECONDS = 5.0
+"""A stage within another one leaves a line only when it took as long as this."""
 
 
 class Verbosity(IntEnum):
@@ -21,13 +40,68 @@ class Verbosity(IntEnum):
     VERBOSE = 2
 
 
-class Progress:
-    """Stages with bars and timings; hand one down to what takes long. `Progress(Verbosity.QUIET)` only keeps time."""
+@dataclass(frozen=True)
+class Spent:
+    """What one stage of a run cost.
 
-    def __init__(self, verbosity: Verbosity = Verbosity.NORMAL, console: Console | None = None) -> None:
+    Args:
+        stage: one of `STAGES`, or `other`.
+        seconds: of its own; what ran within it under a stage of its own is not in them.
+        tokens: that were computed; 0 where none are counted.
+        found: tokens that an earlier run had computed and this one took over.
+    """
+
+    stage: str
+    seconds: float
+    tokens: int = 0
+    found: int = 0
+
+
+class Watch:
+    """Who is told of the work just done. This one does nothing with it; a `Stage` shows it."""
+
+    def __call__(self, amount: int, tokens: int = 0, *, found: bool = False) -> None:
+        """Some more work is done, so many tokens of it; `found`: an earlier run did it."""
+
+    def aside(self) -> "Watch":
+        """The same for the parts of a piece of work: their tokens count, their amount does not."""
+        return self
+
+
+UNWATCHED = Watch()
+
+
+class Progress:
+    """Stages with bars and timings; hand one down to what takes long. `Progress(Verbosity.QUIET)` only keeps time.
+
+    `seconds` holds the time of every clock, what ran within it included; `spent` tells where the time went.
+    """
+
+    def __init__(
+        self,
+        verbosity: Verbosity = Verbosity.NORMAL,
+        console: Console | None = None,
+        now: Callable[[], float] = time.perf_counter,
+    ) -> None:
         self.verbosity = verbosity
         self.console = console or Console(stderr=True, highlight=False)
+        self.now = now
         self.seconds: dict[str, float] = {}
+        self._started = now()
+        self._own: dict[str, float] = {}
+        self._tokens: dict[tuple[str, bool], int] = {}
+        self._inner = [0.0]  # for every clock that runs, outermost first: the seconds of clocks within it
+        self._bars: Bars | None = None
+
+    def spent(self) -> tuple[Spent, ...]:
+        """Where the time since the beginning went: the stages in their order, `other` last; they add up to it all."""
+        stages = [
+            Spent(stage, self._own[stage], self._tokens.get((stage, False), 0), self._tokens.get((stage, True), 0))
+            for stage in dict.fromkeys(STAGES.values())
+            if stage in self._own
+        ]
+        rest = self.now() - self._started - sum(spent.seconds for spent in stages)
+        return (*stages, Spent(OTHER, rest))
 
     def say(self, line: str) -> None:
         """One line, unless quiet."""
@@ -42,47 +116,97 @@ class Progress:
     @contextmanager
     def clock(self, name: str) -> Iterator[None]:
         """Time a block under `name`, showing nothing."""
-        started = time.perf_counter()
-        yield
-        self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - started
+        started = self.now()
+        self._inner.append(0.0)
+        try:
+            yield
+        finally:
+            seconds = self.now() - started
+            self.seconds[name] = self.seconds.get(name, 0.0) + seconds
+            own = seconds - self._inner.pop()
+            self._inner[-1] += seconds
+            if stage := STAGES.get(name):
+                self._own[stage] = self._own.get(stage, 0.0) + own
+
+    def count(self, name: str, tokens: int, *, found: bool = False) -> None:
+        """So many tokens more belong to what is timed under `name`; `found`: an earlier run had computed them."""
+        key = STAGES[name], found
+        self._tokens[key] = self._tokens.get(key, 0) + tokens
 
     @contextmanager
     def stage(self, name: str, title: str, total: int | None, unit: str) -> Iterator["Stage"]:
         """Time a stage under `name` and show it as `title`; the block calls what it gets with the work just done."""
-        started = time.perf_counter()
-        bars = Bars(
+        outermost = self._bars is None
+        bars = self._bars = self._bars or self._display()
+        task = bars.add_task(title, total=total, unit=unit, rate="")
+        stage, started = Stage(self, name, bars, task), self.now()
+        try:
+            if outermost:
+                bars.start()
+            with self.clock(name):
+                yield stage
+        finally:
+            bars.remove_task(task)
+            if outermost:
+                bars.stop()
+                self._bars = None
+        seconds = self.now() - started
+        if outermost or seconds >= _LONG_SECONDS:
+            rate = f", {stage.done / seconds:,.0f} {unit}/s" if seconds >= 0.1 and stage.done else ""
+            tokens = f", {stage.tokens / seconds:,.0f} tokens/s" if rate and stage.tokens and unit != "tokens" else ""
+            found = f", {stage.found:,} tokens of it found" if stage.found else ""
+            self.say(f"  {title:<22} {stage.done:,} {unit} in {seconds:.1f} s{rate}{tokens}{found}")
+
+    def _display(self) -> Bars:
+        """One for all stages that run at a time: a terminal has room for one live display."""
+        return Bars(
             TextColumn("  {task.description:<22}"),
             BarColumn(bar_width=28),
             MofNCompleteColumn(),
-            TextColumn(unit),
+            TextColumn("{task.fields[unit]}"),
             TimeElapsedColumn(),
             TextColumn("eta"),
             TimeRemainingColumn(),
+            TextColumn("{task.fields[rate]}"),
             console=self.console,
+            get_time=self.now,
             transient=True,
             disable=self.verbosity == Verbosity.QUIET or not self.console.is_terminal,
         )
-        with bars:
-            stage = Stage(bars, bars.add_task(title, total=total))
-            yield stage
-        seconds = time.perf_counter() - started
-        self.seconds[name] = self.seconds.get(name, 0.0) + seconds
-        rate = f", {stage.done / seconds:,.0f} {unit}/s" if seconds >= 0.1 and stage.done else ""
-        self.say(f"  {title:<22} {stage.done:,} {unit} in {seconds:.1f} s{rate}")
 
 
-class Stage:
-    """One stage while it runs; call it with the amount of work just done."""
+class Stage(Watch):
+    """One stage while it runs; call it with the amount of work just done, and the tokens in it."""
 
-    def __init__(self, bars: Bars, task: TaskID) -> None:
-        self.done = 0
+    def __init__(self, progress: Progress, name: str, bars: Bars, task: TaskID) -> None:
+        self.done = self.tokens = self.found = 0
+        self._progress, self._name, self._started = progress, name, progress.now()
         self._bars, self._task = bars, task
 
-    def __call__(self, amount: int) -> None:
+    def __call__(self, amount: int, tokens: int = 0, *, found: bool = False) -> None:
         """Some more work is done."""
         self.done += amount
-        self._bars.advance(self._task, amount)
+        self._progress.count(self._name, tokens, found=found)
+        if found:
+            self.found += tokens
+        else:
+            self.tokens += tokens
+        seconds = self._progress.now() - self._started
+        rate = f"{self.tokens / seconds:,.0f} tokens/s" if self.tokens and seconds else ""
+        self._bars.update(self._task, advance=amount, rate=rate)
 
     def expect(self, total: int) -> None:
         """How much there is to do, where it was not known at the start."""
         self._bars.update(self._task, total=total)
+
+    def aside(self) -> Watch:
+        """Counts tokens into this stage."""
+        return _Aside(self)
+
+
+class _Aside(Watch):
+    def __init__(self, stage: Stage) -> None:
+        self._stage = stage
+
+    def __call__(self, amount: int, tokens: int = 0, *, found: bool = False) -> None:
+        self._stage(0, tokens, found=found)

@@ -10,7 +10,7 @@ to `packed_attention`. Models whose attention needs anything beyond a scale, a s
 biases) raise `Unpackable` and are served by the padded path.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -38,6 +38,12 @@ class KeyValues:
     """Keys and values of one sequence, by layer: {layer: ([k, P, d], [k, P, d])}."""
 
     layers: dict[int, tuple[Tensor, Tensor]] = field(default_factory=dict)
+    told: Callable[[], None] = lambda: None  # of every layer that is done
+
+    def keep(self, layer: int, keys: Tensor, values: Tensor) -> None:
+        """One more layer's keys and values [k, P, d]."""
+        self.layers[layer] = (keys, values)
+        self.told()
 
     @property
     def length(self) -> int:
@@ -201,7 +207,7 @@ def packed_attention(
         places = layout.cache.lengths  # of the newest token, counted from the row's own first
         return _grown(query, keys, values, places, prefix, rule, windowed=not rule.sees_all(layout.longest)), None
     if layout.capture is not None:
-        layout.capture.layers[layer] = (key[0].detach(), value[0].detach())
+        layout.capture.keep(layer, key[0].detach(), value[0].detach())
     if prefix is None:
         return _by_rows(query, key, value, layout, rule, dropout)[None], None
     if torch.is_grad_enabled():

@@ -40,5 +40,11 @@ class Crew:
         if self.size > 1:
             distributed.barrier()
 
+    def leave(self) -> None:
+        """Wait for every process and part with them: nothing can be asked of the others any more."""
+        if self.size > 1:
+            self.wait()
+            distributed.destroy_process_group()
+
 
 ALONE = Crew()

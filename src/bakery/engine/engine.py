@@ -25,6 +25,7 @@ from bakery.engine.prefix import PrefixCache, group_by_prefix
 from bakery.engine.sampling import SamplingSettings, Trajectory, sample
 from bakery.engine.store import Store
 from bakery.engine.teacher import Known, LiveTeacher, Teacher, compare, teacher_states
+from bakery.progress import UNWATCHED, Watch
 
 _CHECKED_ROWS = 3
 _SAMPLING_BUDGETS = 8
@@ -85,7 +86,7 @@ class Engine:
         temperature: float = 0.0,
         per_prompt: int = 1,
         seed: int = 0,
-        advance: Callable[[int], None] = lambda _: None,
+        advance: Watch = UNWATCHED,
         keep_states: bool = False,
     ) -> list[Trajectory]:
         """`per_prompt` answers to every prompt, in order; temperature 0 takes the most likely tokens."""
@@ -100,7 +101,7 @@ class Engine:
         ids = [prompt.teacher_ids if voice.prompted else prompt.student_ids for prompt in prompts]
         keys = [prompt.prefix_key if voice.prompted else "" for prompt in prompts]
         with self._speaking(voice):
-            prefixes = PrefixCache(self.model) if voice.adapter else self.prefixes
+            prefixes = PrefixCache(self.model, progress=self.prefixes.progress) if voice.adapter else self.prefixes
             return sample(
                 self.model, ids, keys, settings, self.paths, prefixes, advance, self.crew, keep_states=keep_states
             )
@@ -108,7 +109,7 @@ class Engine:
     def teacher(
         self,
         pairs: Sequence[ViewPair],
-        advance: Callable[[int], None] = lambda _: None,
+        advance: Watch = UNWATCHED,
         store: Store | None = None,
         known: Known | None = None,
     ) -> Teacher:
@@ -130,7 +131,9 @@ class Engine:
         """The same, computed whenever it is asked for."""
         return LiveTeacher(self.model, tuple(pairs), self.paths, self.token_budget, self.prefixes)
 
-    def compare(self, voice: Voice, pairs: Sequence[ViewPair], teacher: Teacher) -> TokenDivergence:
+    def compare(
+        self, voice: Voice, pairs: Sequence[ViewPair], teacher: Teacher, advance: Watch = UNWATCHED
+    ) -> TokenDivergence:
         """How far this voice (BASE or BAKED) is from the teacher, at every target of every row: columns [N]."""
         with self._speaking(voice):
             return compare(
@@ -142,6 +145,7 @@ class Engine:
                 temperature=self.temperature,
                 beta=self.beta,
                 crew=self.crew,
+                advance=advance,
             )
 
     def _speaking(self, voice: Voice) -> ExitStack:

@@ -16,6 +16,7 @@ from bakery.engine.attention import KeyValues, Layout, Unpackable, packed
 from bakery.engine.divergence import Head, LogitsHead, at_least_float32
 from bakery.engine.models import base_of, decoder, read_head
 from bakery.engine.packing import Packed, pack, pad_right
+from bakery.progress import UNWATCHED, Watch
 
 TOLERANCE = {torch.float64: 1e-9, torch.float32: 1e-5}
 """Nats by which a shortcut may differ from the plain pass, averaged over the rows tried; half precisions round more."""
@@ -83,10 +84,18 @@ def _states(model: Any, arguments: dict[str, Any], paths: Paths) -> Tensor:
     return cast(Tensor, decoder(model)(**arguments, use_cache=False).last_hidden_state)
 
 
-def prefix_key_values(model: nn.Module, ids: Sequence[int]) -> KeyValues:
-    """Keys and values of a prefix, computed in one pass, without gradient."""
-    capture = KeyValues()
-    batch = pack([ids]).to(_device(model))
+def prefix_key_values(model: nn.Module, ids: Sequence[int], advance: Watch = UNWATCHED) -> KeyValues:
+    """Keys and values of a prefix, computed in one pass, without gradient; `advance` is told layer by layer."""
+    layers = base_of(model).config.get_text_config().num_hidden_layers
+    done = 0
+
+    def told(tokens: int) -> None:
+        nonlocal done
+        advance(tokens - done, tokens - done)
+        done = tokens
+
+    capture = KeyValues(told=lambda: told(len(ids) * len(capture.layers) // layers))
+    batch = pack([ids]).to(device := _device(model))
     with torch.no_grad(), packed(model):
         decoder(model)(
             input_ids=batch.ids,
@@ -94,6 +103,9 @@ def prefix_key_values(model: nn.Module, ids: Sequence[int]) -> KeyValues:
             layout=Layout(batch.lengths, capture=capture),
             use_cache=False,
         )
+    if device.type != "cpu":
+        torch.accelerator.synchronize(device)  # the clock is to stop when the work is done
+    told(len(ids))
     return capture
 
 

@@ -6,12 +6,14 @@ causal attention makes it exact.
 
 from collections import OrderedDict
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
 from torch import nn
 
 from bakery.engine.attention import KeyValues
 from bakery.engine.forward import prefix_key_values
+from bakery.progress import UNWATCHED, Progress, Watch
 
 _WORTH_SHARING = 8
 """Fewer shared tokens than this are recomputed: merging two attentions costs more."""
@@ -61,8 +63,8 @@ class PrefixCache:
     with is served from that one.
     """
 
-    def __init__(self, model: nn.Module, limit_bytes: int = 2**32) -> None:
-        self._model = model
+    def __init__(self, model: nn.Module, limit_bytes: int = 2**32, progress: Progress | None = None) -> None:
+        self._model, self.progress = model, progress
         self._limit = limit_bytes
         self._kept: OrderedDict[tuple[int, ...], KeyValues] = OrderedDict()
 
@@ -74,10 +76,16 @@ class PrefixCache:
             if kept[: len(ids)] == ids:  # causality: the first keys and values do not depend on later ones
                 self._kept.move_to_end(kept)
                 return self._kept[kept].first(len(ids))
-        made = self._kept[ids] = prefix_key_values(self._model, ids)
+        with self._stage(len(ids)) as advance:
+            made = self._kept[ids] = prefix_key_values(self._model, ids, advance)
         while len(self._kept) > 1 and sum(kept.bytes for kept in self._kept.values()) > self._limit:
             self._kept.popitem(last=False)
         return made
+
+    def _stage(self, tokens: int) -> AbstractContextManager[Watch]:
+        if self.progress is None:
+            return nullcontext(UNWATCHED)
+        return self.progress.stage("prefix", "reading the prefix", tokens, "tokens")
 
     def clear(self) -> None:
         """Let go of everything."""

@@ -4,7 +4,7 @@ Every trajectory draws from its own stream of random numbers, named by (seed, pr
 cumulative distribution: the same seed gives the same answers whatever is batched together.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -18,6 +18,7 @@ from bakery.engine.forward import Paths
 from bakery.engine.models import decoder, evaluating
 from bakery.engine.packing import pack
 from bakery.engine.prefix import PrefixCache, group_by_prefix
+from bakery.progress import UNWATCHED, Watch
 
 _SHRINK_AT = 0.75
 
@@ -60,7 +61,7 @@ def sample(
     settings: SamplingSettings,
     paths: Paths,
     prefixes: PrefixCache,
-    advance: Callable[[int], None] = lambda _: None,
+    advance: Watch = UNWATCHED,
     crew: Crew = ALONE,
     *,
     keep_states: bool = False,
@@ -74,7 +75,7 @@ def sample(
         settings: how to draw.
         paths: the shortcuts this model allows.
         prefixes: where keys and values of prefixes are kept; of the model as it stands.
-        advance: told of every finished answer.
+        advance: told of every finished answer and its tokens.
         crew: the processes that share the prompts; every one gets all answers.
         keep_states: keep the hidden states too (models without shortcuts give none).
     """
@@ -84,7 +85,8 @@ def sample(
         for decoding, members in _batches(model, prompts, keys, settings, paths, prefixes, mine):
             found.extend(_run(decoding, members, settings, advance, keep_states=keep_states))
     found = crew.gather(found)
-    advance(settings.per_prompt * (len(prompts) - len(mine)))
+    others = [trajectory for trajectory in found if trajectory.prompt not in mine]
+    advance(len(others), sum(len(trajectory.ids) for trajectory in others))
     return sorted(found, key=lambda trajectory: (trajectory.prompt, trajectory.number))
 
 
@@ -156,7 +158,7 @@ def _run(
     decoding: _Decoding,
     rows: list[tuple[int, int]],
     settings: SamplingSettings,
-    advance: Callable[[int], None],
+    advance: Watch,
     *,
     keep_states: bool,
 ) -> list[Trajectory]:
@@ -180,7 +182,7 @@ def _run(
                 written[row].append(token)
                 if token in settings.stop_ids:
                     unfinished.discard(row)
-                    advance(1)
+                    advance(1, len(written[row]))
         running = [row for row in running if row in unfinished]
         if not running or step + 1 == settings.max_new_tokens:
             break
@@ -189,7 +191,7 @@ def _run(
             decoding.keep(kept)
             tokens, active = tokens[kept], running
         states = decoding.step(tokens)
-    advance(len(running))
+    advance(len(running), sum(len(written[row]) for row in running))
     return [
         Trajectory(
             prompt,

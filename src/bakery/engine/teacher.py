@@ -5,7 +5,7 @@ H numbers a token, in memory or in the run folder; the head turns them into the 
 whenever it is needed.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -20,8 +20,8 @@ from bakery.engine.packing import pack, predicting_positions, token_batches
 from bakery.engine.prefix import PrefixCache, group_by_prefix
 from bakery.engine.store import Store
 from bakery.errors import ResourceError
+from bakery.progress import UNWATCHED, Watch
 
-Advance = Callable[[int], None]
 Known = Mapping[tuple[tuple[int, ...], tuple[int, ...]], Tensor]
 """States [targets, H] that need not be computed, by `row_key`."""
 
@@ -90,7 +90,7 @@ def teacher_states(
     paths: Paths,
     token_budget: int,
     prefixes: PrefixCache,
-    advance: Advance = lambda _: None,
+    advance: Watch = UNWATCHED,
     *,
     store: Store | None = None,
     crew: Crew = ALONE,
@@ -122,7 +122,7 @@ def teacher_states(
 
 
 def student_states(
-    model: nn.Module, pairs: Sequence[ViewPair], paths: Paths, token_budget: int, advance: Advance = lambda _: None
+    model: nn.Module, pairs: Sequence[ViewPair], paths: Paths, token_budget: int, advance: Watch = UNWATCHED
 ) -> TargetStates:
     """The student's states over all rows, without gradient: the model as it stands, on the student's views."""
     rows = [_Row(pair.student_ids, pair.student_targets, "student") for pair in pairs]
@@ -140,6 +140,7 @@ def compare(
     temperature: float = 1.0,
     beta: float = 0.0,
     crew: Crew = ALONE,
+    advance: Watch = UNWATCHED,
 ) -> TokenDivergence:
     """How far the model as it stands (student's views, no gradient) is from the teacher: every target of every row.
 
@@ -156,7 +157,12 @@ def compare(
         sizes = [len(pair.student_targets) for pair in chosen]
         columns = [torch.split(column.cpu() if crew.size > 1 else column, sizes) for column in found]
         parts.extend(zip(members, zip(*columns, strict=True), strict=True))
-    rows = [row for _, row in sorted(crew.gather(parts), key=lambda part: part[0])]
+        advance(sum(sizes), sum(sizes))
+    mine = {member for member, _ in parts}
+    parts = crew.gather(parts)
+    others = sum(len(pairs[member].student_targets) for member, _ in parts if member not in mine)
+    advance(others, others)
+    rows = [row for _, row in sorted(parts, key=lambda part: part[0])]
     return TokenDivergence(*(torch.cat(column) for column in zip(*rows, strict=True)))
 
 
@@ -185,7 +191,7 @@ class _Pass:
     rows: Sequence[_Row]
     paths: Paths
     prefixes: PrefixCache
-    advance: Advance
+    advance: Watch
 
     def run(self, token_budget: int, store: Store | None, crew: Crew) -> TargetStates:
         """All states, each block by one of the processes."""
@@ -195,6 +201,7 @@ class _Pass:
             if crew.size > 1:
                 mine = crew.gather([(number, states.cpu()) for number, states in mine])
             blocks = dict(mine)
+            self._tell_of_others(plan, crew)
         else:
             blocks = self._through(store, plan, crew)
         places: dict[int, tuple[int, int]] = {}
@@ -228,8 +235,14 @@ class _Pass:
         batch = pack([row.ids[skip:] for row in rows], first_position=skip)
         positions = predicting_positions(batch.lengths, [[target - skip for target in row.targets] for row in rows])
         states = target_states(self.model, batch, positions, self.paths, prefix=self.prefixes.get(block.shared))
-        self.advance(len(positions))
+        self.advance(len(positions), len(positions))
         return states
+
+    def _tell_of_others(self, plan: list[_Block], crew: Crew, found: Sequence[int] = ()) -> None:
+        mine = crew.share(range(len(plan)))
+        for number in set(range(len(plan))).difference(mine):
+            tokens = sum(len(self.rows[row].targets) for row in plan[number].rows)
+            self.advance(tokens, tokens, found=number in found)
 
     def _through(self, store: Store, plan: list[_Block], crew: Crew) -> dict[int, Tensor]:
         """The same by way of a store: what is there is read, what is not is computed and written."""
@@ -241,8 +254,8 @@ class _Pass:
                 store.write_states(keys[number], self._compute(plan[number]).cpu())
             else:
                 blocks[number] = found
-                self.advance(found.shape[0])
-        crew.wait()
+                self.advance(found.shape[0], found.shape[0], found=True)
+        self._tell_of_others(plan, crew, found=crew.gather(list(blocks)))  # a meeting: now all have written
         for number, key in enumerate(keys):
             if number not in blocks:
                 found = store.read_states(key)

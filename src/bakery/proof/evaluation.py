@@ -4,7 +4,7 @@ A `Case` is a set of rows whose teacher has spoken: any voice can be compared wi
 Every divergence is KL(teacher || voice) at temperature 1 in nats per token, summed by prompt.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -14,6 +14,7 @@ from bakery.chat.views import PromptPair, ViewBuilder, ViewPair
 from bakery.engine.divergence import TokenDivergence
 from bakery.engine.engine import Engine, Voice
 from bakery.engine.teacher import Teacher
+from bakery.progress import UNWATCHED, Watch
 from bakery.proof import estimates
 from bakery.proof.estimates import Estimate
 from bakery.rows.data import Conversation, ScoredQuestion
@@ -22,12 +23,6 @@ from bakery.settings.scoring import is_right
 VOICES = (Voice.BASE, Voice.PROMPTED, Voice.BAKED, Voice.BOTH)
 NAMES = {Voice.BASE: "base", Voice.PROMPTED: "prompted", Voice.BAKED: "baked", Voice.BOTH: "baked_prompted"}
 """What the voices are called in results.json."""
-
-Advance = Callable[[int], None]
-
-
-def nobody(_: int) -> None:
-    """Nobody watches the progress."""
 
 
 @dataclass(frozen=True)
@@ -86,12 +81,13 @@ class Columns:
 
 @dataclass(frozen=True)
 class Examination:
-    """How the model is asked: by which engine, through which views, how long it may speak."""
+    """How the model is asked: by which engine, through which views, how long it may speak, who watches."""
 
     engine: Engine
     builder: ViewBuilder
     max_new_tokens: int
     seed: int
+    watch: Watch = UNWATCHED
 
     @classmethod
     def by(cls, engine: Engine, builder: ViewBuilder, max_new_tokens: int, seed: int) -> "Examination":
@@ -107,7 +103,12 @@ class Examination:
     ) -> list[Reply]:
         """One reply a prompt, the most likely words at temperature 0."""
         found = self.engine.answers(
-            voice, prompts, max_new_tokens=self.max_new_tokens, temperature=temperature, seed=seed
+            voice,
+            prompts,
+            max_new_tokens=self.max_new_tokens,
+            temperature=temperature,
+            seed=seed,
+            advance=self.watch,
         )
         decode = self.engine.tokenizer.decode
         return [
@@ -129,12 +130,14 @@ class Examination:
     def asked(self, pairs: Sequence[ViewPair]) -> Case:
         """These rows with their teacher, kept unless it can only give whole logits."""
         whole = self.engine.paths.states_are_logits
-        return Case(tuple(pairs), self.engine.live_teacher(pairs) if whole else self.engine.teacher(pairs))
+        teacher = self.engine.live_teacher(pairs) if whole else self.engine.teacher(pairs, self.watch)
+        return Case(tuple(pairs), teacher)
 
     def compare(self, voice: Voice, case: Case) -> Columns:
         """How far a voice is from the teacher of a case, at every token of its answers."""
         pairs = case.pairs if not voice.prompted else tuple(_as_prompted(pair) for pair in case.pairs)
-        found: TokenDivergence = self.engine.compare(Voice.BAKED if voice.adapter else Voice.BASE, pairs, case.teacher)
+        adapter = Voice.BAKED if voice.adapter else Voice.BASE
+        found: TokenDivergence = self.engine.compare(adapter, pairs, case.teacher, self.watch)
         return Columns(case, *found)
 
 

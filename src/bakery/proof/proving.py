@@ -4,12 +4,13 @@ prepare   base and prompted, which do not depend on the adapter: the context gap
 prove     baked, and baked with the prompt as well, on the same rows with the same seeds
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from bakery.chat.views import PromptPair
 from bakery.engine.engine import Voice
 from bakery.errors import DataError
+from bakery.progress import UNWATCHED, Watch
 from bakery.proof import estimates
 from bakery.proof.certificate import (
     NO_GAP_NATS,
@@ -25,7 +26,7 @@ from bakery.proof.certificate import (
     VoiceScore,
 )
 from bakery.proof.economics import Economics, measure_economics
-from bakery.proof.evaluation import VOICES, Case, Columns, Examination, Reply, first_difference, nobody, right
+from bakery.proof.evaluation import VOICES, Case, Columns, Examination, Reply, first_difference, right
 from bakery.proof.gallery import exhibits
 from bakery.proof.merging import measure_merged
 from bakery.proof.probes import ProofRows, as_rows
@@ -34,8 +35,6 @@ from bakery.settings.rules import Rule
 
 _POSITIONS = 64
 _ROWS_A_POSITION = 3
-
-Advance = Callable[[int], None]
 
 
 @dataclass(frozen=True)
@@ -71,8 +70,9 @@ class Exam:
     gap: Gap
 
 
-def prepare(examination: Examination, rows: ProofRows, advance: Advance = nobody) -> Exam:
+def prepare(examination: Examination, rows: ProofRows, advance: Watch = UNWATCHED) -> Exam:
     """Ask base and prompted, and let the teacher speak on every row."""
+    examination = replace(examination, watch=advance.aside())
     sets = {name: _ask(examination, questions, advance) for name, questions in rows.sets.items()}
     measured = _compared(examination, rows.measured[1], advance)
     again = examination.compare(Voice.PROMPTED, measured.case)
@@ -95,8 +95,9 @@ def prepare(examination: Examination, rows: ProofRows, advance: Advance = nobody
     )
 
 
-def measure_gap(examination: Examination, rows: ProofRows, advance: Advance = nobody) -> Gap:
+def measure_gap(examination: Examination, rows: ProofRows, advance: Watch = UNWATCHED) -> Gap:
     """Only how much the prompt changes, which is what `prepare` finds out too."""
+    examination = replace(examination, watch=advance.aside())
     name, measured = rows.measured
     asked = _ask(examination, rows.sets.get(name) or next(iter(rows.sets.values())), advance)
     return _gap(_compared(examination, measured, advance).base, asked)
@@ -116,9 +117,9 @@ def refuse_no_gap(gap: Gap, allowed: bool) -> None:
         )
 
 
-def prove(exam: Exam, advance: Advance = nobody, *, merged: bool = False) -> Proof:
+def prove(exam: Exam, advance: Watch = UNWATCHED, *, merged: bool = False) -> Proof:
     """Ask the baked model the same, with and without the prompt, and set the figures side by side; merged as well."""
-    examination = exam.examination
+    examination = replace(exam.examination, watch=advance.aside())
     sets = {name: _score(_ask_baked(examination, asked, advance)) for name, asked in exam.sets.items()}
     after = examination.compare(Voice.BAKED, exam.measured.case)
     both = examination.compare(Voice.BOTH, exam.measured.case)
@@ -149,7 +150,7 @@ def prove(exam: Exam, advance: Advance = nobody, *, merged: bool = False) -> Pro
     )
 
 
-def _ask(examination: Examination, questions: Sequence[ScoredQuestion], advance: Advance) -> Asked:
+def _ask(examination: Examination, questions: Sequence[ScoredQuestion], advance: Watch) -> Asked:
     prompts = examination.prompts(as_rows(questions))
     replies = {}
     for voice in (Voice.BASE, Voice.PROMPTED):
@@ -158,7 +159,7 @@ def _ask(examination: Examination, questions: Sequence[ScoredQuestion], advance:
     return Asked(questions, prompts, replies)
 
 
-def _ask_baked(examination: Examination, asked: Asked, advance: Advance) -> Asked:
+def _ask_baked(examination: Examination, asked: Asked, advance: Watch) -> Asked:
     replies = dict(asked.replies)
     for voice in (Voice.BAKED, Voice.BOTH):
         replies[voice] = examination.replies(voice, asked.prompts)
@@ -166,7 +167,7 @@ def _ask_baked(examination: Examination, asked: Asked, advance: Advance) -> Aske
     return Asked(asked.questions, asked.prompts, replies)
 
 
-def _compared(examination: Examination, rows: Sequence[Conversation], advance: Advance) -> Compared:
+def _compared(examination: Examination, rows: Sequence[Conversation], advance: Watch) -> Compared:
     case = examination.case(rows)
     advance(len(rows))
     compared = Compared(case, examination.compare(Voice.BASE, case))
@@ -174,7 +175,7 @@ def _compared(examination: Examination, rows: Sequence[Conversation], advance: A
     return compared
 
 
-def _noise(examination: Examination, asked: Asked, advance: Advance) -> Noise:
+def _noise(examination: Examination, asked: Asked, advance: Watch) -> Noise:
     """Two samples of the prompted model at temperature 1 on the same questions."""
     seed = examination.seed
     one, other = (

@@ -10,6 +10,7 @@ from rich.text import Text
 
 from bakery import __version__
 from bakery.engine.engine import Voice
+from bakery.progress import Spent
 from bakery.proof.certificate import Answers, Proof
 from bakery.proof.findings import findings
 from bakery.proof.page import page
@@ -25,13 +26,11 @@ _MARKS = {"warning": ("!", "bold red"), "good": ("✓", "bold green"), "note": (
 def print_proof(result: BakeResult, console: Console) -> None:
     """The verdict, the table, a few answers side by side, and how to use what was baked."""
     print_figures(result.proof, console, result.break_even)
-    spent = result.seconds
-    stages = ", ".join(f"{name} {spent[name]:.1f} s" for name in ("sampling", "teacher", "training") if name in spent)
-    measured = spent.get("gap", 0.0) + spent.get("proof", 0.0)
+    console.print()
+    console.print(time_table(result.spent))
     console.print()
     if result.stopped_early:
         console.print(Text(f"Stopped after {result.steps} steps: {result.stopped_early}."))
-    console.print(Text(f"Baked in {spent.get('bake', 0.0):.1f} s ({stages}), measured in {measured:.1f} s."))
     folder = str(result.output_dir)
     console.print(
         Text.assemble("The adapter is in ", (folder, "bold"), "; look at ", (f"{folder}/report.html", "bold"))
@@ -39,6 +38,24 @@ def print_proof(result: BakeResult, console: Console) -> None:
     console.print("Use it:\n")
     # Soft wrapping leaves the lines as they are: what is copied is what was meant.
     console.print(Text(usage(result), style="cyan"), soft_wrap=True)
+
+
+def time_table(stages: Sequence[Spent]) -> Table:
+    """Where the time went, a stage a line, and the whole; what was all taken over from an earlier run is found."""
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    table.add_column("Where the time went", min_width=22)
+    for title in ("time", "share", "tokens", "tokens/s"):
+        table.add_column(title, justify="right", no_wrap=True)
+    whole = sum(spent.seconds for spent in stages)
+    for spent in stages:
+        found = spent.found and not spent.tokens
+        time = "found" if found else f"{spent.seconds:.1f} s"
+        share = f"{100 * spent.seconds / whole:.0f} %"
+        tokens = f"{spent.tokens or spent.found:,}" if spent.tokens or spent.found else ""
+        rate = f"{spent.tokens / spent.seconds:,.0f}" if spent.tokens and spent.seconds else ""
+        table.add_row(f"  {spent.stage}", time, share, tokens, rate)
+    table.add_row("  whole", f"{whole:.1f} s", "100 %")
+    return table
 
 
 def print_figures(proof: Proof, console: Console, break_even: int | None = None) -> None:

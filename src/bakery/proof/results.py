@@ -7,6 +7,7 @@ from typing import Any
 
 from bakery import __version__
 from bakery.engine.engine import Voice
+from bakery.progress import Spent
 from bakery.proof.certificate import Divergence, Merged, Proof, RuleScore, ScoredSet
 from bakery.proof.estimates import Estimate
 from bakery.proof.evaluation import NAMES
@@ -31,7 +32,8 @@ class BakeResult:
         rows: that were trained on.
         steps: of the optimiser.
         final_loss: nats per token, the mean over training.
-        seconds: by stage.
+        seconds: by clock, what ran within it included.
+        spent: where the time went; the stages add up to the whole run.
         curve: the log lines of the training.
         stopped_early: why, if the bake ended before its last step.
     """
@@ -44,6 +46,7 @@ class BakeResult:
     steps: int
     final_loss: float
     seconds: dict[str, float]
+    spent: tuple[Spent, ...]
     curve: tuple[dict[str, Any], ...] = ()
     stopped_early: str | None = None
 
@@ -70,6 +73,10 @@ def results(result: BakeResult) -> dict[str, Any]:
             "curve": [{key: line[key] for key in _CURVE if key in line} for line in result.curve],
         },
         "seconds": {name: round(seconds, 3) for name, seconds in result.seconds.items()},
+        "spent": {
+            spent.stage: {"seconds": round(spent.seconds, 3), "tokens": spent.tokens, "found_tokens": spent.found}
+            for spent in result.spent
+        },
     }
 
 

@@ -65,10 +65,12 @@ class Preparation:
         ends = sorted(stop_ids(self.engine.model, self.engine.tokenizer))
         drawing = [args.trajectory_length, args.sampling_temperature, args.num_trajectories, seed]
         key = self.store.key("answers", ends, drawing, [prompt.teacher_ids for prompt in prompts])
-        kept = self.store.read_answers(key)
+        with self.progress.clock("sampling"):
+            kept = self.store.read_answers(key)
         if kept is not None:
             self.progress.say(f"  sampled answers        {total:,} taken over from the run that was stopped")
             sampled = [Trajectory(prompt, number, tuple(ids), stopped) for prompt, number, ids, stopped in kept]
+            self.progress.count("sampling", sum(len(trajectory.ids) for trajectory in sampled), found=True)
         else:
             with self.progress.stage("sampling", "sampling answers", total, "answers") as advance:
                 sampled = self.engine.answers(

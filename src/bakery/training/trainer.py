@@ -31,7 +31,7 @@ from bakery.engine.prefix import PrefixCache
 from bakery.engine.store import Store, fingerprint
 from bakery.engine.teacher import TargetStates, Teacher
 from bakery.errors import DataError, NumericError, ResourceError
-from bakery.progress import Progress, Verbosity
+from bakery.progress import UNWATCHED, Progress, Verbosity, Watch
 from bakery.rows.data import Conversation, Message, check_something_to_bake, conversations
 from bakery.rows.knowledge import load_prefix
 from bakery.settings.arguments import BakeryConfig
@@ -119,6 +119,7 @@ class ContextBakingTrainer(Trainer):  # type: ignore[misc]
         self._teacher: Teacher | None = None
         self.trajectories: list[tuple[Conversation, list[ViewPair]]] = []
         self._meter = _Meter()
+        self._watch: Watch = UNWATCHED
         if not torch.accelerator.is_available():
             args.dataloader_pin_memory = False
         super().__init__(
@@ -146,8 +147,8 @@ class ContextBakingTrainer(Trainer):  # type: ignore[misc]
         """The model with the shortcuts it allows, found on its own rows when first asked for."""
         model = unwrap(self.model)
         rows: list[ViewPair | PromptPair] = [*self._views.pairs, *self._views.prompts]
-        with self.accelerator.autocast():
-            prefixes = PrefixCache(model)
+        with self.progress.clock("load"), self.accelerator.autocast():
+            prefixes = PrefixCache(model, progress=self.progress)
             paths = find_paths_on(model, rows, prefixes)
         for note in paths.notes:
             self.progress.say(f"  note: {note}")
@@ -204,7 +205,7 @@ class ContextBakingTrainer(Trainer):  # type: ignore[misc]
         checkpoint = checkpoint_to_resume(resume_from_checkpoint, Path(self.args.output_dir))
         self.prepare()
         with self.progress.stage("training", "training", None, "steps") as stage:
-            shown = ShowSteps(stage, self.progress)
+            shown, self._watch = ShowSteps(stage, self.progress), stage
             self.add_callback(shown)
             try:
                 return super().train(checkpoint, *arguments, **named)
@@ -243,7 +244,9 @@ class ContextBakingTrainer(Trainer):  # type: ignore[misc]
             before = self.accelerator.process_index * self.args.per_device_train_batch_size
             batches[-1] = without_targets_from(batches[-1], max(0, loader.remainder - before))
         count = torch.tensor(sum(batch["labels"].numel() for batch in batches), device=device)
-        return batches, self.accelerator.gather(count).sum()
+        total = self.accelerator.gather(count).sum()
+        self._watch(0, int(total))
+        return batches, total
 
     def training_step(self, model: nn.Module, inputs: Batch, num_items_in_batch: Any = None) -> Tensor:
         """Forward and backward over a batch, `token_budget` tokens at a time; the gradients add up.
@@ -294,7 +297,7 @@ class ContextBakingTrainer(Trainer):  # type: ignore[misc]
     def log(self, logs: dict[str, float], *arguments: Any, **named: Any) -> None:
         """Beside the loss: the teacher's entropy and how often both would say the same."""
         if "loss" in logs:
-            logs = {**logs, **self._meter.read()}
+            logs = {**logs, **self._meter.read(self.engine.crew)}
         super().log(logs, *arguments, **named)
 
     def evaluate(
@@ -316,7 +319,9 @@ class ContextBakingTrainer(Trainer):  # type: ignore[misc]
             raise DataError("eval_dataset: there are no rows to evaluate on; give some, or set eval_strategy: no")
         metrics: dict[str, float] = {}
         for name, pairs_and_teacher in held.items():
-            found = self.engine.compare(Voice.BAKED, *pairs_and_teacher)
+            tokens = sum(len(pair.student_targets) for pair in pairs_and_teacher[0])
+            with self.progress.stage("validation", "measuring validation", tokens, "tokens") as advance:
+                found = self.engine.compare(Voice.BAKED, *pairs_and_teacher, advance)
             prefix = f"{metric_key_prefix}_{name}" if name else metric_key_prefix
             metrics |= {
                 f"{prefix}_loss": float(found.divergence.mean()),
@@ -346,9 +351,11 @@ class _Meter:
         self._sums["agreement"] += found.agreement.sum()
         self._count += found.agreement.numel()
 
-    def read(self) -> dict[str, float]:
-        """The means since the last reading."""
-        means = {name: float(total) / self._count for name, total in self._sums.items()} if self._count else {}
+    def read(self, crew: Crew) -> dict[str, float]:
+        """The means since the last reading, over all processes."""
+        read = crew.gather([(*(float(total) for total in self._sums.values()), self._count)])
+        *sums, count = (sum(column) for column in zip(*read, strict=True))
+        means = {name: total / count for name, total in zip(self._sums, sums, strict=True)} if count else {}
         self.__init__()  # type: ignore[misc]
         return means
 
