@@ -73,7 +73,7 @@ def test_only_so_many_rows_are_looked_at():
 
 def test_a_row_of_many_turns_that_is_split_is_shown_in_its_parts():
     turns = Conversation((*ROW.messages, user("More?"), assistant("No.")), None, "row 1")
-    assert len(inspect_views(builder("thinks"), [turns]).rows) == 2
+    assert len(inspect_views(builder("thinks", chat_template_kwargs={"enable_thinking": False}), [turns]).rows) == 2
 
 
 def test_a_prompt_without_answer_is_shown_up_to_the_generation_prompt():

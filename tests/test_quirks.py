@@ -12,15 +12,15 @@ HAS = {
     "space_before_answer": {"trims"},
     "default_system": {"default system"},
     "dated": {"fixed system", "date"},
-    "thinks": {"prompt", "rewrites turns"},
+    "thinks": {"prompt"},
     "opens_thinking": {"prompt"},
     "rejects_system": {"no system role", "trims"},
     "loses_system": {"lost system"},
     "no_end": {"no end"},
     "end_between_turns": {"no end"},
     "always_prompts": set(),
-    "loose_prompt": {"prompt", "trims"},
-    "channels": {"prompt", "rewrites turns", "other end"},
+    "loose_prompt": {"prompt"},
+    "channels": {"prompt"},
     "tools": set(),
     "listens": set(),
     "shouts": set(),
@@ -56,15 +56,24 @@ def test_the_default_system_text_is_named_and_told_before_what_needs_no_decision
     assert "student_system" in quirk.text
 
 
+def test_that_given_answers_cannot_be_baked_is_told_with_the_way_out():
+    (quirk,) = (quirk for quirk in find_quirks(own("thinks")) if quirk.name == "prompt")
+    assert quirk.text.startswith("answers that are given cannot be baked: the template writes ")
+    assert "; set chat_template_kwargs: {enable_thinking: false}, or give prompts without answers" in quirk.text
+    assert "rewrites turns" in {quirk.name for quirk in find_quirks(own("thinks"), {"enable_thinking": False})}
+
+
 def test_a_prompt_that_is_tokenised_otherwise_before_an_answer_is_found():
-    turns = "{% for m in messages %}{{ '<|' + m.role + '|>\\n\\n' + m.content + '</s>' }}{% endfor %}"
-    template = turns + "{{ '<|assistant|>\\n\\n' if add_generation_prompt }}"
-    assert "prompt tokens" in {quirk.name for quirk in find_quirks(make_tokenizer(template, "bytes"))}
-    assert "prompt tokens" not in {quirk.name for quirk in find_quirks(make_tokenizer(template, "words"))}
+    template = (OWN / "own" / "trims.jinja").read_text(encoding="utf-8")
+    texts = [quirk.text for quirk in find_quirks(make_tokenizer(template, "bytes-trimmed")) if quirk.name == "prompt"]
+    assert "the tokenizer cuts the generation prompt differently" in "".join(texts)
+    assert "prompt" not in {quirk.name for quirk in find_quirks(make_tokenizer(template, "bytes"))}
 
 
 def test_what_the_settings_settle_is_not_told():
-    quirks = [Quirk("default system", "d", True), Quirk("lost system", "l", True), Quirk("trims", "t")]
+    quirks = [Quirk(name, name[0], True) for name in ("default system", "lost system", "prompt")] + [
+        Quirk("trims", "t")
+    ]
     prompted = [system("Be a pirate.")]
     assert warnings_for(quirks, ContextRules(prompted)) == ["d", "l"]
     assert warnings_for(quirks, ContextRules(prompted, empty_system=True)) == ["l"]

@@ -25,6 +25,9 @@ TURNS = [*ROW, user("Since when?"), assistant("Since 1871.")]
 SHOTS = [user("One?"), assistant("Arr one."), user("Two?"), assistant("Arr two.")]
 
 
+OFF = {"enable_thinking": False}
+
+
 def learned(tokenizer, pair):
     return tokenizer.decode([pair.teacher_ids[p] for p in pair.teacher_targets])
 
@@ -187,43 +190,77 @@ def test_a_pattern_that_does_not_compile_is_a_config_error(plain, setting):
 
 def test_where_earlier_turns_are_rewritten_each_turn_becomes_a_pair():
     tokenizer = own("thinks")
-    first, second = build_views(tokenizer, TURNS, prefix_messages=[PIRATE])
+    first, second = build_views(tokenizer, TURNS, prefix_messages=[PIRATE], chat_template_kwargs=OFF)
     assert learned(tokenizer, first) == "Arr, a pirate.<|im_end|>"
     assert learned(tokenizer, second) == "Since 1871.<|im_end|>"
     assert first.teacher_ids == ids_of(tokenizer, [PIRATE, *ROW])
     assert second.student_ids == ids_of(tokenizer, TURNS)
 
 
-def test_thinking_that_is_given_is_learned_and_thinking_the_template_adds_is_not():
+def test_thinking_that_is_given_is_learned():
     tokenizer = own("thinks")
-    row = [ROW[0], assistant("Arr.", reasoning_content="A parrot. Hm.")]
-    (pair,) = build_views(tokenizer, row, prefix_messages=[PIRATE])
-    assert learned(tokenizer, pair) == "<think>\nA parrot. Hm.\n</think>\n\nArr.<|im_end|>"
-    (pair,) = build_views(tokenizer, ROW, prefix_messages=[PIRATE])
-    assert learned(tokenizer, pair) == "Arr, a pirate.<|im_end|>"
+    thought = "<think>\nA parrot. Hm.\n</think>\n\nArr."
+    for answer in (assistant("Arr.", reasoning_content="A parrot. Hm."), assistant(thought)):
+        builder = ViewBuilder(tokenizer, prefix_messages=[PIRATE])
+        (pair,) = builder.views(Conversation((ROW[0], answer), None, ""))
+        assert learned(tokenizer, pair) == f"{thought}<|im_end|>"
+        assert not builder.notes
 
 
 def test_thinking_switched_off_is_off_in_both_views_and_in_prompts():
     tokenizer = own("thinks", kind="words", words=["Who are you? Arr, a pirate. Be a"])
-    off = {"enable_thinking": False}
-    (pair,) = build_views(tokenizer, ROW, prefix_messages=[PIRATE], chat_template_kwargs=off)
-    prompt = build_prompts(tokenizer, ROW[:1], prefix_messages=[PIRATE], chat_template_kwargs=off)
+    (pair,) = build_views(tokenizer, ROW, prefix_messages=[PIRATE], chat_template_kwargs=OFF)
+    prompt = build_prompts(tokenizer, ROW[:1], prefix_messages=[PIRATE], chat_template_kwargs=OFF)
     assert prompt.teacher_ids == pair.teacher_ids[: pair.teacher_targets[0]]
     assert prompt.student_ids == pair.student_ids[: pair.student_targets[0]]
-    assert prompt.student_ids == prompt_ids(tokenizer, ROW[:1], chat_template_kwargs=off)
+    assert prompt.student_ids == prompt_ids(tokenizer, ROW[:1], chat_template_kwargs=OFF)
     assert tokenizer.decode(prompt.student_ids).endswith("<think>\n\n</think>\n\n")
 
 
-def test_an_answer_where_the_model_would_think_first_is_refused_with_the_way_out():
-    tokenizer = own("opens_thinking")
-    with pytest.raises(ViewError, match=r"set chat_template_kwargs: \{thinking: false\}"):
+ASK = r"; give prompts without answers"
+REFUSED = {
+    "opens_thinking": r"goes on with '<think>\\n', but .* by ''.*; set chat_template_kwargs: \{thinking: false\}",
+    "thinks": r"writes '<think>\\n\\n</think>\\n\\n' between .*; set chat_template_kwargs: \{enable_thinking: false\}",
+    "channels": rf"writes '<\|channel\|>final<\|message\|>' between the generation prompt and the answer.*{ASK}",
+    "loose_prompt": rf"goes on with '\\n', but the rendered answer is preceded by ' '.*{ASK}",
+}
+
+
+@pytest.mark.parametrize("name", sorted(REFUSED))
+def test_an_answer_must_follow_the_generation_prompt_character_by_character(name):
+    with pytest.raises(ViewError, match=REFUSED[name]):
+        build_views(own(name), ROW, prefix_messages=[PIRATE])
+
+
+def test_the_tokens_before_an_answer_are_those_of_the_generation_prompt_alone():
+    tokenizer = own("trims", kind="bytes-trimmed")  # which takes the last of two newlines by itself if a word follows
+    alone = rf"cuts the generation prompt differently.* in the tokens \['\\n\\n'\] alone, in \['\\n', '\\n'\] here{ASK}"
+    with pytest.raises(ViewError, match=alone):
         build_views(tokenizer, ROW, prefix_messages=[PIRATE])
-    (pair,) = build_views(tokenizer, ROW, prefix_messages=[PIRATE], chat_template_kwargs={"thinking": False})
-    assert learned(tokenizer, pair) == "Arr, a pirate.<|end|>"
+    assert learned(own("trims"), build_views(own("trims"), ROW, prefix_messages=[PIRATE])[0]) == "Arr, a pirate.<|eot|>"
+
+
+@pytest.mark.parametrize(
+    ("name", "kwargs", "answer"),
+    [
+        ("opens_thinking", {"thinking": False}, "Arr, a pirate.<|end|>"),
+        ("thinks", {"enable_thinking": False}, "Arr, a pirate.<|im_end|>"),
+    ],
+)
+def test_the_remedy_that_is_named_helps(name, kwargs, answer):
+    tokenizer = own(name)
+    (pair,) = build_views(tokenizer, ROW, prefix_messages=[PIRATE], chat_template_kwargs=kwargs)
+    assert learned(tokenizer, pair) == answer
+
+
+def test_a_remedy_that_does_not_help_is_not_named():
+    """Thinking switched off ends the prompt in two newlines, which this tokenizer cuts differently before a word."""
+    with pytest.raises(ViewError, match=f"at inference{ASK}"):
+        build_views(own("thinks", kind="bytes-trimmed"), ROW, prefix_messages=[PIRATE])
 
 
 def test_no_end_of_turn_is_invented():
-    tokenizer = own("no_end")
+    tokenizer = own("no_end", kind="bytes-trimmed")
     (pair,) = build_views(tokenizer, ROW, prefix_messages=[PIRATE])
     assert learned(tokenizer, pair) == "Arr, a pirate."
 
@@ -250,9 +287,18 @@ def test_tool_calls_are_learned_and_tool_results_are_not():
 # What is refused
 
 
-def test_a_token_that_reaches_across_the_begin_of_an_answer_is_refused(plain):
-    with pytest.raises(ViewError, match="strip leading white space"):
-        build_views(plain, [ROW[0], assistant("\n\nArr.")], prefix_messages=[PIRATE])
+@pytest.mark.parametrize("answer", ["\n\nArr.", "\n\nArr <|im_end|> arr."], ids=["words", "control words"])
+def test_a_token_that_reaches_across_the_begin_of_an_answer_is_refused_by_whatever_way_it_comes(plain, answer):
+    builder = ViewBuilder(plain, prefix_messages=[PIRATE])
+    for _ in range(4):
+        builder.views(Conversation(tuple(ROW), None, ""))
+        with pytest.raises(ViewError, match=r"cuts the generation prompt differently.*strip leading white space"):
+            builder.views(Conversation((ROW[0], assistant(answer)), None, ""))
+
+
+def test_a_token_that_reaches_across_the_begin_of_a_question_is_refused(plain):
+    with pytest.raises(ViewError, match=r"joins .* before the message .*strip leading white space"):
+        build_views(plain, [user("\n\nWho?"), ROW[1]], prefix_messages=SHOTS, target_roles=["user"])
 
 
 @pytest.mark.parametrize("name", ["shouts", "repeats"])
@@ -352,15 +398,6 @@ def test_control_words_in_data_stay_words_and_are_counted(plain):
     assert builder.control_words == 3
 
 
-def test_oddities_of_rows_are_counted():
-    builder = ViewBuilder(own("thinks"), prefix_messages=[PIRATE])
-    for _ in range(4):
-        builder.views(Conversation(tuple(ROW), None, ""))
-    ((note, count),) = builder.notes.items()
-    assert "between the generation prompt and an answer" in note
-    assert count == 4
-
-
 def test_a_row_whose_words_the_template_looks_at_is_looked_at_itself():
     builder = ViewBuilder(own("listens"), prefix_messages=[PIRATE])
     for _ in range(4):
@@ -369,12 +406,19 @@ def test_a_row_whose_words_the_template_looks_at_is_looked_at_itself():
         builder.views(Conversation((user("Who? /quiet"), assistant("Me.")), None, ""))
 
 
-def test_a_part_of_an_answer_that_is_left_out_is_noted():
+def test_thinking_that_the_template_leaves_out_is_noted_and_counted():
     builder = ViewBuilder(own("opens_thinking"), prefix_messages=[PIRATE], chat_template_kwargs={"thinking": False})
-    row = (user("Who?"), assistant("<think>A parrot.</think>Me."))
-    (pair,) = builder.views(Conversation(row, None, ""))
-    assert learned(builder.renderer.tokenizer, pair) == "Me.<|end|>"
-    assert "leaves out a part of the answer" in "".join(builder.notes)
+    for thought in ("A parrot.", "A hat.", "The sea."):
+        row = (user("Who?"), assistant(f"<think>{thought}</think>Me."))
+        (pair,) = builder.views(Conversation(row, None, ""))
+        assert learned(builder.renderer.tokenizer, pair) == "Me.<|end|>"
+    assert builder.oddities() == ["in 3 row(s): the template leaves out the thinking of the answer"]
+
+
+def test_an_answer_of_which_the_template_leaves_out_words_is_refused():
+    template = (OWN / "own" / "plain.jinja").read_text(encoding="utf-8").replace("m.content", "m.content.split('|')[0]")
+    with pytest.raises(ViewError, match="rewrites the last assistant message"):
+        build_views(make_tokenizer(template), [ROW[0], assistant("Arr.|Aye.")], prefix_messages=[PIRATE])
 
 
 def test_a_template_that_insists_on_certain_words_is_asked_with_them():

@@ -86,13 +86,15 @@ LAWS = settings(max_examples=120, deadline=None, database=None)
 
 
 @LAWS
-@given(make=tokenizers(), prefix=prefixes(), row=rows(), fold=st.booleans())
-def test_views_are_exact_or_refused(make, prefix, row, fold):
+@given(make=tokenizers(), prefix=prefixes(), row=rows(), fold=st.booleans(), thinking=st.booleans())
+def test_views_are_exact_or_refused(make, prefix, row, fold, thinking):
     tokenizer = make("Shot 0 1?", *strings(prefix, row))
-    builder = ViewBuilder(tokenizer, prefix_messages=prefix, system_role="fold" if fold else "native")
+    kwargs = {} if thinking else {"enable_thinking": False, "thinking": False}
+    role = "fold" if fold else "native"
+    builder = ViewBuilder(tokenizer, prefix_messages=prefix, system_role=role, chat_template_kwargs=kwargs)
     pairs = built(builder, row)
     if pairs is not None:
-        check_laws(tokenizer, prefix, row, pairs, fold=fold)
+        check_laws(tokenizer, prefix, row, pairs, fold=fold, **kwargs)
 
 
 @LAWS

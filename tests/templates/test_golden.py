@@ -4,6 +4,7 @@ After a change that is meant, write them anew with `python -m tests.templates.te
 """
 
 import datetime
+from itertools import product
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from bakery.errors import BakeryError
 from tests.templates.support import ENDS, OWN, SHAPES, TAG, word_level, wrapped
 
 CASES = ["single turn", "several turns", "system in the row", "thinking in history", "reasoning_content", "tool call"]
+QUIET = {"thinks": {"enable_thinking": False}, "opens_thinking": {"thinking": False}}
 TODAY = datetime.datetime(2026, 11, 22)
 TEMPLATES = sorted((OWN / "own").glob("*.jinja"))
 
@@ -32,11 +34,12 @@ def golden(template: Path) -> str:
     backend.add_special_tokens(tags)
     tokenizer = wrapped(backend, source, next((end for end in ENDS if end in tags), "</s>"))
     lines = []
-    for case in CASES:
+    settings = [{}, QUIET[template.stem]] if template.stem in QUIET else [{}]
+    for case, kwargs in product(CASES, settings):
         prefix, row = SHAPES[case]
-        lines += [f"== {case}"]
+        lines += [f"== {case}{', without thinking' if kwargs else ''}"]
         try:
-            pairs = build_views(tokenizer, row, prefix_messages=prefix, today=TODAY)
+            pairs = build_views(tokenizer, row, prefix_messages=prefix, chat_template_kwargs=kwargs, today=TODAY)
         except BakeryError as error:
             lines += [f"refused, {type(error).__name__}: {error}", ""]
             continue

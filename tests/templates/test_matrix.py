@@ -1,23 +1,43 @@
 """Every template with every conversation shape: exact views, or one line that says why not; never a wrong mask."""
 
 import random
+import re
 import time
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from bakery.chat.views import ViewBuilder, ViewPair
 from bakery.errors import BakeryError
 from bakery.rows.data import Conversation
-from tests.templates.support import KINDS, OWN, PIRATE, REAL, assistant, check_laws, make_tokenizer, shapes_for, user
+from tests.templates.support import (
+    KINDS,
+    OWN,
+    PIRATE,
+    REAL,
+    Message,
+    assistant,
+    check_laws,
+    make_tokenizer,
+    shapes_for,
+    user,
+)
 
 MINE = sorted((OWN / "own").glob("*.jinja"))
 THEIRS = sorted(REAL.glob("*.jinja"))
 
 
+REMEDY = re.compile(
+    r"; (?:set chat_template_kwargs: \{(\w+): (true|false)\}|strip leading white space from the answer)"
+)
+
+
 def fresh() -> Counter[str]:
-    return Counter({"exact": 0, "refused with reason": 0, "of these exact with system_role: fold": 0, "WRONG": 0})
+    names = ("exact", "refused with reason", "of these exact with the remedy named",
+             "of these exact with system_role: fold", "WRONG")  # fmt: skip
+    return Counter(dict.fromkeys(names, 0))
 
 
 def outcome(builder: ViewBuilder, conversation: Conversation) -> list[ViewPair] | str:
@@ -26,6 +46,22 @@ def outcome(builder: ViewBuilder, conversation: Conversation) -> list[ViewPair] 
         return builder.views(conversation)
     except BakeryError as error:
         return str(error)
+
+
+def failure(tokenizer: Any, prefix: list[Message], row: list[Message], remedy: re.Match[str]) -> str:
+    """What is wrong with the views of a row once what a refusal names is done; empty if nothing is."""
+    kwargs = {remedy[1]: remedy[2] == "true"} if remedy[1] else {}
+    if not kwargs:
+        row = [{**m, "content": m["content"].lstrip()} if m["role"] == "assistant" else m for m in row]
+    builder = ViewBuilder(tokenizer, prefix_messages=prefix, chat_template_kwargs=kwargs)
+    pairs = outcome(builder, Conversation(tuple(row), None, "row 1"))
+    if isinstance(pairs, str):
+        return pairs
+    try:
+        check_laws(tokenizer, prefix, row, pairs, **kwargs)
+    except AssertionError as error:
+        return str(error)
+    return ""
 
 
 def judge(template: Path, kind: str, counter: Counter[str], **settings: object) -> None:
@@ -42,6 +78,11 @@ def judge(template: Path, kind: str, counter: Counter[str], **settings: object) 
                 counter["refused with reason"] += system_role == "native"
                 if "\n" in pairs or not pairs.startswith("row 1: ") or ";" not in pairs:
                     wrong.append(f"{template.stem}, {name}: not one line with place and remedy: {pairs}")
+                remedy = REMEDY.search(pairs) if system_role == "native" else None
+                if remedy and (why := failure(tokenizer, prefix, row, remedy)):
+                    counter["WRONG"] += 1
+                    wrong.append(f"{template.stem}, {name}: {remedy[0]!r} does not help: {why}")
+                counter["of these exact with the remedy named"] += bool(remedy)
                 continue
             try:
                 assert builder.views(conversation) == pairs

@@ -211,8 +211,6 @@ def _moved(span: Span, begin: int, end: int) -> Span:
         span,
         start=span.start + begin,
         content=span.content + begin,
-        lowest=span.lowest + begin,
-        highest=span.highest + begin,
         end=span.end + end,
         stop=span.stop + end,
     )

@@ -9,7 +9,7 @@ no end             writes no end-of-turn token after the last answer: stopping i
 other end          ends a turn with a token that is not the tokenizer's end-of-sequence token
 rewrites turns     changes earlier turns when later ones come: rows of many turns become several examples
 trims              cuts white space off an answer's ends
-prompt             what precedes an answer is not the generation prompt
+prompt             answers that are given cannot be baked, most often for not following the generation prompt
 no thinking        does not write the thinking that a message carries beside its content
 no tools           does not write tool calls
 """
@@ -20,10 +20,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from bakery.chat.contexts import ContextRules
-from bakery.chat.rendering import Message, Renderer
+from bakery.chat.rendering import Message
 from bakery.chat.spans import Locator, sentinels
-from bakery.chat.tokens import Encoder, common_length
+from bakery.chat.tokens import common_length
+from bakery.chat.views import ViewBuilder
 from bakery.errors import BakeryError, TemplateError, ViewError
+from bakery.rows.data import Conversation
 
 _ASK, _ANSWER, _AGAIN, _SYSTEM = sentinels([], 4)
 
@@ -43,14 +45,15 @@ def find_quirks(tokenizer: Any, chat_template_kwargs: Mapping[str, Any] | None =
     Raises:
         TemplateError: there is no chat template, or it cannot be run.
     """
-    locator = Locator(Renderer(tokenizer, chat_template_kwargs=chat_template_kwargs))
-    found = [quirk for find in (_system, _dates, _answers, _history, _extras) for quirk in find(locator)]
+    builder = ViewBuilder(tokenizer, chat_template_kwargs=chat_template_kwargs)
+    locator = builder.locator
+    found = [*_system(locator), *_dates(locator), *_answers(builder), *_history(locator), *_extras(locator)]
     return sorted(found, key=lambda quirk: not quirk.warns)
 
 
 def warnings_for(quirks: Sequence[Quirk], rules: ContextRules) -> list[str]:
     """What to tell a user once at the start of a bake: the oddities that its settings do not settle already."""
-    settled = set()
+    settled = {"prompt"}  # the rows have their views by now
     if rules.fold or not any(message["role"] == "system" for message in rules.prefix):
         settled |= {"no system role", "lost system"}
     if rules.empty_system or rules.fold:
@@ -119,9 +122,10 @@ def _dates(locator: Locator) -> Iterator[Quirk]:
         yield Quirk("date", f"the template writes the date; for this bake it is always {renderer.today:%d %B %Y}")
 
 
-def _answers(locator: Locator) -> Iterator[Quirk]:
-    messages = [_user(_ASK), _assistant(_ANSWER)]
+def _answers(builder: ViewBuilder) -> Iterator[Quirk]:
+    messages, locator = [_user(_ASK), _assistant(_ANSWER)], builder.locator
     try:
+        builder.views(Conversation(tuple(messages), None, ""), anchor=True)
         text = locator.renderer.render(messages)
         span = locator.last(messages, text)
     except ViewError as error:
@@ -129,8 +133,6 @@ def _answers(locator: Locator) -> Iterator[Quirk]:
         return
     except BakeryError:
         return
-    if span.note:
-        yield Quirk("prompt", span.note)
     end = text.text[span.end : span.stop].strip()
     eos = locator.renderer.tokenizer.eos_token
     if not end:
@@ -141,11 +143,6 @@ def _answers(locator: Locator) -> Iterator[Quirk]:
         yield Quirk(
             "other end", f"the template ends a turn with {end}, not with the tokenizer's end-of-sequence token {eos}"
         )
-    encoder, prompt = Encoder(locator.renderer.tokenizer), locator.renderer.render(messages[:1], generation_prompt=True)
-    ids = encoder.encode(prompt).ids
-    if text.text.startswith(prompt.text) and encoder.encode(text).ids[: len(ids)] != ids:
-        shown = "the generation prompt ends in other tokens alone than before an answer"
-        yield Quirk("prompt tokens", f"{shown}; sample the answers (give prompts only) to train on its own", True)
     padded = [messages[0], _assistant(f"  {_ANSWER}  ")]
     if f"  {_ANSWER}  " not in locator.renderer.render(padded).text:
         yield Quirk("trims", "the template cuts white space off the ends of an answer")

@@ -21,17 +21,15 @@ _TAG = r"<[^<>\s]{1,60}>"
 class Span:
     """The characters of one message: its words `[start, end)` and its end-of-turn text `[end, stop)`.
 
-    `start` is where the model itself would begin to write: the end of the generation prompt if the rendering begins
-    with it. `content` is where the message's own content begins. `[lowest, highest]` is a range of white space around
-    `start` in which the words may as well begin, should the tokenizer join the characters at `start`.
+    `start` is where the model itself would begin to write; if `prompted`, all before it is the generation prompt.
+    `content` is where the message's own content begins.
     """
 
     start: int
     content: int
     end: int
     stop: int
-    lowest: int
-    highest: int
+    prompted: bool = False
     note: str = ""
 
 
@@ -52,6 +50,10 @@ class Side:
     heads: list[Part]
 
 
+class PromptError(ViewError):
+    """An answer does not follow the generation prompt that sampling would use; says why, not yet what to do."""
+
+
 class Locator:
     """Finds messages in what one `Renderer` writes."""
 
@@ -62,6 +64,7 @@ class Locator:
         """Render one view and find its targets, which stand `behind[i]` messages from the end (1 is the last).
 
         Raises:
+            PromptError: an answer does not follow its generation prompt.
             ViewError: a message is not written, or the place of a target cannot be told.
             TemplateError: the template cannot render the conversation.
         """
@@ -88,8 +91,8 @@ class Locator:
         """The span of the last message of `messages`, of which `text` is the rendering.
 
         Raises:
-            ViewError: the template drops or rewrites the message so that its place cannot be told, or what precedes
-                an answer is not what the generation prompt of sampling would be.
+            PromptError: what precedes an answer is not the generation prompt of sampling.
+            ViewError: the template drops or rewrites the message so that its place cannot be told.
         """
         message, full = messages[-1], text.text
         if message.get("tool_calls"):
@@ -99,16 +102,15 @@ class Locator:
             begin, content, end = self._bracket(messages, full)
             stop = end + self._closing(full[end:])
         if message["role"] != "assistant":
-            return Span(begin, content, end, stop, begin, begin)
-        thinks = begin < content
+            return Span(begin, content, end, stop)
+        thinks = begin < content or bool(reasoning_of(message))
         if len(messages) == 1:  # nothing precedes it, so there is no generation prompt to compare with
             opened = full.rfind("<think>", 0, begin) if thinks else -1
-            begin = opened if opened >= 0 else begin
-            return Span(begin, content, end, stop, len(full[:begin].rstrip(" ")), begin)
-        start, lowest, highest, notes = self._answer_start(messages, full, begin, thinks=thinks)
-        if not message.get("tool_calls") and len(_squashed(full[begin:end])) < len(_squashed(content_of(message))):
-            notes.append("the template leaves out a part of the answer, its thinking most likely")
-        return Span(start, content, end, stop, lowest, highest, "; ".join(notes))
+            return Span(opened if opened >= 0 else len(full[:begin].rstrip(" ")), content, end, stop)
+        start = self._prompt_end(messages, full, begin, thinks=thinks)
+        whole = thinks or message.get("tool_calls") or _squashed(content_of(message)) == _squashed(full[begin:end])
+        note = "" if whole else "the template leaves out the thinking of the answer"
+        return Span(start, content, end, stop, prompted=True, note=note)
 
     def check_written(self, messages: Sequence[Message], *, generation_prompt: bool = False) -> None:
         """Refuse a template that leaves out a message.
@@ -162,40 +164,23 @@ class Locator:
                 return begin, begin + content, end
         raise ViewError(f"{why}; change the message, or use another template (tokenizer.chat_template)")
 
-    def _answer_start(
-        self, messages: Sequence[Message], full: str, begin: int, *, thinks: bool
-    ) -> tuple[int, int, int, list[str]]:
-        """Where the model begins to write the last message, the white space around that, and what is odd about it."""
+    def _prompt_end(self, messages: Sequence[Message], full: str, begin: int, *, thinks: bool) -> int:
+        """Where the generation prompt ends that the last message follows, white space and its own thinking included."""
         prompt = self.renderer.render(messages[:-1], generation_prompt=True).text
-        if full.startswith(prompt):
-            between = full[len(prompt) : begin]
-            if not between.strip():
-                return len(prompt), len(prompt), begin, []
-            if thinks:
-                return len(prompt), len(prompt), len(prompt), []
-            return begin, begin, begin, [f"the template writes {between!r} between the generation prompt and an answer"]
-        head, asked = _squashed(full[:begin]), _squashed(prompt)
-        if head == asked or (head.startswith(asked) and not thinks):
-            lowest = begin if full[begin - 1] == prompt[-1:] else len(full[:begin].rstrip(" "))
-            return begin, lowest, begin, ["what precedes an answer differs from the generation prompt in white space"]
-        common = common_length(prompt, full)
-        raise ViewError(
-            f"the generation prompt goes on with {_excerpt(prompt[common:])}, but the rendered answer is preceded by "
-            f"{_excerpt(full[common:begin])}: it would be trained where the model never is at inference; "
-            f"{self._remedy(messages)}"
-        )
-
-    def _remedy(self, messages: Sequence[Message]) -> str:
-        for kwargs in ({"enable_thinking": False}, {"enable_thinking": True}, {"thinking": False}, {"thinking": True}):
-            other = Renderer(self.renderer.tokenizer, chat_template_kwargs={**self.renderer.kwargs, **kwargs})
-            try:
-                prompt = other.render(messages[:-1], generation_prompt=True).text
-                if other.render(messages).text.startswith(prompt):
-                    key, value = next(iter(kwargs.items()))
-                    return f"set chat_template_kwargs: {{{key}: {str(value).lower()}}}, or give prompts without answers"
-            except TemplateError:
-                continue
-        return "give prompts without answers (the teacher then writes them), or another chat template"
+        where = "the answer would be trained where the model never is at inference"
+        if not full.startswith(prompt):
+            common = common_length(prompt, full)
+            common = len(re.sub(r"[<\[][^<>\[\]\s]*\Z", "", prompt[:common]))  # no tag is shown by halves
+            raise PromptError(
+                f"the generation prompt goes on with {_excerpt(prompt[common:])}, but the rendered answer is preceded "
+                f"by {_excerpt(full[common:begin])}: {where}"
+            )
+        between = full[len(prompt) : begin]
+        if between.strip() and not thinks:
+            raise PromptError(
+                f"the template writes {_excerpt(between)} between the generation prompt and the answer: {where}"
+            )
+        return len(prompt)
 
     def _tool_turn(self, messages: Sequence[Message], full: str) -> tuple[int, int, int, int]:
         """Begin, begin of the content, end and stop of a turn that calls tools; the calls belong to its words."""
@@ -323,8 +308,9 @@ def _fits(message: Message, written: str, thinks: bool) -> int | None:
         content, reasoning = match["answer"], match["reasoning"]
     bare = written.strip()
     if not thinks:
-        kept = bare in content or _squashed(bare) == _squashed(content)
-        return 0 if kept and (bare or not content.strip()) else None
+        thought = THINK.match(content)
+        kept = {_squashed(content), _squashed(thought["answer"] if thought else content)}
+        return 0 if _squashed(bare) in kept else None
     if not (bare.startswith(reasoning.strip()) and bare.endswith(content.strip())):
         return None
     return len(written.rstrip()) - len(content.strip())

@@ -74,8 +74,13 @@ def positions(text: str, tokens: Tokens, span: Span, pattern: Pattern | None = N
         ViewError: a token joins characters of the span, or of a match, to their neighbours; or nothing matches.
     """
     starts = [a for a, _ in tokens.offsets]
-    start = _clean_start(text, tokens, starts, span)
-    first, last = bisect_left(starts, start), bisect_left(starts, span.stop)
+    first, last = bisect_left(starts, span.start), bisect_left(starts, span.stop)
+    for a, b in tokens.offsets[max(first - 4, 0) : first]:
+        if a < span.start < b:
+            raise ViewError(
+                f"the tokenizer joins {text[a : span.start]!r} before the message to {text[span.start : b]!r} at its "
+                "start; strip leading white space from the message"
+            )
     for a, b in tokens.offsets[first:last]:
         if a < span.stop < b:
             raise ViewError(
@@ -86,21 +91,6 @@ def positions(text: str, tokens: Tokens, span: Span, pattern: Pattern | None = N
     if pattern is not None:
         chosen = _matching(text, tokens, chosen, span, pattern)
     return [tokens.skipped + i for i in chosen]
-
-
-def _clean_start(text: str, tokens: Tokens, starts: list[int], span: Span) -> int:
-    """The place nearest to the start of a span, in the white space around it, that no token reaches across."""
-    near = [span.start]
-    if span.lowest < span.highest:
-        near = sorted(range(span.lowest, span.highest + 1), key=lambda place: abs(place - span.start))
-    joined = ""
-    for place in near:
-        at = bisect_left(starts, place)
-        across = next(((a, b) for a, b in tokens.offsets[max(at - 4, 0) : at] if b > place), None)
-        if across is None:
-            return place
-        joined = joined or f"{text[across[0] : place]!r} before the message to {text[place : across[1]]!r} at its start"
-    raise ViewError(f"the tokenizer joins {joined}; strip leading white space from the message")
 
 
 def _matching(text: str, tokens: Tokens, within: list[int], span: Span, pattern: Pattern) -> list[int]:

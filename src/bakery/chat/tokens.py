@@ -1,9 +1,10 @@
 """A rendered text to token ids with the characters each token stands for; text that many rows begin with only once."""
 
 import re
+from bisect import bisect_left
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any
 
 from tokenizers import Tokenizer, processors
@@ -23,6 +24,17 @@ class Text:
 
     text: str
     pieces: tuple[tuple[str, bool], ...] | None = None
+
+    def head(self, end: int) -> "Text":
+        """The text up to a character."""
+        if self.pieces is None:
+            return Text(self.text[:end])
+        pieces, left = [], end
+        for piece, from_data in self.pieces:
+            if left > 0:
+                pieces.append((piece[:left], from_data))
+            left -= len(piece)
+        return Text(self.text[:end], tuple(pieces))
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +86,7 @@ class Encoder:
         self.tokenizer = tokenizer
         self._heads: dict[str, _Head] = {}
         self._last: tuple[str, Tokens] = ("", Tokens([], []))
+        self._ids = lru_cache(LARGEST_CACHE)(lambda text: self._plain(text).ids)
 
     def encode(self, text: Text) -> Tokens:
         """Tokenise a rendered conversation; offsets are of `text.text`.
@@ -114,6 +127,32 @@ class Encoder:
         at = len(head.text)
         tail = self._remembered(whole[at:])
         return Tokens([*head.ids, *tail.ids], [(at + a, at + b) for a, b in tail.offsets], len(head.ids))
+
+    def otherwise(self, text: Text, tokens: Tokens, end: int) -> str:
+        """How `tokens`, of all of `text`, begin otherwise than its first `end` characters alone; empty if they do not.
+
+        No token reaches across a control token, so only what follows the last one is compared.
+        """
+        since = self._last_control(text.text, end) if text.pieces is None else 0
+        alone = self._ids(text.text[since:end]) if text.pieces is None else self.encode(text.head(end)).ids
+        starts = [start for start, _ in tokens.offsets]
+        first, last = bisect_left(starts, since), bisect_left(starts, end)
+        here = tokens.ids[tokens.skipped + first : tokens.skipped + last]
+        if here == alone:
+            return ""
+        alike = next((i for i, (a, b) in enumerate(zip(here, alone, strict=False)) if a != b), len(alone))
+        shown = ([self.tokenizer.decode([i]) for i in ids[alike:]] for ids in (alone, here))
+        return "it ends in the tokens {} alone, in {} here".format(*shown)
+
+    def _last_control(self, text: str, end: int) -> int:
+        """Where the last control token before `end` begins that ends whatever stands before it; 0 if there is none."""
+        width = 64
+        while width < 4 * end:
+            places = [match.start() for match in self._safe.finditer(text, max(end - width, 0), end)]
+            if places:
+                return places[-1]
+            width *= 4
+        return 0
 
     def _common(self, head: _Head, whole: str, start: str) -> _Head:
         """The head cut back, before a control token, to what it has in common with `start`; verified on `whole`."""

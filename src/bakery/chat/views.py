@@ -6,7 +6,7 @@ a. target ids are equal one by one in both views, and so is the token before eac
 b. targets are a message's content as the template writes it and its end-of-turn token(s), and nothing of a header;
 c. each view is what `apply_chat_template` gives for its conversation, token for token;
 d. the prefix stands in the teacher's view, and only what is retained of it in the student's;
-e. an answer follows the generation prompt that sampling would use;
+e. an answer follows the generation prompt that sampling would use, token for token;
 f. where a template rewrites earlier turns when later ones come, every target turn becomes a pair of its own.
 
 How the two conversations are made from a row and its prefix is said in `contexts.py`.
@@ -16,19 +16,25 @@ If a template writes no end-of-turn token after the last answer, the targets end
 import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from copy import copy
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import lru_cache
+from itertools import product
 from typing import Any, Literal, cast
 
 from bakery.chat.contexts import Context, ContextRules
 from bakery.chat.moulds import Example, Moulds
 from bakery.chat.rendering import Message, Renderer, content_of, freeze_dates, plain_messages
-from bakery.chat.spans import Locator, Part
+from bakery.chat.spans import Locator, Part, PromptError
 from bakery.chat.targets import Pattern, positions
 from bakery.chat.tokens import Encoder
-from bakery.errors import ConfigError, DataError, ViewError
+from bakery.errors import BakeryError, ConfigError, DataError, ViewError
 from bakery.rows.data import Conversation
+
+ASKING = "give prompts without answers (the teacher then writes them)"
+THINKING = ("enable_thinking", "thinking", "keep_past_thinking")
+"""Variables by which templates let thinking be chosen, commonest first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,6 +155,9 @@ class ViewBuilder:
         """
         try:
             return self._views(conversation, anchor)
+        except PromptError as error:
+            remedy = self._remedy(conversation, anchor)
+            raise _at(conversation.source, ViewError(f"{error}; {remedy}")) from None
         except DataError as error:
             raise _at(conversation.source, error) from error.__cause__
 
@@ -186,11 +195,49 @@ class ViewBuilder:
         self.control_words += self.renderer.shield(conversation.messages)[1]
         return [self._pair(teacher, student, context, conversation.source) for teacher, student in examples]
 
+    def _remedy(self, conversation: Conversation, anchor: bool) -> str:
+        """What to do about answers that do not follow their generation prompt; tried on this very row."""
+        row = plain_messages(conversation.messages)
+        spaced = [message for message in row if self._is_target(message) and content_of(message)[:1].isspace()]
+        for message in spaced:
+            message["content"] = message["content"].lstrip()
+        bare = replace(conversation, messages=tuple(row))
+        tries: list[tuple[str, dict[str, bool], Conversation]] = []
+        if spaced:
+            tries.append(("strip leading white space from the answer", {}, bare))
+        for name, value in product(THINKING, (False, True)):
+            if name in self.renderer.source:
+                words = f"set chat_template_kwargs: {{{name}: {str(value).lower()}}}, or {ASKING}"
+                tries.append((words, {name: value}, conversation))
+        return next((words for words, kwargs, row in tries if self._with(kwargs)._is_exact(row, anchor)), ASKING)
+
+    def _with(self, kwargs: Mapping[str, Any]) -> "ViewBuilder":
+        """A builder with these variables for the template besides its own."""
+        other = copy(self)
+        kwargs = {**self.renderer.kwargs, **kwargs}
+        other.renderer = Renderer(self.renderer.tokenizer, chat_template_kwargs=kwargs, today=self.renderer.today)
+        other.locator = Locator(other.renderer)
+        other.moulds = Moulds(other.locator)
+        other.notes = Counter()
+        return other
+
+    def _is_exact(self, conversation: Conversation, anchor: bool) -> bool:
+        """Whether the row has views, with all that was given in them."""
+        try:
+            return bool(self._views(conversation, anchor)) and not self.notes
+        except BakeryError:
+            return False
+
     def _pair(self, teacher: Part, student: Part, context: Context, source: str) -> ViewPair:
         ids, targets = [], []
         for part, side in ((teacher, "teacher"), (student, "student")):
-            begin = min(span.lowest for span in part.spans)
+            begin = min(span.start for span in part.spans)
             tokens = self.encoder.encode_in_family(part.text, f"{side} of {context.prefix_key}", begin)
+            for span in part.spans:
+                if span.prompted and (otherwise := self.encoder.otherwise(part.text, tokens, span.start)):
+                    raise PromptError(
+                        f"the tokenizer cuts the generation prompt differently when this answer follows: {otherwise}"
+                    )
             ids.append(tokens.ids)
             places = [positions(part.text.text, tokens, span, self.span_pattern) for span in part.spans]
             targets.append(sorted({place for found in places for place in found}))
