@@ -95,19 +95,20 @@ def make_trainer(
     *,
     model: Any = None,
     rows: Any = None,
+    processing_class: Any = None,
     prefix: Any = PREFIX,
     context: ContextConfig | None = None,
     **changes: Any,
 ) -> ContextBakingTrainer:
     """A trainer of the eight rows above; settings and further arguments of the trainer may both be given by name."""
-    mine = ("eval_dataset", "anchor_dataset", "callbacks", "lora_config", "data_collator", "optimizers")
+    mine = ("eval_dataset", "anchor_dataset", "callbacks", "lora_config", "data_collator", "optimizers", "today")
     arguments = {name: changes.pop(name) for name in mine if name in changes}
     return ContextBakingTrainer(
         model=tiny_model() if model is None else model,
         args=settings(folder, **changes),
         context_config=context or ContextConfig(prefix_messages=prefix),
         train_dataset=create_dataset(QUESTIONS, ANSWERS) if rows is None else rows,
-        processing_class=tokenizer(),
+        processing_class=processing_class or tokenizer(),
         progress=Progress(Verbosity.QUIET),
         **arguments,
     )

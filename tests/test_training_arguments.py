@@ -1,6 +1,8 @@
 """What a user of transformers would try works: every such setting on a bake of a few steps, on a tiny random model."""
 
+import copy
 import json
+from datetime import datetime
 from pathlib import Path
 
 import pytest
@@ -253,6 +255,20 @@ def test_a_run_that_was_killed_ends_like_one_that_was_not(tmp_path, killed_at, d
     wanted, found = adapter_weights(whole.model), adapter_weights(resumed.model)
     assert all(torch.equal(found[name], wanted[name]) for name in wanted)
     assert logged(resumed)[-1] == logged(whole)[-1]
+
+
+def test_who_resumes_from_python_gets_the_date_of_the_bake_too(tmp_path):
+    begun, later = datetime(2026, 11, 22), datetime(2026, 11, 23)
+    dated = copy.deepcopy(tokenizer())
+    dated.chat_template = "{{ strftime_now('%d %b %Y') }}" + dated.chat_template
+    with pytest.raises(_Killed):
+        make_trainer(tmp_path, processing_class=dated, today=begun, callbacks=[_Kill(3)], **LONG).train()
+    resumed = make_trainer(tmp_path, processing_class=dated, today=later, **LONG)
+    resumed.prepare()
+    views = [pair["input_ids"] for pair in resumed.train_dataset]
+    resumed.train(resume_from_checkpoint=True)
+    assert resumed.builder.renderer.today == begun
+    assert views != [pair["input_ids"] for pair in resumed.train_dataset]
 
 
 def test_a_checkpoint_that_was_cut_short_is_passed_over(tmp_path):

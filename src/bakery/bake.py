@@ -17,6 +17,7 @@ from bakery.rows.data import BakeData, load_bake_data
 from bakery.settings.config import BakeSettings
 from bakery.settings.places import check_output
 from bakery.settings.rules import parse_rules
+from bakery.training.checkpoints import checkpoint_to_resume, read_date
 from bakery.training.stopping import stops_early
 from bakery.training.trainer import ContextBakingTrainer
 
@@ -76,15 +77,16 @@ def make_trainer(settings: BakeSettings, data: BakeData, progress: Progress) -> 
     Raises:
         BakeryError: the model cannot be loaded, or a row's views cannot be aligned.
     """
+    args = settings.bakery
     with progress.clock("load"):
         tokenizer = load_tokenizer(settings.model)
-        set_seed(settings.bakery.seed)  # before the adapter's random start
+        set_seed(args.seed)  # before the adapter's random start
         model = attach_adapter(load_model(settings.model), settings.lora)
     progress.say(f"baking into {settings.model.model_name_or_path}: {_describe(data)}")
     with progress.clock("setup"):
         trainer = ContextBakingTrainer(
             model=model,
-            args=settings.bakery,
+            args=args,
             context_config=settings.context,
             train_dataset=data.train,
             eval_dataset=data.validation or None,
@@ -92,6 +94,7 @@ def make_trainer(settings: BakeSettings, data: BakeData, progress: Progress) -> 
             prefix_messages=data.prefix,
             processing_class=tokenizer,
             progress=progress,
+            today=read_date(checkpoint_to_resume(args.resume_from_checkpoint, Path(args.output_dir or "outputs"))),
         )
         quirks = find_quirks(tokenizer, settings.context.chat_template_kwargs)
     for line in [*warnings_for(quirks, trainer.builder.rules), *trainer.builder.oddities()]:

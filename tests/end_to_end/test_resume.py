@@ -2,11 +2,16 @@
 
 import json
 import shutil
+from datetime import datetime, timedelta
+from pathlib import Path
 
 import pytest
 from safetensors.torch import load_file
 
+import bakery
+from bakery.chat import rendering
 from bakery.cli import main
+from bakery.training.trainer import ContextBakingTrainer
 
 CONFIG = """
 model_name_or_path: starter
@@ -46,3 +51,70 @@ def test_a_stopped_bake_goes_on_and_ends_like_one_that_was_not(way, tmp_path, ca
     wanted, found = (load_file(folder / "adapter_model.safetensors") for folder in (whole, stopped))
     assert all(wanted[name].equal(found[name]) for name in wanted)
     assert json.loads((stopped / "results.json").read_text())["training"]["steps"] == 6
+
+
+class Clock(datetime):
+    """Another day than today."""
+
+    day = datetime(2026, 11, 22, 23, 59)
+
+    @classmethod
+    def now(cls, tz=None):
+        return cls.day
+
+
+@pytest.fixture
+def shown(monkeypatch):
+    """The texts of the first row's student view, in the order of the trainers that trained."""
+    texts = []
+    prepare = ContextBakingTrainer.prepare
+
+    def watched(trainer):
+        prepare(trainer)
+        texts.append(trainer.processing_class.decode(trainer.train_dataset[0]["input_ids"]))
+
+    monkeypatch.setattr(ContextBakingTrainer, "prepare", watched)
+    monkeypatch.setattr(rendering, "datetime", Clock)
+    return texts
+
+
+@pytest.fixture
+def dated(tmp_path):
+    """The command line of a bake of a model whose template writes the date."""
+    model = tmp_path / "dated"
+    shutil.copytree(Path(bakery.__file__).parent / "starter", model)
+    template = model / "chat_template.jinja"
+    template.write_text("{{ strftime_now('%d %b %Y') }}" + template.read_text("utf-8"), "utf-8")
+    (tmp_path / "bake.yaml").write_text(CONFIG)
+    return ["--config", str(tmp_path / "bake.yaml"), "--model_name_or_path", str(model), "-q"]
+
+
+def test_a_bake_that_goes_on_another_day_keeps_the_date_it_began_with(dated, shown, tmp_path, monkeypatch, capfd):
+    whole, stopped = tmp_path / "whole", tmp_path / "stopped"
+    assert main([*dated, "--output_dir", str(whole)]) == 0, capfd.readouterr().err
+    stopped.mkdir()
+    shutil.copytree(whole / "checkpoint-2", stopped / "checkpoint-2")
+    monkeypatch.setattr(Clock, "day", Clock.day + timedelta(days=1))
+    resumed = [*dated, "--output_dir", str(stopped), "--resume_from_checkpoint=true"]
+    assert main(resumed) == 0, capfd.readouterr().err
+    wanted, found = (load_file(folder / "adapter_model.safetensors") for folder in (whole, stopped))
+    assert all(wanted[name].equal(found[name]) for name in wanted)
+    gaps = [json.loads((folder / "results.json").read_text())["divergence"]["before"] for folder in (whole, stopped)]
+    assert gaps[0] == pytest.approx(gaps[1])
+    assert main([*dated, "--output_dir", str(tmp_path / "fresh"), "--max_steps", "1"]) == 0, capfd.readouterr().err
+    assert ["22 Nov 2026" in text for text in shown] == [True, True, False]
+    assert "23 Nov 2026" in shown[2]
+
+
+def test_an_adapter_is_evaluated_with_the_date_of_its_bake(dated, shown, tmp_path, monkeypatch, capfd):
+    out = tmp_path / "out"
+    assert main([*dated, "--output_dir", str(out), "--max_steps", "1"]) == 0, capfd.readouterr().err
+    baked = json.loads((out / "results.json").read_text())
+    monkeypatch.setattr(Clock, "day", Clock.day + timedelta(days=1))
+    assert main(["eval", *dated, "--adapter", str(out), "--output_dir", str(tmp_path / "eval")]) == 0
+    found = json.loads((tmp_path / "eval" / "results.json").read_text())
+    for name in ("before", "after", "both"):
+        assert found["divergence"][name] == pytest.approx(baked["divergence"][name]), name
+    (out / "chat_date.txt").write_text("yesterday")
+    assert main(["eval", *dated, "--adapter", str(out), "--output_dir", str(tmp_path / "eval")]) == 2
+    assert "holds no date" in capfd.readouterr().err

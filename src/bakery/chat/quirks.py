@@ -118,7 +118,7 @@ def _renders(locator: Locator, messages: list[Message]) -> str:
 
 def _dates(locator: Locator) -> Iterator[Quirk]:
     renderer = locator.renderer
-    if "strftime_now" in renderer.source:
+    if renderer.dated:
         yield Quirk("date", f"the template writes the date; for this bake it is always {renderer.today:%d %B %Y}")
 
 

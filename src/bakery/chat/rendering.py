@@ -123,6 +123,11 @@ class Renderer:
         self.source = source
         self.template = freeze_dates(source, self.today)
 
+    @property
+    def dated(self) -> bool:
+        """Whether the template writes the date."""
+        return bool(self.template != self.source)
+
     def render(self, messages: Sequence[Message], *, generation_prompt: bool = False) -> Text:
         """Render `messages` as the template does.
 

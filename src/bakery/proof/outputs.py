@@ -31,6 +31,7 @@ def write_outputs(result: BakeResult, settings: BakeSettings, trainer: ContextBa
     shutil.rmtree(staging, ignore_errors=True)
     staging.mkdir(parents=True)
     save_adapter(trainer.model, trainer.processing_class, staging)
+    trainer.write_date(staging)
     write_results(result, staging)
     (staging / "README.md").write_text(model_card(result), encoding="utf-8")
     (staging / "report.html").write_text(report_page(result), encoding="utf-8")

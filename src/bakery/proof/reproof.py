@@ -10,6 +10,7 @@ import copy
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,7 @@ from bakery.proof.summary import decimal, nats, percent
 from bakery.rows.data import BakeData, load_bake_data
 from bakery.settings.config import BakeSettings
 from bakery.settings.rules import parse_rules
+from bakery.training.checkpoints import read_date
 from bakery.training.stopping import stops_early
 from bakery.training.trainer import ContextBakingTrainer
 
@@ -107,7 +109,7 @@ def run_eval(
     place = Path(output_dir or folder / "eval")
     with progress.clock("load"):
         model = load_adapter(load_model(settings.model), folder)
-    examination, rows = _examination(settings, model, place, progress, data)
+    examination, rows = _examination(settings, model, place, progress, data, read_date(folder))
     before, after = rows.work
     with progress.stage("gap", "measuring the gap", before, "answers") as advance:
         exam = prepare(examination, rows, advance)
@@ -151,7 +153,12 @@ def print_gap(gap: Gap, console: Console) -> None:
 
 
 def _examination(
-    settings: BakeSettings, model: nn.Module, place: Path, progress: Progress, data: BakeData | None
+    settings: BakeSettings,
+    model: nn.Module,
+    place: Path,
+    progress: Progress,
+    data: BakeData | None,
+    today: datetime | None = None,
 ) -> tuple[Examination, ProofRows]:
     """The model behind the settings' views, and the rows a bake with these settings would be proved on."""
     args = copy.copy(settings.bakery)
@@ -167,6 +174,7 @@ def _examination(
         prefix_messages=data.prefix,
         processing_class=load_tokenizer(settings.model),
         progress=progress,
+        today=today,
     )
     longest = args.eval_max_new_tokens or args.trajectory_length
     examination = Examination.by(trainer.engine, trainer.builder, longest, args.seed + 2)

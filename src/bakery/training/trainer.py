@@ -7,6 +7,7 @@ Then transformers' loop runs; every step is one packed forward pass and one fuse
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
+from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 from typing import Any, cast
@@ -17,6 +18,7 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel, PreTrainedTokenizerBase, Trainer, TrainerControl, set_seed
 from transformers.trainer_callback import PrinterCallback, ProgressCallback
 
+from bakery.chat.rendering import freeze_dates
 from bakery.chat.views import PromptPair, ViewBuilder, ViewPair
 from bakery.engine.attention import packed
 from bakery.engine.batches import Batch, within_budget, without_targets_from
@@ -37,7 +39,7 @@ from bakery.rows.knowledge import load_prefix
 from bakery.settings.arguments import BakeryConfig
 from bakery.settings.config import ContextConfig, LoraConfig, ModelConfig
 from bakery.training.callbacks import FiniteGradients, ShowSteps
-from bakery.training.checkpoints import checkpoint_to_resume
+from bakery.training.checkpoints import checkpoint_to_resume, read_date, write_date
 from bakery.training.preparation import Preparation, Views, view_rows
 from bakery.training.stopping import StopWhenDone, measuring_often, stops_early
 
@@ -60,6 +62,7 @@ class ContextBakingTrainer(Trainer):  # type: ignore[misc]
         prefix_messages: the prefix, where it is already read; else `context_config` says where it is.
         lora_config: the adapter to attach when the model has none.
         progress: where stages are shown.
+        today: the date that the chat template may write; that of now when omitted.
         others: anything else `transformers.Trainer` takes, such as callbacks and optimizers.
 
     Raises:
@@ -80,6 +83,7 @@ class ContextBakingTrainer(Trainer):  # type: ignore[misc]
         prefix_messages: Sequence[Message] | None = None,
         lora_config: LoraConfig | None = None,
         progress: Progress | None = None,
+        today: datetime | None = None,
         **others: Any,
     ) -> None:
         args = measuring_often(args or BakeryConfig())
@@ -95,28 +99,14 @@ class ContextBakingTrainer(Trainer):  # type: ignore[misc]
         self.context = context_config or ContextConfig()
         self.progress = progress or Progress(Verbosity.QUIET if args.disable_tqdm else Verbosity.NORMAL)
         prefix = load_prefix(self.context) if prefix_messages is None else tuple(prefix_messages)
-        self.builder = ViewBuilder(
-            processing_class,
-            prefix_messages=prefix,
-            student_retained_turns=self.context.student_retained_turns,
-            target_roles=self.context.target_roles,
-            target_content_pattern=self.context.target_content_pattern,
-            target_span_pattern=self.context.target_span_pattern,
-            system_role=cast(Any, self.context.system_role),
-            student_system=cast(Any, self.context.student_system),
-            chat_template_kwargs=self.context.chat_template_kwargs,
-        )
         rows = _conversations(train_dataset, "train_dataset")
         check_something_to_bake(rows, prefix, self.context.student_retained_turns)
         anchors = [] if anchor_dataset is None else _conversations(anchor_dataset, "anchor_dataset")
         self._rows = [row for row in rows if not row.answered]
-        self._views, self._anchors = view_rows(self.builder, rows), view_rows(self.builder, anchors, anchor=True)
         held_out = {} if eval_dataset is None else _by_name(eval_dataset)
-        self._eval_views = {
-            name: view_rows(self.builder, _conversations(rows, "eval_dataset")) for name, rows in held_out.items()
-        }
-        self._eval: dict[str, tuple[list[ViewPair], Teacher]] = {}
-        self._teacher: Teacher | None = None
+        held = {name: _conversations(rows, "eval_dataset") for name, rows in held_out.items()}
+        self._given = (processing_class, prefix, rows, anchors, held)
+        self._view_all(today)
         self.trajectories: list[tuple[Conversation, list[ViewPair]]] = []
         self._meter = _Meter()
         self._watch: Watch = UNWATCHED
@@ -141,6 +131,26 @@ class ContextBakingTrainer(Trainer):  # type: ignore[misc]
             self.remove_callback(theirs)
 
     # ---- what is done once ----
+
+    def _view_all(self, today: datetime | None) -> None:
+        """Build the views of all rows; the template writes this date."""
+        tokenizer, prefix, rows, anchors, held_out = self._given
+        self.builder = ViewBuilder(
+            tokenizer,
+            prefix_messages=prefix,
+            student_retained_turns=self.context.student_retained_turns,
+            target_roles=self.context.target_roles,
+            target_content_pattern=self.context.target_content_pattern,
+            target_span_pattern=self.context.target_span_pattern,
+            system_role=cast(Any, self.context.system_role),
+            student_system=cast(Any, self.context.student_system),
+            chat_template_kwargs=self.context.chat_template_kwargs,
+            today=today,
+        )
+        self._views, self._anchors = view_rows(self.builder, rows), view_rows(self.builder, anchors, anchor=True)
+        self._eval_views = {name: view_rows(self.builder, rows) for name, rows in held_out.items()}
+        self._eval: dict[str, tuple[list[ViewPair], Teacher]] = {}
+        self._teacher: Teacher | None = None
 
     @cached_property
     def engine(self) -> Engine:
@@ -198,11 +208,16 @@ class ContextBakingTrainer(Trainer):  # type: ignore[misc]
     def train(self, resume_from_checkpoint: str | bool | None = None, *arguments: Any, **named: Any) -> Any:
         """As in transformers, after `prepare`; True resumes from the newest complete checkpoint in output_dir.
 
+        A resumed bake goes on with the date it began with, where the chat template writes one.
+
         Raises:
             ConfigError: there is no complete checkpoint to resume from.
             NumericError: a loss or gradient is not finite.
         """
         checkpoint = checkpoint_to_resume(resume_from_checkpoint, Path(self.args.output_dir))
+        began = read_date(checkpoint)
+        if began and freeze_dates(self.builder.renderer.source, began) != self.builder.renderer.template:
+            self._view_all(began)
         self.prepare()
         with self.progress.stage("training", "training", None, "steps") as stage:
             shown, self._watch = ShowSteps(stage, self.progress), stage
@@ -211,6 +226,17 @@ class ContextBakingTrainer(Trainer):  # type: ignore[misc]
                 return super().train(checkpoint, *arguments, **named)
             finally:
                 self.remove_callback(shown)
+
+    def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:
+        """As in transformers, with the date beside it that the chat template writes."""
+        super().save_model(output_dir, _internal_call)
+        if self.args.should_save:
+            self.write_date(Path(output_dir or self.args.output_dir))
+
+    def write_date(self, folder: Path) -> None:
+        """Keep the date that the chat template writes, if it does, for who resumes or evaluates what is in `folder`."""
+        if self.builder.renderer.dated:
+            write_date(folder, self.builder.renderer.today)
 
     def init_hf_repo(self, *arguments: Any, **named: Any) -> None:
         """As in transformers.
