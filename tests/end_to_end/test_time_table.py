@@ -7,7 +7,7 @@ import pytest
 
 from bakery.cli import main
 from bakery.progress import STAGES
-from bakery.rows.data import create_dataset
+from bakery.rows.data import conversations, create_dataset
 from tests.engine_support import QUESTIONS, make_trainer, tiny_model
 
 SETTINGS = {
@@ -31,14 +31,14 @@ def test_the_table_at_the_end_holds_all_stages_and_their_tokens(tmp_path, capfd)
     assert main(["--config", str(tmp_path / "bake.json"), "--output_dir", str(out)]) == 0
     said = capfd.readouterr()
     spent = json.loads((out / "results.json").read_text())["spent"]
-    stages = [*dict.fromkeys(STAGES.values()), "other"]
+    # The states that answers are sampled from are the teacher's: it is not asked again.
+    stages = [stage for stage in (*dict.fromkeys(STAGES.values()), "other") if stage != "teacher"]
     assert list(spent) == [stage for stage in stages if stage != "saving"]
     assert all(entry["seconds"] >= 0 for entry in spent.values()), "a moment was counted twice"
     assert spent["training"]["seconds"] > 0
-    targets = spent["teacher"]["tokens"]
-    assert f"asking the teacher     {targets:,} tokens" in said.err
-    assert spent["sampling"]["tokens"] == targets, "every sampled token is a target"
-    assert spent["training"]["tokens"] == 2 * targets, "and is trained on once an epoch"
+    targets = spent["sampling"]["tokens"]
+    assert targets > 0
+    assert spent["training"]["tokens"] == 2 * targets, "every sampled token is trained on once an epoch"
     assert spent["prefix"]["tokens"] > 0
     measuring = [line for line in said.err.splitlines() if "  measuring the " in line]
     assert len(measuring) == 2
@@ -57,7 +57,8 @@ def test_the_table_at_the_end_holds_all_stages_and_their_tokens(tmp_path, capfd)
 
 
 def test_what_a_stopped_run_left_is_called_found(tmp_path):
-    rows = create_dataset(QUESTIONS)
+    asked, answered = create_dataset(QUESTIONS), create_dataset(QUESTIONS[:2], ["Paris.", "Green."])
+    rows = [*conversations(asked, "asked"), *conversations(answered, "answered")]
     first = make_trainer(tmp_path, model=tiny_model(trained=True), rows=rows)
     first.prepare()
     second = make_trainer(tmp_path, model=tiny_model(trained=True), rows=rows)

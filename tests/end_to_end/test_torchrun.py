@@ -73,7 +73,7 @@ def test_two_processes_bake_what_one_does_and_say_it_once(folder):
     assert len(curves[0]) == len(curves[1])
     for alone, together in zip(*curves, strict=True):
         assert together == pytest.approx(alone, rel=1e-5, abs=1e-7)
-    for stage in ("sampling", "teacher", "training", "evaluation"):
+    for stage in ("sampling", "training", "evaluation"):
         assert spent[0][stage]["tokens"] == spent[1][stage]["tokens"] > 0
     weights = [load_file(folder / name / "adapter_model.safetensors") for name in ("one", "two")]
     for name, weight in weights[0].items():

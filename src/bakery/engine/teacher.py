@@ -117,7 +117,6 @@ def teacher_states(
     rows = [_Row(pair.teacher_ids, pair.teacher_targets, pair.prefix_key) for pair in missing]
     with adapter_off(model), torch.no_grad():
         computed = _Pass(model, rows, paths, prefixes, advance).run(token_budget, store, crew)
-    advance(sum(len(states) for states in found if states is not None))
     return computed.with_known(found)
 
 

@@ -129,6 +129,8 @@ class Preparation:
         """The teacher's states at all targets: kept, or asked again at every step where `teacher` says so."""
         if self.args.teacher == "live" or (self.args.teacher == "auto" and self.engine.paths.states_are_logits):
             return self.engine.live_teacher(pairs)
-        total = sum(len(pair.teacher_targets) for pair in pairs)
+        total = sum(len(pair.teacher_targets) for pair in pairs if row_key(pair) not in known)
+        if not total:
+            return self.engine.teacher(pairs, known=known)
         with self.progress.stage("teacher", "asking the teacher", total, "tokens") as advance:
             return self.engine.teacher(pairs, advance, self.store, known)
