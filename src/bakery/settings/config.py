@@ -60,7 +60,10 @@ class BakingFields:
             "choices": ["auto", "cached", "live"],
         },
     )
-    token_budget: int = field(default=8192, metadata={"help": "Tokens computed at once in a packed micro-batch."})
+    token_budget: int | None = field(
+        default=None,
+        metadata={"help": "Tokens computed at once in a packed micro-batch. null: 2,048 on the CPU, 8,192 elsewhere."},
+    )
     eval_max_new_tokens: int | None = field(
         default=None, metadata={"help": "Maximum new tokens of a scored answer. null: trajectory_length."}
     )

@@ -46,6 +46,10 @@ from bakery.training.stopping import StopWhenDone, measuring_often, stops_early
 # The bases hold the error of the HTTP library in use, whichever it is.
 HUB_ERRORS: tuple[type[Exception], ...] = cast(Any, (*HfHubHTTPError.__bases__, ValueError))
 
+_TOKEN_BUDGETS = {"cpu": 2048}
+_TOKEN_BUDGET = 8192
+"""Tokens computed at once: on the CPU more are not faster, they only hold more memory."""
+
 
 class ContextBakingTrainer(Trainer):  # type: ignore[misc]
     """Bake `context_config` into the adapter of `model`.
@@ -167,7 +171,7 @@ class ContextBakingTrainer(Trainer):  # type: ignore[misc]
             tokenizer=self.processing_class,
             paths=paths,
             prefixes=prefixes,
-            token_budget=self.args.token_budget,
+            token_budget=self.args.token_budget or _TOKEN_BUDGETS.get(self.args.device.type, _TOKEN_BUDGET),
             temperature=self.args.temperature,
             beta=self.args.beta,
             autocast=self.accelerator.autocast,
@@ -280,7 +284,7 @@ class ContextBakingTrainer(Trainer):  # type: ignore[misc]
         Packing holds for the backward pass too: checkpointed layers run again there.
         """
         count = num_items_in_batch if num_items_in_batch is not None else inputs["labels"].numel()
-        *parts, last = within_budget(inputs, self.args.token_budget)
+        *parts, last = within_budget(inputs, self.engine.token_budget)
         step = super().training_step
         with packed(unwrap(model)) if self.engine.paths.packed else nullcontext():
             with self.accelerator.no_sync(model):
