@@ -91,10 +91,9 @@ class Work:
         stock = ["the", "sea", "ship", "red", "cat", "dog", "name", "city", "from", "with", "day", "room"]
 
         def words(count: int, seed: int) -> str:
-            draw, text = random.Random(seed), ""
-            while len(tokenizer(text, add_special_tokens=False).input_ids) < count:
-                text += "".join(f" {draw.choice(stock)}" for _ in range(max(1, (count - len(text.split())) // 2)))
-            return text.strip()
+            draw = random.Random(seed)
+            ids = tokenizer(" ".join(draw.choice(stock) for _ in range(count)), add_special_tokens=False).input_ids
+            return str(tokenizer.decode(ids[:count]))
 
         return cls(
             given,

@@ -5,7 +5,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bakery.engine.divergence import Head, compute_kl_divergence, fused_divergence, token_divergence
+from bakery.engine.divergence import Head, Workspace, compute_kl_divergence, fused_divergence, token_divergence
 
 BETAS = [0.0, 0.3, 0.5, 1.0]
 
@@ -88,6 +88,18 @@ def test_mean_over_a_mask_and_nothing_selected_is_an_error():
         compute_kl_divergence(student, teacher, torch.zeros(2, 3))
     with pytest.raises(ValueError, match="differ in shape"):
         compute_kl_divergence(student, teacher[:, :2])
+
+
+def test_a_workspace_changes_nothing_and_is_used_again():
+    workspace = Workspace()
+    for seed, dtype in ((1, torch.float64), (2, torch.float64), (3, torch.float32)):
+        student, teacher, head, _ = _case(seed, dtype)
+        wanted = fused_divergence(student, teacher, head, chunk_rows=5)
+        found = fused_divergence(student, teacher, head, chunk_rows=5, workspace=workspace)
+        assert all(torch.equal(a, b) for a, b in zip(found, wanted, strict=True))
+    first, _ = workspace.take(2, (3, 7), torch.zeros(1))
+    again, _ = workspace.take(2, (2, 7), torch.zeros(1))
+    assert first.data_ptr() == again.data_ptr()
 
 
 def test_no_row_at_all_is_a_zero_that_still_has_a_gradient():

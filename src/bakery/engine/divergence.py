@@ -102,6 +102,25 @@ class TokenDivergence(NamedTuple):
     agreement: Tensor  # 1.0 where both put most mass on the same token
 
 
+class Workspace:
+    """Room for the logits of one chunk, kept from one call to the next: on the CPU touching fresh memory costs much.
+
+    Elsewhere nothing is kept, since accelerators' allocators do that themselves.
+    """
+
+    def __init__(self) -> None:
+        self._kept: Tensor | None = None
+
+    def take(self, count: int, shape: tuple[int, int], like: Tensor) -> tuple[Tensor, ...]:
+        """`count` tensors of this shape, not initialised, valid until the next call."""
+        size = count * shape[0] * shape[1]
+        kept = self._kept
+        if kept is None or kept.numel() < size or kept.dtype != like.dtype or kept.device != like.device:
+            kept = like.new_empty(size)
+            self._kept = kept if like.device.type == "cpu" else None
+        return kept[:size].view(count, *shape).unbind()
+
+
 def at_least_float32(x: Tensor) -> Tensor:
     """Half precisions become float32; float32 and float64 stay."""
     return x if x.dtype in (torch.float32, torch.float64) else x.float()
@@ -155,13 +174,16 @@ def fused_divergence(
     temperature: float = 1.0,
     beta: float = 0.0,
     chunk_rows: int | None = None,
+    workspace: Workspace | None = None,
 ) -> TokenDivergence:
     """The divergence of final hidden states [N, H] and [N, H] behind one frozen head, never holding [N, V].
 
     The gradient flows to `student_hidden` only. Values and gradients equal `token_divergence` on `head.logits`.
     """
     rows = chunk_rows or rows_at_once(head, student_hidden.device)
-    fused = _Fused.apply(student_hidden, teacher_hidden, head, temperature, beta, rows)  # type: ignore[no-untyped-call]
+    fused = _Fused.apply(  # type: ignore[no-untyped-call]
+        student_hidden, teacher_hidden, head, temperature, beta, rows, workspace or Workspace()
+    )
     return TokenDivergence(*fused)
 
 
@@ -258,11 +280,12 @@ class _Fused(torch.autograd.Function):
         temperature: float,
         beta: float,
         chunk_rows: int,
+        workspace: Workspace,
     ) -> tuple[Tensor, Tensor, Tensor]:
         gradient = torch.empty_like(student_hidden) if student_hidden.requires_grad else None
-        dtype = at_least_float32(student_hidden[:0]).dtype
+        empty = at_least_float32(student_hidden.detach()[:0, 0])
         shape = min(chunk_rows, student_hidden.shape[0]), head.vocabulary
-        student_space, teacher_space, space = (student_hidden.new_empty(shape, dtype=dtype) for _ in range(3))
+        student_space, teacher_space, space = workspace.take(3, shape, empty)
         parts: list[_Chunk] = []
         for rows in _chunks(student_hidden.shape[0], chunk_rows):
             count = rows.stop - rows.start
@@ -282,7 +305,6 @@ class _Fused(torch.autograd.Function):
                 gradient[rows] = back / temperature if temperature != 1.0 else back
         if gradient is not None:
             ctx.save_for_backward(gradient)
-        empty = student_hidden.new_empty(0, dtype=dtype)
         columns = zip(*(part[:3] for part in parts), strict=True) if parts else ((), (), ())
         divergence, entropy, agreement = (torch.cat([empty, *column]) for column in columns)
         ctx.mark_non_differentiable(entropy, agreement)
@@ -292,4 +314,4 @@ class _Fused(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, divergence_gradient: Tensor, *_: Any) -> tuple[Tensor | None, ...]:
         (gradient,) = cast(tuple[Tensor, ...], ctx.saved_tensors)
-        return (gradient * divergence_gradient.unsqueeze(-1).to(gradient.dtype), None, None, None, None, None)
+        return (gradient * divergence_gradient.unsqueeze(-1).to(gradient.dtype), None, None, None, None, None, None)

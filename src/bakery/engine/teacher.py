@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from bakery.chat.views import ViewPair
 from bakery.engine.crew import ALONE, Crew
-from bakery.engine.divergence import TokenDivergence, fused_divergence
+from bakery.engine.divergence import TokenDivergence, Workspace, fused_divergence
 from bakery.engine.forward import Paths, target_states
 from bakery.engine.models import adapter_off
 from bakery.engine.packing import pack, predicting_positions, token_batches
@@ -146,12 +146,18 @@ def compare(
     Returns columns [N], row after row in the order of `pairs`.
     """
     parts: list[tuple[int, tuple[Tensor, ...]]] = []
+    workspace = Workspace()
     for members in crew.share(list(token_batches([len(pair.student_ids) for pair in pairs], token_budget))):
         chosen = [pairs[member] for member in members]
         student = student_states(model, chosen, paths, token_budget).states(range(len(chosen)))
         with torch.no_grad():
             found = fused_divergence(
-                student, teacher.states(members).to(student), paths.head, temperature=temperature, beta=beta
+                student,
+                teacher.states(members).to(student),
+                paths.head,
+                temperature=temperature,
+                beta=beta,
+                workspace=workspace,
             )
         sizes = [len(pair.student_targets) for pair in chosen]
         columns = [torch.split(column.cpu() if crew.size > 1 else column, sizes) for column in found]

@@ -20,11 +20,12 @@ from transformers.trainer_callback import PrinterCallback, ProgressCallback
 
 from bakery.chat.rendering import freeze_dates
 from bakery.chat.views import PromptPair, ViewBuilder, ViewPair
+from bakery.engine.adapters import lean_adapters
 from bakery.engine.attention import packed
 from bakery.engine.batches import Batch, within_budget, without_targets_from
 from bakery.engine.batches import prompt_baking_collator as prompt_baking_collator
 from bakery.engine.crew import Crew
-from bakery.engine.divergence import TokenDivergence, fused_divergence
+from bakery.engine.divergence import TokenDivergence, Workspace, fused_divergence
 from bakery.engine.engine import Engine, Voice, find_paths_on
 from bakery.engine.forward import target_states
 from bakery.engine.models import attach_adapter, load_model, load_tokenizer, unwrap
@@ -113,6 +114,7 @@ class ContextBakingTrainer(Trainer):  # type: ignore[misc]
         self._view_all(today)
         self.trajectories: list[tuple[Conversation, list[ViewPair]]] = []
         self._meter = _Meter()
+        self._workspace = Workspace()
         self._watch: Watch = UNWATCHED
         if not torch.accelerator.is_available():
             args.dataloader_pin_memory = False
@@ -286,7 +288,8 @@ class ContextBakingTrainer(Trainer):  # type: ignore[misc]
         count = num_items_in_batch if num_items_in_batch is not None else inputs["labels"].numel()
         *parts, last = within_budget(inputs, self.engine.token_budget)
         step = super().training_step
-        with packed(unwrap(model)) if self.engine.paths.packed else nullcontext():
+        attention = packed(unwrap(model)) if self.engine.paths.packed else nullcontext()
+        with attention, lean_adapters(model):
             with self.accelerator.no_sync(model):
                 losses = [step(model, part, count) for part in parts]
             return cast(Tensor, sum(losses) + step(model, last, count))
@@ -311,6 +314,7 @@ class ContextBakingTrainer(Trainer):  # type: ignore[misc]
                 paths.head,
                 temperature=self.args.temperature,
                 beta=self.args.beta,
+                workspace=self._workspace,
             )
         total = found.divergence.sum()
         if not torch.isfinite(total):
