@@ -218,3 +218,17 @@ def test_rows_that_only_fill_up_a_batch_have_no_targets():
     assert found["predicting"].tolist() == batch["predicting"][:6].tolist()
     assert found["input_ids"].shape == batch["input_ids"].shape
     assert without_targets_from(batch, 0)["labels"].numel() == 0
+
+
+def test_states_too_large_to_hold_while_sampling_are_asked_for_afterwards(tmp_path, monkeypatch):
+    def losses(name):
+        trainer = make_trainer(tmp_path / name, rows=create_dataset(QUESTIONS), logging_steps=1)
+        trainer.train()
+        return logged(trainer), {spent.stage for spent in trainer.progress.spent()}
+
+    kept, stages = losses("kept")
+    assert "teacher" not in stages
+    monkeypatch.setattr("bakery.training.preparation._MOST_BYTES", 0)
+    asked, stages = losses("asked")
+    assert "teacher" in stages
+    assert asked == pytest.approx(kept, rel=1e-5)

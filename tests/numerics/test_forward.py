@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from bakery.engine import forward
 from bakery.engine.attending import Rule, attend, merge
 from bakery.engine.forward import find_paths, plain_logits, prefix_key_values, target_states
 from bakery.engine.models import read_head
@@ -43,6 +44,26 @@ def test_rows_behind_a_shared_prefix_equal_full_sequences(name, dtype, tolerance
     wanted = torch.cat([plain_logits(model, row)[41:] for row in rows])
     difference = paths.head.logits(states).softmax(-1) - wanted.softmax(-1)
     assert difference.abs().max() < _tolerance(name, tolerance)
+
+
+@pytest.mark.parametrize("implementation", ["eager", "sdpa"])
+def test_the_models_own_attention_is_put_aside_and_back(implementation):
+    model = tiny("qwen3", torch.float64)
+    model.set_attn_implementation(implementation)
+    rows = random_rows([20, 33], shared=30)
+    paths = find_paths(model, rows, 30)
+    assert paths.packed
+    assert paths.prefix
+    assert model.config._attn_implementation == implementation
+
+
+@pytest.mark.parametrize(("name", "longest"), [("llama", 256 + 7), ("mistral-window", 300 + 7), ("gemma3", 300 + 7)])
+def test_a_prefix_is_tried_as_far_as_its_length_can_matter(monkeypatch, name, longest):
+    read = []
+    monkeypatch.setattr(forward, "plain_logits", lambda m, ids, **k: read.append(len(ids)) or plain_logits(m, ids, **k))
+    rows = random_rows([7, 7], shared=300)
+    assert forward.find_paths(tiny(name, torch.float64), rows, 300).prefix
+    assert max(read) == longest
 
 
 @pytest.mark.parametrize("name", PACKABLE)

@@ -213,8 +213,10 @@ def _divergence(log_p: Tensor, log_q: Tensor, beta: float) -> Tensor:
     return beta * _kl(log_p, log_m) + (1 - beta) * _kl(log_q, log_m)
 
 
-def _chunks(count: int, rows: int) -> Iterator[slice]:
-    return (slice(start, min(start + rows, count)) for start in range(0, count, rows))
+def _chunks(count: int, most: int) -> Iterator[slice]:
+    """Slices of at most `most` rows, as equal as can be: a matmul of few rows costs nearly what one of many does."""
+    rows = -(-count // max(1, -(-count // most)))
+    return (slice(start, min(start + rows, count)) for start in range(0, count, rows or 1))
 
 
 def _logits_gradient(log_p: Tensor, log_q: Tensor, beta: float) -> Tensor:

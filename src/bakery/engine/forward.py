@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from bakery.engine.attention import KeyValues, Layout, Unpackable, packed
 from bakery.engine.divergence import Head, LogitsHead, at_least_float32
-from bakery.engine.models import base_of, decoder, read_head
+from bakery.engine.models import base_of, decoder, read_head, unwrap
 from bakery.engine.packing import Packed, pack, pad_right
 from bakery.progress import UNWATCHED, Watch
 
@@ -58,8 +58,8 @@ def target_states(
 ) -> Tensor:
     """What the head turns into logits, at packed positions [N]: final hidden states [N, H] (or logits [N, V]).
 
-    With gradients the pass goes through `model` itself, so that wrappers (data parallel, autocast) see it; without,
-    only through the decoder, which keeps no layer's output.
+    Inside a data-parallel wrapper a pass with gradients goes through the wrapper; else only through the decoder, which
+    keeps no layer's output and has no head to compute.
     """
     batch, positions = batch.to(_device(model)), positions.to(_device(model))
     if not paths.packed:
@@ -78,7 +78,7 @@ def _states(model: Any, arguments: dict[str, Any], paths: Paths) -> Tensor:
     """What the head turns into logits, at every position: [B, L, H] (or logits [B, L, V])."""
     if paths.states_are_logits:
         return cast(Tensor, model(**arguments, use_cache=False).logits)
-    if torch.is_grad_enabled():
+    if torch.is_grad_enabled() and unwrap(model) is not model:
         output = model(**arguments, use_cache=False, output_hidden_states=True, logits_to_keep=1)
         return cast(Tensor, output.hidden_states[-1])
     return cast(Tensor, decoder(model)(**arguments, use_cache=False).last_hidden_state)

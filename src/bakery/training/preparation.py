@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from bakery.chat.views import PromptPair, ViewBuilder, ViewPair
+from bakery.engine.divergence import Head
 from bakery.engine.engine import Engine, Voice
 from bakery.engine.models import stop_ids
 from bakery.engine.sampling import Trajectory
@@ -17,6 +18,9 @@ from bakery.errors import ViewError
 from bakery.progress import Progress
 from bakery.rows.data import Conversation
 from bakery.settings.arguments import BakeryConfig
+
+_MOST_BYTES = 2**32
+"""States that would need more are not kept while sampling: the teacher is asked afterwards, a block at a time."""
 
 
 @dataclass(frozen=True)
@@ -81,7 +85,7 @@ class Preparation:
                     per_prompt=args.num_trajectories,
                     seed=seed,
                     advance=advance,
-                    keep_states=self.args.teacher != "live",
+                    keep_states=self.args.teacher != "live" and self._fits(total),
                 )
             if self.engine.crew.rank == 0:
                 self.store.write_answers(key, [[t.prompt, t.number, t.ids, t.stopped] for t in sampled])
@@ -100,6 +104,12 @@ class Preparation:
         if states is None or len(states) != sum(sizes):
             return pairs, {}
         return pairs, dict(zip(map(row_key, pairs), torch.split(states, sizes), strict=True))
+
+    def _fits(self, answers: int) -> bool:
+        """Whether the states of so many answers may be held in memory until all are sampled."""
+        head = self.engine.paths.head
+        numbers = answers * self.args.trajectory_length * head.weight.shape[1] if isinstance(head, Head) else 0
+        return 4 * numbers <= _MOST_BYTES
 
     def within_length(self, pairs: list[ViewPair]) -> list[ViewPair]:
         """The rows that `max_seq_length` allows.
