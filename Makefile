@@ -43,9 +43,12 @@ format: $(STAMP)
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-## make bench     measure against a naive bake loop; writes benchmarks/results
+## make bench     measure against a plain bake loop and TRL (about an hour); writes benchmarks/results
 bench: $(STAMP)
-	$(BIN)/python benchmarks/bake_against_naive.py
+	@$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[bench]'
+	$(BIN)/python benchmarks/bake_against_naive.py --trl $(BIN)/python
+	$(BIN)/python benchmarks/student_step.py
+	$(BIN)/python benchmarks/student_step.py --dtype bfloat16
 
 ## make starter   train the starter model again from nothing (about an hour on two cores)
 starter: $(STAMP)

@@ -1,0 +1,38 @@
+"""The benchmarks still run: what they measure is in benchmarks/results, never here."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
+SMALL = ["--shape", "tiny", "--vocabulary", "4096", "--prefix", "40", "--rows", "4", "--prompt", "8", "--answer", "12",
+         "--batch", "2", "--epochs", "1", "--device", "cpu"]  # fmt: skip
+
+
+def run(script, *arguments):
+    command = [sys.executable, "-W", "ignore", str(BENCHMARKS / script), *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+@pytest.mark.parametrize("side", ["ours_sampled", "naive"])
+def test_one_side_says_its_seconds_and_its_memory(side):
+    done = run("side.py", side, *SMALL)
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout.splitlines()[-1])
+    assert found["side"] == side
+    assert found["seconds"] > 0
+    assert found["peak"] > 0
+    assert ("training" in found["stages"]) == side.startswith("ours")
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")
+def test_without_a_gpu_its_table_says_so():
+    done = run("gpu.py")
+    assert done.returncode == 1
+    assert done.stderr.strip() == (
+        "benchmarks/gpu.py: there is no CUDA device; on the CPU run benchmarks/bake_against_naive.py"
+    )
