@@ -35,8 +35,12 @@ def lean_adapters(model: nn.Module) -> Iterator[None]:
             del layer.forward  # the class's own again
 
 
+def _active(layer: Any) -> list[str]:
+    return [name for name in layer.active_adapters if name in layer.lora_A]
+
+
 def _is_plain(layer: Any) -> bool:
-    base, names = layer.get_base_layer(), [name for name in layer.active_adapters if name in layer.lora_A]
+    base, names = layer.get_base_layer(), _active(layer)
     if len(names) != 1 or type(base) is not nn.Linear or layer.fan_in_fan_out or "forward" in vars(layer):
         return False
     (name,) = names
@@ -55,7 +59,7 @@ def _forward(layer: Any, otherwise: Any, x: Tensor, *arguments: Any, **named: An
     switched = layer.disable_adapters or layer.merged
     if switched or arguments or named or x.dtype != base.weight.dtype or torch.is_autocast_enabled(x.device.type):
         return otherwise(x, *arguments, **named)  # type: ignore[no-any-return]
-    (name,) = (name for name in layer.active_adapters if name in layer.lora_A)
+    (name,) = _active(layer)
     dropped = layer.lora_dropout[name](x)
     a, b = layer.lora_A[name].weight, layer.lora_B[name].weight
     found = _LowRank.apply(  # type: ignore[no-untyped-call]

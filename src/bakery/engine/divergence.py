@@ -293,7 +293,7 @@ class _Fused(torch.autograd.Function):
             count = rows.stop - rows.start
             student = head.logits(student_hidden[rows], student_space[:count])
             teacher = head.logits(teacher_hidden[rows], teacher_space[:count])
-            slope = head.slope(student)
+            slope = 1.0 if gradient is None else head.slope(student)
             if temperature != 1.0:
                 student, teacher = student / temperature, teacher / temperature
             # An impossible token (minus infinity) cannot be subtracted from another.
