@@ -9,7 +9,7 @@ the head, R weights of their LoRA, the head's H x V, and rows of lengths L in la
     2 P T + 2 P T        forward, and the gradient with respect to inputs (the weights are frozen); the first layer's
                          projections of its input need none, which is not taken off: 1 % here
     2 R T + 4 R T        the adapter forward and backward
-    6 N H V              student's logits, teacher's logits, gradient with respect to the student's states
+    4 N H V              the student's logits and its mean embedding, which is the gradient; the teacher's is stored
     (2 + 4) h d sum L^2  per layer: causal attention (half of all pairs), forward and backward
 """
 
@@ -75,7 +75,7 @@ def work_on_paper(model: Any, given: argparse.Namespace, tokens: int, targets: i
     linear = sum(p.numel() for n, p in model.named_parameters() if p.dim() == 2 and ".base_layer." in n)
     adapter = sum(p.numel() for n, p in model.named_parameters() if "lora_" in n)
     attention = 6 * config.num_attention_heads * config.head_dim * config.num_hidden_layers
-    head = 6.0 * targets * config.hidden_size * given.vocabulary
+    head = 4.0 * targets * config.hidden_size * given.vocabulary
     return 4.0 * linear * tokens + 6.0 * adapter * tokens + head + attention * sum(length**2 for length in lengths)
 
 

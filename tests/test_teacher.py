@@ -4,11 +4,11 @@ import pytest
 import torch
 
 from bakery.chat.views import ViewPair
-from bakery.engine.divergence import token_divergence
-from bakery.engine.forward import find_paths, plain_logits
+from bakery.engine.divergence import Measure, token_divergence
+from bakery.engine.forward import Paths, find_paths, plain_logits
 from bakery.engine.models import adapter_off
 from bakery.engine.prefix import PrefixCache
-from bakery.engine.teacher import LiveTeacher, TargetStates, compare, student_states, teacher_states
+from bakery.engine.teacher import LiveTeacher, PerTarget, compare, student_states, teacher_signal
 from tests.engine_support import shake
 from tests.numerics.models import PACKABLE, random_rows, tiny
 
@@ -33,8 +33,13 @@ def _adapted(name: str, dtype: torch.dtype = torch.float64):
     return shake(attach_adapter(tiny(name, dtype), LoraConfig(r=4)))
 
 
-def _all(found: TargetStates) -> torch.Tensor:
-    return found.states(range(len(found.counts)))
+def _states(model, pairs: list[ViewPair], paths: Paths, budget: int) -> PerTarget:
+    """The teacher's states themselves: what reverse KL needs."""
+    return teacher_signal(model, pairs, paths, Measure(paths.head, beta=1.0), budget, PrefixCache(model))
+
+
+def _all(found: PerTarget) -> torch.Tensor:
+    return found.of(range(len(found.counts)))
 
 
 @pytest.mark.parametrize("name", PACKABLE)
@@ -47,25 +52,27 @@ def test_the_stored_teacher_equals_a_full_forward_pass_row_by_row(name, budget):
             plain_logits(model, pair.teacher_ids)[[target - 1 for target in pair.teacher_targets]] for pair in pairs
         ]
     assert paths.prefix
-    stored = teacher_states(model, pairs, paths, budget, PrefixCache(model))
+    stored = _states(model, pairs, paths, budget)
     exact = 1e-3 if name == "gemma2" else 1e-9  # Gemma 2 takes its softmax in float32 in any precision
     for row, wanted in enumerate(truth):
-        torch.testing.assert_close(paths.head.logits(stored.states([row])), wanted, rtol=exact, atol=exact)
+        torch.testing.assert_close(paths.head.logits(stored.of([row])), wanted, rtol=exact, atol=exact)
     order = [5, 0, 3]
     wanted = torch.cat([truth[row] for row in order])
-    torch.testing.assert_close(paths.head.logits(stored.states(order)), wanted, rtol=exact, atol=exact)
+    torch.testing.assert_close(paths.head.logits(stored.of(order)), wanted, rtol=exact, atol=exact)
 
 
-def test_live_and_stored_teachers_agree():
+@pytest.mark.parametrize("beta", [0.0, 1.0])
+def test_live_and_stored_teachers_agree(beta):
     model, pairs = _adapted("qwen3"), _pairs(prefixes=3)
     with adapter_off(model):
         paths = find_paths(model, [pair.teacher_ids for pair in pairs[:3]], 30)
+    measure = Measure(paths.head, beta=beta)
     stored, live = (
-        teacher_states(model, pairs, paths, 100, PrefixCache(model)),
-        LiveTeacher(model, pairs, paths, 100, PrefixCache(model)),
+        teacher_signal(model, pairs, paths, measure, 100, PrefixCache(model)),
+        LiveTeacher(model, pairs, paths, measure, 100, PrefixCache(model)),
     )
     for rows in ([0], [3, 2], [11, 0, 4, 5], list(range(12))):
-        torch.testing.assert_close(live.states(rows), stored.states(rows), rtol=1e-9, atol=1e-9)
+        torch.testing.assert_close(live.of(rows), stored.of(rows), rtol=1e-9, atol=1e-9)
 
 
 def test_the_adapter_does_not_touch_the_teacher_and_is_on_again_afterwards():
@@ -73,11 +80,9 @@ def test_the_adapter_does_not_touch_the_teacher_and_is_on_again_afterwards():
     with adapter_off(model):
         paths = find_paths(model, [pair.teacher_ids for pair in pairs[:3]], 30)
     before = _all(student_states(model, pairs, paths, 100))
-    first = _all(teacher_states(model, pairs, paths, 100, PrefixCache(model)))
+    first = _all(_states(model, pairs, paths, 100))
     shake(model, seed=9)
-    torch.testing.assert_close(
-        _all(teacher_states(model, pairs, paths, 100, PrefixCache(model))), first, rtol=0, atol=0
-    )
+    torch.testing.assert_close(_all(_states(model, pairs, paths, 100)), first, rtol=0, atol=0)
     assert (_all(student_states(model, pairs, paths, 100)) - before).abs().max() > 1e-3
 
 
@@ -92,7 +97,7 @@ def test_every_distinct_prefix_is_read_once(monkeypatch):
     model, pairs = _adapted("llama"), _pairs(prefixes=3)
     with adapter_off(model):
         paths = find_paths(model, [pair.teacher_ids for pair in pairs[:3]], 30)
-    teacher_states(model, pairs, paths, 25, PrefixCache(model))
+    _states(model, pairs, paths, 25)
     assert len(made) == len(set(made)) == 3
 
 
@@ -104,15 +109,9 @@ def test_the_comparison_is_the_divergence_by_its_definition_in_the_order_of_the_
         paths = find_paths(model, [pair.teacher_ids for pair in pairs[:3]], 30)
         p = [plain_logits(model, pair.teacher_ids)[[t - 1 for t in pair.teacher_targets]] for pair in pairs]
     q = [plain_logits(model, pair.student_ids)[[t - 1 for t in pair.student_targets]] for pair in pairs]
-    found = compare(
-        model,
-        pairs,
-        teacher_states(model, pairs, paths, 50, PrefixCache(model)),
-        paths,
-        budget,
-        temperature=1.5,
-        beta=beta,
-    ).divergence
+    measure = Measure(paths.head, temperature=1.5, beta=beta)
+    teacher = teacher_signal(model, pairs, paths, measure, 50, PrefixCache(model))
+    found = compare(model, pairs, teacher, paths, measure, budget).divergence
     wanted = torch.cat([token_divergence(*row, temperature=1.5, beta=beta) for row in zip(q, p, strict=True)])
     torch.testing.assert_close(found, wanted, rtol=1e-8, atol=1e-9)
 
@@ -127,6 +126,9 @@ def test_where_the_views_are_equal_and_the_adapter_is_new_there_is_no_divergence
     ]
     with adapter_off(model):
         paths = find_paths(model, [pair.teacher_ids for pair in anchors[:3]], 0)
-    found = compare(model, anchors, teacher_states(model, anchors, paths, 50, PrefixCache(model)), paths, 50)
+    measure = Measure(paths.head)
+    found = compare(
+        model, anchors, teacher_signal(model, anchors, paths, measure, 50, PrefixCache(model)), paths, measure, 50
+    )
     assert found.divergence.abs().max() < 1e-10
     assert found.agreement.min() == 1

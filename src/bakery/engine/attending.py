@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from bakery.engine.divergence import at_least_float32
+from bakery.engine.heads import at_least_float32
 
 _QUERY_CHUNK = 256
 _SHORT_ON_CPU = 192

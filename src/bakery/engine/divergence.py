@@ -1,4 +1,4 @@
-"""How far the student is from the teacher, token by token, in nats: pure functions.
+"""How far the student is from the teacher, token by token, in nats.
 
 Shapes: N target rows, H hidden width, V vocabulary. `p` is the teacher's distribution, `q` the student's, both
 softmax(logits / temperature).
@@ -8,8 +8,9 @@ softmax(logits / temperature).
     0 < beta < 1  generalised Jensen-Shannon  beta KL(p || m) + (1 - beta) KL(q || m),  m = beta p + (1 - beta) q
                   (Agarwal et al. 2024, "On-Policy Distillation of Language Models", arXiv 2306.13649, eq. 1)
 
-`token_divergence` is the definition; `fused_divergence` gives the same values and gradients from hidden states
-without ever holding [N, V]: each chunk of rows forms its logits, its divergence and, at once, its gradient. For D of
+`token_divergence` is the definition. A `Measure` gives the same values and gradients from hidden states without ever
+holding [N, V], the gradient at once with the value. Forward KL behind a head that is only a matrix goes by moments
+(`moments.py`): the teacher's are computed once. Everything else forms both logits, a chunk of rows at a time. For D of
 one row and z the student's logits, with g = log(q / p) for reverse KL and (1 - beta) log(q / m) for the mixture,
 
     forward KL:  dD/dz = (q - p) / temperature            otherwise:  dD/dz = q (g - sum(q g)) / temperature
@@ -18,80 +19,21 @@ and dD/dh follows through the frozen head. (d/dq of the mixture's two terms is (
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import log
 from typing import Any, NamedTuple, cast
 
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
-from torch.nn import functional
+
+from bakery.engine.heads import Head, LogitsHead, at_least_float32
+from bakery.engine.moments import Moments, moments
 
 _CPU_ELEMENTS, _ACCELERATOR_ELEMENTS = 2**22, 2**27
 """Logits formed at a time: on the CPU few enough to stay near its cache, elsewhere enough to fill the device."""
 _FEWEST_ROWS = 64
 """With fewer rows at a time the matmul would do little but read the head's weights."""
-
-
-@dataclass(frozen=True)
-class Head:
-    """The frozen output head: hidden states [N, H] to logits [N, V], float32.
-
-    logits = softcap * tanh(scale * (hidden @ weight.T + bias) / softcap), each part optional.
-    """
-
-    weight: Tensor
-    bias: Tensor | None = None
-    scale: float = 1.0
-    softcap: float | None = None
-
-    @property
-    def vocabulary(self) -> int:
-        """V."""
-        return self.weight.shape[0]
-
-    def logits(self, hidden: Tensor, out: Tensor | None = None) -> Tensor:
-        """Logits [N, V] in float32 (float64 stays float64) of final hidden states [N, H], in `out` if given."""
-        hidden = hidden.to(self.weight.dtype)
-        if out is not None and out.dtype == self.weight.dtype:
-            raw = torch.mm(hidden, self.weight.T, out=out)
-            raw = raw if self.bias is None else raw.add_(self.bias)
-        else:
-            raw = functional.linear(hidden, self.weight, self.bias)
-            raw = at_least_float32(raw) if out is None else out.copy_(raw)
-        if self.scale != 1.0:
-            raw = raw * self.scale
-        if self.softcap is not None:
-            raw = self.softcap * torch.tanh(raw / self.softcap)
-        return raw
-
-    def slope(self, logits: Tensor) -> Tensor | float:
-        """The logits' derivative by hidden @ weight.T: [N, V], or one number for all."""
-        return self.scale if self.softcap is None else self.scale * (1 - (logits / self.softcap) ** 2)
-
-    def pull_back(self, gradient: Tensor, slope: Tensor | float) -> Tensor:
-        """Gradient [N, H] with respect to the hidden states, from the one with respect to the logits [N, V]."""
-        gradient = gradient if isinstance(slope, float) and slope == 1.0 else gradient * slope
-        return gradient.to(self.weight.dtype) @ self.weight
-
-
-@dataclass(frozen=True)
-class LogitsHead:
-    """Stands in for `Head` where the states are the model's own logits [N, V] already: the plain path."""
-
-    vocabulary: int
-
-    def logits(self, states: Tensor, out: Tensor | None = None) -> Tensor:
-        """The states themselves, in float32 or wider."""
-        return at_least_float32(states) if out is None else out.copy_(states)
-
-    def slope(self, logits: Tensor) -> float:
-        """They are the logits."""
-        return 1.0
-
-    def pull_back(self, gradient: Tensor, slope: Tensor | float) -> Tensor:
-        """The gradient itself."""
-        return gradient
 
 
 class TokenDivergence(NamedTuple):
@@ -100,30 +42,6 @@ class TokenDivergence(NamedTuple):
     divergence: Tensor  # nats
     teacher_entropy: Tensor  # nats: the floor of the cross-entropy, not of the divergence
     agreement: Tensor  # 1.0 where both put most mass on the same token
-
-
-class Workspace:
-    """Room for the logits of one chunk, kept from one call to the next: on the CPU touching fresh memory costs much.
-
-    Elsewhere nothing is kept, since accelerators' allocators do that themselves.
-    """
-
-    def __init__(self) -> None:
-        self._kept: Tensor | None = None
-
-    def take(self, count: int, shape: tuple[int, int], like: Tensor) -> tuple[Tensor, ...]:
-        """`count` tensors of this shape, not initialised, valid until the next call."""
-        size = count * shape[0] * shape[1]
-        kept = self._kept
-        if kept is None or kept.numel() < size or kept.dtype != like.dtype or kept.device != like.device:
-            kept = like.new_empty(size)
-            self._kept = kept if like.device.type == "cpu" else None
-        return kept[:size].view(count, *shape).unbind()
-
-
-def at_least_float32(x: Tensor) -> Tensor:
-    """Half precisions become float32; float32 and float64 stay."""
-    return x if x.dtype in (torch.float32, torch.float64) else x.float()
 
 
 def token_divergence(
@@ -166,25 +84,112 @@ def compute_kl_divergence(
     return selected.mean()
 
 
-def fused_divergence(
-    student_hidden: Tensor,
-    teacher_hidden: Tensor,
-    head: Head | LogitsHead,
-    *,
-    temperature: float = 1.0,
-    beta: float = 0.0,
-    chunk_rows: int | None = None,
-    workspace: Workspace | None = None,
-) -> TokenDivergence:
-    """The divergence of final hidden states [N, H] and [N, H] behind one frozen head, never holding [N, V].
+@dataclass(frozen=True)
+class Measure:
+    """What is measured between teacher and student behind one frozen head, and how.
 
-    The gradient flows to `student_hidden` only. Values and gradients equal `token_divergence` on `head.logits`.
+    Args:
+        head: turns states into logits.
+        temperature: softmax temperature of both distributions.
+        beta: 0 forward KL, 1 reverse KL, between them the generalised Jensen-Shannon divergence.
+        chunk_rows: rows whose logits are held at a time, where they are; by the device when omitted.
     """
-    rows = chunk_rows or rows_at_once(head, student_hidden.device)
-    fused = _Fused.apply(  # type: ignore[no-untyped-call]
-        student_hidden, teacher_hidden, head, temperature, beta, rows, workspace or Workspace()
-    )
-    return TokenDivergence(*fused)
+
+    head: Head | LogitsHead
+    temperature: float = 1.0
+    beta: float = 0.0
+    chunk_rows: int | None = None
+    _room: "_Room" = field(default_factory=lambda: _Room(), init=False, repr=False, compare=False)
+
+    @property
+    def by_moments(self) -> bool:
+        """Whether the teacher's moments are all that is needed of it."""
+        return self.beta == 0.0 and isinstance(self.head, Head) and self.head.is_matrix
+
+    @property
+    def kind(self) -> str:
+        """What signals are, in words: those under different words cannot stand for each other."""
+        return f"moments at temperature {self.temperature}" if self.by_moments else "states"
+
+    def signal(self, teacher_states: Tensor) -> Tensor:
+        """What must be known of the teacher's states [N, H] at every step: moments [N, H + 2], or they themselves."""
+        return self._moments(teacher_states).columns() if self.by_moments else teacher_states
+
+    def between(self, student_states: Tensor, signal: Tensor) -> TokenDivergence:
+        """How far states [N, H] are from those the signal was made of. The gradient flows to the student's only.
+
+        Values and gradients equal `token_divergence` on `head.logits`.
+        """
+        measured = self._by_moments if self.by_moments else self._by_logits
+        wanted = student_states.requires_grad and torch.is_grad_enabled()
+        with torch.no_grad():
+            found, gradient = measured(student_states, signal, wanted)
+        if gradient is None:
+            return found
+        divergence = _Known.apply(student_states, found.divergence, gradient)  # type: ignore[no-untyped-call]
+        return found._replace(divergence=divergence)
+
+    @property
+    def _factor(self) -> float:
+        """Of the head's product in the softmax."""
+        return cast(Head, self.head).scale / self.temperature
+
+    def _moments(self, states: Tensor) -> Moments:
+        return moments(states, cast(Head, self.head).weight, self._factor)
+
+    def _by_moments(
+        self, student_states: Tensor, signal: Tensor, with_gradient: bool
+    ) -> tuple[TokenDivergence, Tensor | None]:
+        p, q = Moments.of_columns(signal), self._moments(student_states)
+        gradient = (q.mean - p.mean).mul_(self._factor)
+        found = TokenDivergence(
+            (gradient * student_states).sum(-1) + (q.entropy - p.entropy),
+            p.entropy,
+            (p.best == q.best).to(gradient.dtype),
+        )
+        return found, gradient.to(student_states.dtype) if with_gradient else None
+
+    def _by_logits(
+        self, student_states: Tensor, teacher_states: Tensor, with_gradient: bool
+    ) -> tuple[TokenDivergence, Tensor | None]:
+        head, temperature = self.head, self.temperature
+        most = self.chunk_rows or rows_at_once(head, student_states.device)
+        empty = at_least_float32(student_states[:0, 0])
+        student_room, teacher_room, room = self._room.take(3, (min(most, len(student_states)), head.vocabulary), empty)
+        gradient = torch.empty_like(student_states) if with_gradient else None
+        parts: list[_Chunk] = []
+        for rows in _chunks(len(student_states), most):
+            count = rows.stop - rows.start
+            student = head.logits(student_states[rows], student_room[:count])
+            teacher = head.logits(teacher_states[rows], teacher_room[:count])
+            slope = head.slope(student) if with_gradient else 1.0
+            if temperature != 1.0:
+                student, teacher = student / temperature, teacher / temperature
+            # An impossible token (minus infinity) cannot be subtracted from another.
+            if self.beta == 0.0 and isinstance(head, Head):
+                part = _forward_kl(student, teacher, room[:count], with_gradient)
+            else:
+                part = _by_definition(student, teacher, self.beta, with_gradient)
+            parts.append(part)
+            if gradient is not None and part.gradient is not None:
+                gradient[rows] = head.pull_back(part.gradient, slope) / temperature
+        columns = zip(*(part[:3] for part in parts), strict=True) if parts else ((), (), ())
+        return TokenDivergence(*(torch.cat([empty, *column]) for column in columns)), gradient
+
+
+class _Known(torch.autograd.Function):
+    """Values [N] of states [N, H] that come with their gradient [N, H]."""
+
+    @staticmethod
+    def forward(ctx: Any, states: Tensor, values: Tensor, gradient: Tensor) -> Tensor:
+        ctx.save_for_backward(gradient)
+        return values.clone()
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, given: Tensor) -> tuple[Tensor, None, None]:
+        (gradient,) = cast(tuple[Tensor, ...], ctx.saved_tensors)
+        return gradient * given.unsqueeze(-1).to(gradient.dtype), None, None
 
 
 def rows_at_once(head: Head | LogitsHead, device: torch.device) -> int:
@@ -270,50 +275,20 @@ def _forward_kl(student: Tensor, teacher: Tensor, space: Tensor, with_gradient: 
     )
 
 
-class _Fused(torch.autograd.Function):
-    """Head and divergence in one node; the gradient is formed in the forward pass, chunk by chunk."""
+class _Room:
+    """Room for the logits of one chunk, kept from one call to the next: on the CPU touching fresh memory costs much.
 
-    @staticmethod
-    def forward(
-        ctx: Any,
-        student_hidden: Tensor,
-        teacher_hidden: Tensor,
-        head: Head | LogitsHead,
-        temperature: float,
-        beta: float,
-        chunk_rows: int,
-        workspace: Workspace,
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        gradient = torch.empty_like(student_hidden) if student_hidden.requires_grad else None
-        empty = at_least_float32(student_hidden.detach()[:0, 0])
-        shape = min(chunk_rows, student_hidden.shape[0]), head.vocabulary
-        student_space, teacher_space, space = workspace.take(3, shape, empty)
-        parts: list[_Chunk] = []
-        for rows in _chunks(student_hidden.shape[0], chunk_rows):
-            count = rows.stop - rows.start
-            student = head.logits(student_hidden[rows], student_space[:count])
-            teacher = head.logits(teacher_hidden[rows], teacher_space[:count])
-            slope = 1.0 if gradient is None else head.slope(student)
-            if temperature != 1.0:
-                student, teacher = student / temperature, teacher / temperature
-            # An impossible token (minus infinity) cannot be subtracted from another.
-            if beta == 0.0 and isinstance(head, Head):
-                part = _forward_kl(student, teacher, space[:count], gradient is not None)
-            else:
-                part = _by_definition(student, teacher, beta, gradient is not None)
-            parts.append(part)
-            if gradient is not None and part.gradient is not None:
-                back = head.pull_back(part.gradient, slope).to(gradient.dtype)
-                gradient[rows] = back / temperature if temperature != 1.0 else back
-        if gradient is not None:
-            ctx.save_for_backward(gradient)
-        columns = zip(*(part[:3] for part in parts), strict=True) if parts else ((), (), ())
-        divergence, entropy, agreement = (torch.cat([empty, *column]) for column in columns)
-        ctx.mark_non_differentiable(entropy, agreement)
-        return divergence, entropy, agreement
+    Elsewhere nothing is kept, since accelerators' allocators do that themselves.
+    """
 
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, divergence_gradient: Tensor, *_: Any) -> tuple[Tensor | None, ...]:
-        (gradient,) = cast(tuple[Tensor, ...], ctx.saved_tensors)
-        return (gradient * divergence_gradient.unsqueeze(-1).to(gradient.dtype), None, None, None, None, None, None)
+    def __init__(self) -> None:
+        self._kept: Tensor | None = None
+
+    def take(self, count: int, shape: tuple[int, int], like: Tensor) -> tuple[Tensor, ...]:
+        """`count` tensors of this shape, not initialised, valid until the next call."""
+        size = count * shape[0] * shape[1]
+        kept = self._kept
+        if kept is None or kept.numel() < size or kept.dtype != like.dtype or kept.device != like.device:
+            kept = like.new_empty(size)
+            self._kept = kept if like.device.type == "cpu" else None
+        return kept[:size].view(count, *shape).unbind()

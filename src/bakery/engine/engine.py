@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import dataclass
 from enum import Enum
+from functools import cached_property
 from typing import Any
 
 from torch import nn
@@ -18,13 +19,13 @@ from transformers import PreTrainedTokenizerBase
 
 from bakery.chat.views import PromptPair, ViewPair
 from bakery.engine.crew import ALONE, Crew
-from bakery.engine.divergence import TokenDivergence
+from bakery.engine.divergence import Measure, TokenDivergence
 from bakery.engine.forward import Paths, find_paths
 from bakery.engine.models import adapter_off, evaluating, stop_ids
 from bakery.engine.prefix import PrefixCache, group_by_prefix
 from bakery.engine.sampling import SamplingSettings, Trajectory, sample
 from bakery.engine.store import Store
-from bakery.engine.teacher import Known, LiveTeacher, Teacher, compare, teacher_states
+from bakery.engine.teacher import Known, LiveTeacher, Teacher, compare, teacher_signal
 from bakery.progress import UNWATCHED, Watch
 
 _CHECKED_ROWS = 3
@@ -77,6 +78,11 @@ class Engine:
     autocast: Callable[[], AbstractContextManager[Any]] = nullcontext
     crew: Crew = ALONE
 
+    @cached_property
+    def measure(self) -> Measure:
+        """What is measured between teacher and student."""
+        return Measure(self.paths.head, self.temperature, self.beta)
+
     def answers(
         self,
         voice: Voice,
@@ -113,12 +119,13 @@ class Engine:
         store: Store | None = None,
         known: Known | None = None,
     ) -> Teacher:
-        """The prompted model's states at the targets of all rows, computed once and kept in memory or in a store."""
+        """The prompted model's signal at the targets of all rows, computed once and kept in memory or in a store."""
         with self.autocast():
-            return teacher_states(
+            return teacher_signal(
                 self.model,
                 pairs,
                 self.paths,
+                self.measure,
                 self.token_budget,
                 self.prefixes,
                 advance,
@@ -129,7 +136,7 @@ class Engine:
 
     def live_teacher(self, pairs: Sequence[ViewPair]) -> Teacher:
         """The same, computed whenever it is asked for."""
-        return LiveTeacher(self.model, tuple(pairs), self.paths, self.token_budget, self.prefixes)
+        return LiveTeacher(self.model, tuple(pairs), self.paths, self.measure, self.token_budget, self.prefixes)
 
     def compare(
         self, voice: Voice, pairs: Sequence[ViewPair], teacher: Teacher, advance: Watch = UNWATCHED
@@ -141,9 +148,8 @@ class Engine:
                 pairs,
                 teacher,
                 self.paths,
+                self.measure,
                 self.token_budget,
-                temperature=self.temperature,
-                beta=self.beta,
                 crew=self.crew,
                 advance=advance,
             )

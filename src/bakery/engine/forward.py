@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from bakery.engine.attention import KeyValues, Layout, Unpackable, packed
-from bakery.engine.divergence import Head, LogitsHead, at_least_float32
+from bakery.engine.heads import Head, LogitsHead, at_least_float32
 from bakery.engine.models import base_of, decoder, read_head, unwrap
 from bakery.engine.packing import Packed, pack, pad_right
 from bakery.progress import UNWATCHED, Watch

@@ -14,7 +14,7 @@ from peft.tuners.lora import LoraLayer
 from torch import nn
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
-from bakery.engine.divergence import Head
+from bakery.engine.heads import Head
 from bakery.errors import ConfigError, ModelError
 from bakery.settings.config import LoraConfig, ModelConfig
 

@@ -1,19 +1,18 @@
-"""What the student is to match: the teacher's states at target positions, computed once or, for streams, live.
+"""What the student is to match: the teacher's signal at every target, computed once or, for streams, live.
 
-The base model is frozen and the data is fixed, so the teacher's answer never changes. Its final hidden states are kept,
-H numbers a token, in memory or in the run folder; the head turns them into the exact full-vocabulary distribution again
-whenever it is needed.
+The base model is frozen and the data is fixed, so the teacher's answer never changes. What the divergence needs of it,
+about H numbers a token that stand for the exact full-vocabulary distribution, is kept in memory or in the run folder.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
 
 from bakery.chat.views import ViewPair
 from bakery.engine.crew import ALONE, Crew
-from bakery.engine.divergence import TokenDivergence, Workspace, fused_divergence
+from bakery.engine.divergence import Measure, TokenDivergence
 from bakery.engine.forward import Paths, target_states
 from bakery.engine.models import adapter_off
 from bakery.engine.packing import pack, predicting_positions, token_batches
@@ -32,11 +31,11 @@ def row_key(pair: ViewPair) -> tuple[tuple[int, ...], tuple[int, ...]]:
 
 
 @dataclass(frozen=True)
-class TargetStates:
-    """The teacher's states at the targets of all rows, in blocks [n, H].
+class PerTarget:
+    """One vector for every target of every row, in blocks [n, K]: states, or signals of the teacher.
 
     Args:
-        blocks: states of a few rows each.
+        blocks: of a few rows each.
         places: for every row the number of its block and where the row begins in it.
         counts: for every row its number of targets.
     """
@@ -45,24 +44,28 @@ class TargetStates:
     places: tuple[tuple[int, int], ...]
     counts: tuple[int, ...]
 
-    def states(self, rows: Sequence[int]) -> Tensor:
-        """The states of these rows' targets, concatenated: [sum of counts, H]."""
+    def of(self, rows: Sequence[int]) -> Tensor:
+        """Those of these rows, concatenated: [sum of counts, K]."""
         parts = [self.blocks[0][:0]]
         for row in rows:
             block, start = self.places[row]
             parts.append(self.blocks[block][start : start + self.counts[row]])
         return torch.cat(parts)
 
-    def with_known(self, known: Sequence[Tensor | None]) -> "TargetStates":
-        """With rows whose states are known ([n, H] each) in their places; these here are the others, in order."""
+    def each(self, change: Callable[[Tensor], Tensor]) -> "PerTarget":
+        """With other vectors in the place of these: `change` turns [n, K] into [n, L]."""
+        return replace(self, blocks=tuple(change(block) for block in self.blocks))
+
+    def with_known(self, known: Sequence[Tensor | None]) -> "PerTarget":
+        """With rows that are known ([n, K] each) in their places; these here are the others, in order."""
         blocks, places, counts = list(self.blocks), list[tuple[int, int]](), list[int]()
         others = iter(zip(self.places, self.counts, strict=True))
-        for states in known:
-            place, count = next(others) if states is None else ((len(blocks), 0), len(states))
-            blocks += [] if states is None else [states]
+        for found in known:
+            place, count = next(others) if found is None else ((len(blocks), 0), len(found))
+            blocks += [] if found is None else [found]
             places.append(place)
             counts.append(count)
-        return TargetStates(tuple(blocks), tuple(places), tuple(counts))
+        return PerTarget(tuple(blocks), tuple(places), tuple(counts))
 
 
 @dataclass(frozen=True)
@@ -72,22 +75,25 @@ class LiveTeacher:
     model: nn.Module
     pairs: Sequence[ViewPair]
     paths: Paths
+    measure: Measure
     token_budget: int
     prefixes: PrefixCache
 
-    def states(self, rows: Sequence[int]) -> Tensor:
-        """The states of these rows' targets, concatenated: [sum of counts, H]."""
+    def of(self, rows: Sequence[int]) -> Tensor:
+        """Those of these rows, concatenated: [sum of counts, K]."""
         chosen = [self.pairs[row] for row in rows or (0,)]
-        return teacher_states(self.model, chosen, self.paths, self.token_budget, self.prefixes).states(range(len(rows)))
+        found = teacher_signal(self.model, chosen, self.paths, self.measure, self.token_budget, self.prefixes)
+        return found.of(range(len(rows)))
 
 
-Teacher = TargetStates | LiveTeacher
+Teacher = PerTarget | LiveTeacher
 
 
-def teacher_states(
+def teacher_signal(
     model: nn.Module,
     pairs: Sequence[ViewPair],
     paths: Paths,
+    measure: Measure,
     token_budget: int,
     prefixes: PrefixCache,
     advance: Watch = UNWATCHED,
@@ -95,17 +101,18 @@ def teacher_states(
     store: Store | None = None,
     crew: Crew = ALONE,
     known: Known | None = None,
-) -> TargetStates:
+) -> PerTarget:
     """Run the teacher (adapter off, full view) over all rows once.
 
     Args:
         model: carries the adapter that is switched off.
         pairs: the rows.
         paths: the shortcuts this model allows; with `paths.prefix`, rows of one prefix_key share its keys and values.
+        measure: says what must be known of the teacher's states.
         token_budget: tokens of one packed pass.
         prefixes: where keys and values of prefixes are kept; of the model with its adapter off.
         advance: told of every target token done.
-        store: where states are kept and found again; none: in memory.
+        store: where signals are kept and found again; none: in memory.
         crew: the processes that share the work.
         known: states that are there already, such as those answers were sampled from.
 
@@ -116,13 +123,27 @@ def teacher_states(
     missing = [pair for pair, states in zip(pairs, found, strict=True) if states is None]
     rows = [_Row(pair.teacher_ids, pair.teacher_targets, pair.prefix_key) for pair in missing]
     with adapter_off(model), torch.no_grad():
-        computed = _Pass(model, rows, paths, prefixes, advance).run(token_budget, store, crew)
-    return computed.with_known(found)
+        computed = _Pass(model, rows, paths, prefixes, advance, measure).run(token_budget, store, crew)
+        return computed.with_known(_signals(measure, found, token_budget, next(model.parameters()).device))
+
+
+def _signals(
+    measure: Measure, known: Sequence[Tensor | None], token_budget: int, device: torch.device
+) -> list[Tensor | None]:
+    """The signals of the rows whose states are known, in their places."""
+    signals = list(known)
+    given = [(row, states) for row, states in enumerate(known) if states is not None]
+    for members in token_batches([len(states) for _, states in given], token_budget):
+        rows, states = zip(*(given[member] for member in members), strict=True)
+        found = measure.signal(torch.cat(states).to(device)).to(states[0].device)
+        for row, signal in zip(rows, torch.split(found, [len(each) for each in states]), strict=True):
+            signals[row] = signal
+    return signals
 
 
 def student_states(
     model: nn.Module, pairs: Sequence[ViewPair], paths: Paths, token_budget: int, advance: Watch = UNWATCHED
-) -> TargetStates:
+) -> PerTarget:
     """The student's states over all rows, without gradient: the model as it stands, on the student's views."""
     rows = [_Row(pair.student_ids, pair.student_targets, "student") for pair in pairs]
     with torch.no_grad():
@@ -134,10 +155,9 @@ def compare(
     pairs: Sequence[ViewPair],
     teacher: Teacher,
     paths: Paths,
+    measure: Measure,
     token_budget: int,
     *,
-    temperature: float = 1.0,
-    beta: float = 0.0,
     crew: Crew = ALONE,
     advance: Watch = UNWATCHED,
 ) -> TokenDivergence:
@@ -146,19 +166,11 @@ def compare(
     Returns columns [N], row after row in the order of `pairs`.
     """
     parts: list[tuple[int, tuple[Tensor, ...]]] = []
-    workspace = Workspace()
     for members in crew.share(list(token_batches([len(pair.student_ids) for pair in pairs], token_budget))):
         chosen = [pairs[member] for member in members]
-        student = student_states(model, chosen, paths, token_budget).states(range(len(chosen)))
+        student = student_states(model, chosen, paths, token_budget).of(range(len(chosen)))
         with torch.no_grad():
-            found = fused_divergence(
-                student,
-                teacher.states(members).to(student),
-                paths.head,
-                temperature=temperature,
-                beta=beta,
-                workspace=workspace,
-            )
+            found = measure.between(student, teacher.of(members).to(student.device))
         sizes = [len(pair.student_targets) for pair in chosen]
         columns = [torch.split(column.cpu() if crew.size > 1 else column, sizes) for column in found]
         parts.extend(zip(members, zip(*columns, strict=True), strict=True))
@@ -197,9 +209,10 @@ class _Pass:
     paths: Paths
     prefixes: PrefixCache
     advance: Watch
+    measure: Measure | None = None  # whose signals are wanted; none: the states themselves
 
-    def run(self, token_budget: int, store: Store | None, crew: Crew) -> TargetStates:
-        """All states, each block by one of the processes."""
+    def run(self, token_budget: int, store: Store | None, crew: Crew) -> PerTarget:
+        """All that is wanted, each block by one of the processes."""
         plan = self._plan(token_budget)
         if store is None:
             mine = [(number, self._compute(plan[number])) for number in crew.share(range(len(plan)))]
@@ -215,7 +228,7 @@ class _Pass:
             for row in block.rows:
                 places[row] = number, start
                 start += len(self.rows[row].targets)
-        return TargetStates(
+        return PerTarget(
             blocks=tuple(blocks[number] for number in range(len(plan))),
             places=tuple(places[row] for row in range(len(self.rows))),
             counts=tuple(len(row.targets) for row in self.rows),
@@ -234,14 +247,15 @@ class _Pass:
         return plan
 
     def _compute(self, block: _Block) -> Tensor:
-        """States at the targets of the block's rows, one row after another: [n, H]."""
+        """What is wanted at the targets of the block's rows, one row after another: [n, K]."""
         skip = len(block.shared)
         rows = [self.rows[row] for row in block.rows]
         batch = pack([row.ids[skip:] for row in rows], first_position=skip)
         positions = predicting_positions(batch.lengths, [[target - skip for target in row.targets] for row in rows])
         states = target_states(self.model, batch, positions, self.paths, prefix=self.prefixes.get(block.shared))
+        found = states if self.measure is None else self.measure.signal(states)
         self.advance(len(positions), len(positions))
-        return states
+        return found
 
     def _tell_of_others(self, plan: list[_Block], crew: Crew, found: Sequence[int] = ()) -> None:
         mine = crew.share(range(len(plan)))
@@ -251,7 +265,8 @@ class _Pass:
 
     def _through(self, store: Store, plan: list[_Block], crew: Crew) -> dict[int, Tensor]:
         """The same by way of a store: what is there is read, what is not is computed and written."""
-        keys = [store.key("states", [(self.rows[row].ids, self.rows[row].targets) for row in b.rows]) for b in plan]
+        kind = "states" if self.measure is None else self.measure.kind
+        keys = [store.key(kind, [(self.rows[row].ids, self.rows[row].targets) for row in b.rows]) for b in plan]
         blocks: dict[int, Tensor] = {}
         for number in crew.share(range(len(plan))):
             found = store.read_states(keys[number])

@@ -6,7 +6,7 @@ from torch import Tensor
 from bakery.engine.divergence import rows_at_once
 from bakery.engine.engine import Voice
 from bakery.engine.models import evaluating, merged_weights
-from bakery.engine.teacher import TargetStates, student_states
+from bakery.engine.teacher import PerTarget, student_states
 from bakery.proof.certificate import Merged
 from bakery.proof.evaluation import Case, Columns, Examination
 
@@ -20,22 +20,22 @@ def measure_merged(examination: Examination, case: Case) -> Merged:
     apart = _states(examination, case)
     with merged_weights(examination.engine.model) as lost:
         merged = _states(examination, case)
-        found = examination.engine.compare(Voice.BAKED, case.pairs, apart)
+        found = examination.engine.compare(Voice.BAKED, case.pairs, apart.each(examination.engine.measure.signal))
     columns = Columns(case, *found)
     difference = _log_probabilities(examination, case, merged) - _log_probabilities(examination, case, apart)
     return Merged(columns.nats(), float(difference.abs().max()), columns.top_1(), lost)
 
 
-def _states(examination: Examination, case: Case) -> TargetStates:
+def _states(examination: Examination, case: Case) -> PerTarget:
     engine = examination.engine
     with evaluating(engine.model), engine.autocast():
         return student_states(engine.model, case.pairs, engine.paths, engine.token_budget)
 
 
-def _log_probabilities(examination: Examination, case: Case, states: TargetStates) -> Tensor:
+def _log_probabilities(examination: Examination, case: Case, states: PerTarget) -> Tensor:
     """Of every target token: [N]."""
     head = examination.engine.paths.head
-    found = states.states(range(len(case.pairs)))
+    found = states.of(range(len(case.pairs)))
     said = torch.tensor([pair.student_ids[at] for pair in case.pairs for at in pair.student_targets])
     rows = rows_at_once(head, found.device)
     parts = [

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from bakery.chat.views import PromptPair, ViewBuilder, ViewPair
-from bakery.engine.divergence import Head
 from bakery.engine.engine import Engine, Voice
+from bakery.engine.heads import Head
 from bakery.engine.models import stop_ids
 from bakery.engine.sampling import Trajectory
 from bakery.engine.store import Store

@@ -25,14 +25,14 @@ from bakery.engine.attention import packed
 from bakery.engine.batches import Batch, within_budget, without_targets_from
 from bakery.engine.batches import prompt_baking_collator as prompt_baking_collator
 from bakery.engine.crew import Crew
-from bakery.engine.divergence import TokenDivergence, Workspace, fused_divergence
+from bakery.engine.divergence import TokenDivergence
 from bakery.engine.engine import Engine, Voice, find_paths_on
 from bakery.engine.forward import target_states
 from bakery.engine.models import attach_adapter, load_model, load_tokenizer, unwrap
 from bakery.engine.packing import Packed
 from bakery.engine.prefix import PrefixCache
 from bakery.engine.store import Store, fingerprint
-from bakery.engine.teacher import TargetStates, Teacher
+from bakery.engine.teacher import PerTarget, Teacher
 from bakery.errors import DataError, NumericError, ResourceError
 from bakery.progress import UNWATCHED, Progress, Verbosity, Watch
 from bakery.rows.data import Conversation, Message, check_something_to_bake, conversations
@@ -114,7 +114,6 @@ class ContextBakingTrainer(Trainer):  # type: ignore[misc]
         self._view_all(today)
         self.trajectories: list[tuple[Conversation, list[ViewPair]]] = []
         self._meter = _Meter()
-        self._workspace = Workspace()
         self._watch: Watch = UNWATCHED
         if not torch.accelerator.is_available():
             args.dataloader_pin_memory = False
@@ -204,7 +203,7 @@ class ContextBakingTrainer(Trainer):  # type: ignore[misc]
         ]
         pairs = prepared.within_length([*self._views.pairs, *self._anchors.pairs, *sampled])
         self._teacher = prepared.ask_teacher(pairs, known)
-        if isinstance(self._teacher, TargetStates):
+        if isinstance(self._teacher, PerTarget):
             self.engine.prefixes.clear()  # training wants the memory
         self.train_dataset = [
             {"row": row, "input_ids": pair.student_ids, "targets": pair.student_targets}
@@ -306,16 +305,9 @@ class ContextBakingTrainer(Trainer):  # type: ignore[misc]
         paths = self.engine.paths
         batch = Packed(inputs["input_ids"], inputs["position_ids"], tuple(inputs["lengths"].tolist()))
         with self.accelerator.autocast():
-            teacher = self._teacher.states(inputs["rows"][inputs["targets"] > 0].tolist())
+            teacher = self._teacher.of(inputs["rows"][inputs["targets"] > 0].tolist())
             student = target_states(model, batch, inputs["predicting"], paths)
-            found = fused_divergence(
-                student,
-                teacher.to(student.device),
-                paths.head,
-                temperature=self.args.temperature,
-                beta=self.args.beta,
-                workspace=self._workspace,
-            )
+            found = self.engine.measure.between(student, teacher.to(student.device))
         total = found.divergence.sum()
         if not torch.isfinite(total):
             raise NumericError(
