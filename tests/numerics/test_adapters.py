@@ -1,5 +1,6 @@
 """LoRA layers as one node give peft's own values and gradients, and what is more than plain LoRA stays peft's."""
 
+import copy
 import warnings
 
 import pytest
@@ -60,9 +61,33 @@ def test_plain_layers_are_computed_lean_and_as_before_afterwards():
     assert swapped(model) == 0
 
 
-@pytest.mark.parametrize(("dtype", "settings"), [(torch.float64, {"use_dora": True}), (torch.bfloat16, {})])
+@pytest.mark.parametrize("autocast", [False, True])
+def test_a_float32_adapter_over_a_bfloat16_base_is_as_close_to_the_truth_as_pefts(autocast):
+    model = adapted(torch.bfloat16)
+    truth = copy.deepcopy(model).double()
+    assert {parameter.dtype for parameter in model.parameters() if parameter.requires_grad} == {torch.float32}
+    exact_logits, exact = gradients(truth)
+
+    def errors():
+        with torch.autocast("cpu", torch.bfloat16, enabled=autocast):
+            logits, found = gradients(model)
+        assert {gradient.dtype for gradient in found.values()} == {torch.float32}
+        off = [(found[name] - wanted).norm() / wanted.norm() for name, wanted in exact.items()]
+        return float((logits - exact_logits).norm() / exact_logits.norm()), float(torch.stack(off).mean())
+
+    theirs = errors()
+    with lean_adapters(model):
+        assert swapped(model)
+        ours = errors()
+    assert theirs[0] > 1e-4
+    assert theirs[1] > 1e-4
+    assert ours[0] < 1.25 * theirs[0]
+    assert ours[1] < 1.25 * theirs[1]
+
+
+@pytest.mark.parametrize(("dtype", "settings"), [(torch.float64, {"use_dora": True}), (torch.float16, {})])
 def test_what_is_more_than_plain_is_left_alone(dtype, settings):
-    """In half precision peft keeps the adapter in float32."""
+    """In half precision peft keeps the adapter in float32, and float16 has not the range to follow it."""
     model = adapted(dtype, **settings)
     with lean_adapters(model):
         assert swapped(model) == 0

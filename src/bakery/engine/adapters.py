@@ -5,8 +5,11 @@ Shapes: T tokens, I and O the widths of a layer, r its rank. With g = dL/dy, d t
     y = x W' + b + s h B'        dB = s g' h        dh = s g B        dA = dh' d        dx = g W,  dd = dh A
 
 Each product is added where it belongs by the matmul itself (its `alpha` and `beta`), so that neither s h B' nor any
-scaled copy of y or g is ever written. Layers that are more than this (quantised, DoRA, a bias of B, another number
-format than their adapter's, hooks on the base layer) are left as they are.
+scaled copy of y or g is ever written. Layers that are more than this (quantised, DoRA, a bias of B, a float16 base
+under a float32 adapter, hooks on the base layer) are left as they are.
+
+peft keeps the adapter of a bfloat16 base in float32. Its weights are then rounded to bfloat16 for the products and
+updated in float32, as mixed precision does it (Micikevicius et al. 2018, arXiv 1710.03740); float16 has not the range.
 """
 
 from collections.abc import Iterator
@@ -47,24 +50,27 @@ def _is_plain(layer: Any) -> bool:
     parts = (base, layer.lora_A[name], layer.lora_B[name])
     hooked = any(part._forward_hooks or part._forward_pre_hooks for part in parts)
     simple = name not in layer.lora_variant and layer.lora_B[name].bias is None and not base.weight.requires_grad
-    alike = (
-        len({part.weight.dtype for part in parts}) == 1 and base.weight.numel() == base.in_features * base.out_features
-    )
+    kinds, own = {part.weight.dtype for part in parts}, base.weight.dtype
+    alike = kinds == {own} or (own == torch.bfloat16 and kinds <= {own, torch.float32})
+    alike = alike and base.weight.numel() == base.in_features * base.out_features
     return simple and alike and not hooked and not (base.bias is not None and base.bias.requires_grad)
 
 
 def _forward(layer: Any, otherwise: Any, x: Tensor, *arguments: Any, **named: Any) -> Tensor:
     """The layer's own `forward` where the moment asks for more than the formula."""
-    base = layer.get_base_layer()
+    base, device = layer.get_base_layer(), x.device.type
     switched = layer.disable_adapters or layer.merged
-    if switched or arguments or named or x.dtype != base.weight.dtype or torch.is_autocast_enabled(x.device.type):
+    cast = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else x.dtype
+    if switched or arguments or named or cast != base.weight.dtype:
         return otherwise(x, *arguments, **named)  # type: ignore[no-any-return]
     (name,) = _active(layer)
-    dropped = layer.lora_dropout[name](x)
-    a, b = layer.lora_A[name].weight, layer.lora_B[name].weight
-    found = _LowRank.apply(  # type: ignore[no-untyped-call]
-        x, None if dropped is x else dropped, a, b, base.weight, base.bias, layer.scaling[name]
-    )
+    with torch.autocast(device, enabled=False):
+        x = x.to(cast)
+        dropped = layer.lora_dropout[name](x)
+        a, b = layer.lora_A[name].weight, layer.lora_B[name].weight
+        found = _LowRank.apply(  # type: ignore[no-untyped-call]
+            x, None if dropped is x else dropped, a, b, base.weight, base.bias, layer.scaling[name]
+        )
     return found  # type: ignore[no-any-return]
 
 
@@ -82,6 +88,8 @@ class _LowRank(torch.autograd.Function):
         bias: Tensor | None,
         scale: float,
     ) -> Tensor:
+        ctx.kinds = a.dtype, b.dtype
+        a, b = a.to(weight.dtype), b.to(weight.dtype)
         flat = x.reshape(-1, x.shape[-1])
         seen = flat if dropped is None else dropped.reshape(flat.shape)
         low = seen @ a.T
@@ -96,8 +104,8 @@ class _LowRank(torch.autograd.Function):
         seen, low, a, b, weight = ctx.saved_tensors
         g = gradient.reshape(-1, gradient.shape[-1])
         low_gradient = (g @ b).mul_(ctx.scale)
-        b_gradient = (g.T @ low).mul_(ctx.scale) if ctx.needs_input_grad[3] else None
-        a_gradient = low_gradient.T @ seen if ctx.needs_input_grad[2] else None
+        b_gradient = (g.T @ low).mul_(ctx.scale).to(ctx.kinds[1]) if ctx.needs_input_grad[3] else None
+        a_gradient = (low_gradient.T @ seen).to(ctx.kinds[0]) if ctx.needs_input_grad[2] else None
         x_gradient = dropped_gradient = None
         if ctx.needs_input_grad[0]:
             x_gradient = g @ weight

@@ -18,6 +18,7 @@ weights q is therefore felt to second order only, provided that the mean and the
 mean itself is rounded where a matmul gives it in half precision, so each tile's likeliest token is added beside it.
 """
 
+from math import ceil
 from typing import NamedTuple
 
 import torch
@@ -25,9 +26,9 @@ from torch import Tensor
 
 from bakery.engine.heads import at_least_float32
 
-_CPU_ELEMENTS, _ACCELERATOR_ELEMENTS = 2**19, 2**26
+_CPU_ELEMENTS, _ACCELERATOR_ELEMENTS = 2**20, 2**26
 """Logits of one tile: on the CPU they stay in its cache, elsewhere there are enough of them to fill the device."""
-_NARROWEST = 256
+_NARROWEST = 1024
 """Tokens of a tile at least: fewer would make its matmuls slow."""
 
 
@@ -64,9 +65,10 @@ def moments(hidden: Tensor, weight: Tensor, factor: float, tile: tuple[int, int]
 
 
 def _tile(hidden: Tensor) -> tuple[int, int]:
-    """All rows if they fit, and as wide as may be."""
+    """All rows if they fit, else in equal parts, and as wide as may be."""
     elements = _CPU_ELEMENTS if hidden.device.type == "cpu" else _ACCELERATOR_ELEMENTS
-    rows = max(1, min(len(hidden), elements // _NARROWEST))
+    count = max(1, len(hidden))
+    rows = ceil(count / ceil(count * _NARROWEST / elements))
     return rows, elements // rows
 
 
