@@ -26,10 +26,10 @@ from torch import Tensor
 
 from bakery.engine.heads import at_least_float32
 
-_CPU_ELEMENTS, _ACCELERATOR_ELEMENTS = 2**20, 2**26
+_CPU_ELEMENTS, _ACCELERATOR_ELEMENTS = 2**19, 2**24
 """Logits of one tile: on the CPU they stay in its cache, elsewhere there are enough of them to fill the device."""
-_NARROWEST = 1024
-"""Tokens of a tile at least: fewer would make its matmuls slow."""
+_NARROWEST, _WIDEST = 1024, 4096
+"""Tokens of a tile: fewer make its matmuls slow, more leave more of the mean to be rounded in half precision."""
 
 
 class Moments(NamedTuple):
@@ -65,11 +65,11 @@ def moments(hidden: Tensor, weight: Tensor, factor: float, tile: tuple[int, int]
 
 
 def _tile(hidden: Tensor) -> tuple[int, int]:
-    """All rows if they fit, else in equal parts, and as wide as may be."""
+    """All rows if they fit, else equal parts of them, and as wide as may be."""
     elements = _CPU_ELEMENTS if hidden.device.type == "cpu" else _ACCELERATOR_ELEMENTS
     count = max(1, len(hidden))
     rows = ceil(count / ceil(count * _NARROWEST / elements))
-    return rows, elements // rows
+    return rows, min(elements // rows, _WIDEST)
 
 
 def _sweep(hidden: Tensor, weight: Tensor, factor: float, width: int) -> Moments:
