@@ -8,16 +8,18 @@ al. 2024, "Hydragen", arXiv 2402.05099).
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
 from bakery.engine.heads import at_least_float32
 
 _QUERY_CHUNK = 256
-_SHORT_ON_CPU = 192
-"""Up to this many tokens torch's fused attention is slower on the CPU than its definition, most of all backwards."""
+_SHORT_ON_CPU = 256
+"""Up to this many tokens torch's fused attention is slower on the CPU than two matmuls, most of all backwards."""
 
 
 @dataclass(frozen=True)
@@ -77,17 +79,22 @@ def attend(
 
 def attend_rows(query: Tensor, key: Tensor, value: Tensor, rule: Rule, dropout: float) -> Tensor:
     """Every row attends causally to itself: [B, h, T, d], [B, k, T, d] twice -> [B, h, T, d]. Differentiable."""
-    shared = query.shape[1] // key.shape[1]
+    length, shared = query.shape[2], query.shape[1] // key.shape[1]
+    every = torch.arange(length, device=query.device)
+    short = query.device.type == "cpu" and length <= _SHORT_ON_CPU and not torch.is_autocast_enabled("cpu")
+    if short and rule.softcap is None and not dropout:
+        hidden = _hidden(every, every, rule, at_least_float32(query[:0]).dtype)
+        found = _ShortRows.apply(  # type: ignore[no-untyped-call]
+            query, key.to(query.dtype), value.to(query.dtype), hidden, rule.scale
+        )
+        return found  # type: ignore[no-any-return]
     if shared > 1:
         key, value = key.repeat_interleave(shared, 1), value.repeat_interleave(shared, 1)
-    length = query.shape[2]
-    short = query.device.type == "cpu" and length <= _SHORT_ON_CPU
-    if rule.softcap is None and rule.sees_all(length) and not short:
+    if rule.softcap is None and rule.sees_all(length):
         return functional.scaled_dot_product_attention(
             query, key, value, dropout_p=dropout, is_causal=True, scale=rule.scale
         )
     parts = []
-    every = torch.arange(length, device=query.device)
     for start in range(0, length, _QUERY_CHUNK):
         own = every[start : start + _QUERY_CHUNK]
         first = 0 if rule.window is None else max(0, start + 1 - rule.window)
@@ -97,6 +104,40 @@ def attend_rows(query: Tensor, key: Tensor, value: Tensor, rule: Rule, dropout: 
         weights = functional.dropout(scores.softmax(-1), dropout).to(value.dtype)
         parts.append(weights @ value[:, :, seen])
     return parts[0] if len(parts) == 1 else torch.cat(parts, 2)
+
+
+class _ShortRows(torch.autograd.Function):
+    """Rows that attend to themselves in one node: [B, h, T, d], [B, k, T, d] twice, [T, T] to add to the scores.
+
+    Heads that share keys are folded into the queries. For backward only the weights P are kept; with O = P V and
+    S the scaled scores, dV = P' dO, dP = dO V', dS = P (dP - sum(P dP)), dQ = s dS K, dK = s dS' Q.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, query: Tensor, key: Tensor, value: Tensor, hidden: Tensor, scale: float) -> Tensor:
+        batch, groups, length, width = key.shape
+        folded = query.reshape(batch, groups, -1, width)
+        scores = at_least_float32(folded @ key.transpose(-1, -2)).mul_(scale)
+        scores.view(batch, -1, length, length).add_(hidden)
+        weights = scores.softmax(-1).to(value.dtype)
+        ctx.save_for_backward(folded, key, value, weights)
+        ctx.scale, ctx.shape = scale, query.shape
+        return (weights @ value).view(*query.shape[:-1], -1)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        folded, key, value, weights = ctx.saved_tensors
+        gradient = gradient.reshape(*folded.shape[:-1], -1)
+        by_weights = gradient @ value.transpose(-1, -2)
+        by_scores = torch.ops.aten._softmax_backward_data(by_weights, weights, -1, weights.dtype).mul_(ctx.scale)
+        return (
+            (by_scores @ key).view(ctx.shape),
+            by_scores.transpose(-1, -2) @ folded,
+            weights.transpose(-1, -2) @ gradient,
+            None,
+            None,
+        )
 
 
 def merge(first: Tensor, first_lse: Tensor, second: Tensor, second_lse: Tensor) -> Tensor:
