@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
 from bakery.engine import forward
 from bakery.engine.attending import Rule, attend, merge
@@ -46,12 +47,28 @@ def test_rows_behind_a_shared_prefix_equal_full_sequences(name, dtype, tolerance
     assert difference.abs().max() < _tolerance(name, tolerance)
 
 
-@pytest.mark.parametrize("implementation", ["eager", "sdpa"])
-def test_the_models_own_attention_is_put_aside_and_back(implementation):
-    model = tiny("qwen3", torch.float64)
-    model.set_attn_implementation(implementation)
+def _flash_without_its_kernel(module, query, key, value, attention_mask, *, scaling, **_):
+    """What flash attention promises transformers, by torch's own: [B, h, T, d] -> [B, T, h, d], causal, no mask."""
+    assert attention_mask is None
+    shared = query.shape[1] // key.shape[1]
+    key, value = key.repeat_interleave(shared, 1), value.repeat_interleave(shared, 1)
+    found = torch.nn.functional.scaled_dot_product_attention(query, key, value, is_causal=True, scale=scaling)
+    return found.transpose(1, 2), None
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of torch, about what transformers does for flex attention
+@pytest.mark.filterwarnings("ignore:flex_attention called without torch.compile")
+@pytest.mark.parametrize("implementation", ["eager", "sdpa", "flex_attention", "flash_attention_2"])
+def test_the_models_own_attention_is_put_aside_and_back(implementation, monkeypatch):
+    model = tiny("qwen3", torch.float32)
+    if implementation == "flash_attention_2":  # transformers would refuse it where there is no such GPU
+        monkeypatch.setitem(ALL_ATTENTION_FUNCTIONS, implementation, _flash_without_its_kernel)
+        model.config._attn_implementation = implementation
+    else:
+        model.set_attn_implementation(implementation)
     rows = random_rows([20, 33], shared=30)
-    paths = find_paths(model, rows, 30)
+    with torch.compiler.set_stance("force_eager"):  # compiling flex attention takes twenty seconds
+        paths = find_paths(model, rows, 30)
     assert paths.packed
     assert paths.prefix
     assert model.config._attn_implementation == implementation
