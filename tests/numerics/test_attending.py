@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from bakery.engine.attending import Rule, attend_rows
+from bakery.engine.attending import Rule, attend, attend_rows
 
 
 def _definition(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, rule: Rule) -> torch.Tensor:
@@ -55,3 +55,24 @@ def test_dropout_drops():
     query, key, value, _ = _case(20)
     rule = Rule(0.4)
     assert not torch.equal(attend_rows(query, key, value, rule, 0.5), attend_rows(query, key, value, rule, 0.0))
+
+
+@pytest.mark.parametrize("keys", [40, 1300])
+@pytest.mark.parametrize("causal", [True, False])
+@pytest.mark.parametrize(
+    ("dtype", "tolerance"), [(torch.float64, 1e-10), (torch.float32, 1e-5), (torch.bfloat16, 1e-2)]
+)
+def test_attention_with_its_log_sum_exp_in_any_precision(dtype, tolerance, causal, keys):
+    generator = torch.Generator().manual_seed(keys)
+    queries = keys if causal else 150
+    shapes = ((2, 4, queries, 16), (2, 2, keys, 16), (2, 2, keys, 16))
+    query, key, value = (torch.randn(*s, generator=generator, dtype=torch.float64).to(dtype) for s in shapes)
+    rule = Rule(0.5)
+    found, lse = attend(query, key, value, rule, causal=causal)
+    query, key, value = (t.double() for t in (query, key.repeat_interleave(2, 1), value.repeat_interleave(2, 1)))
+    scores = rule.scale * query @ key.transpose(-1, -2)
+    if causal:
+        scores = scores.masked_fill(torch.ones(keys, keys, dtype=torch.bool).triu(1), float("-inf"))
+    wanted = scores.softmax(-1) @ value
+    assert (found - wanted).norm() < tolerance * wanted.norm()
+    assert (lse - scores.logsumexp(-1)).abs().max() < max(tolerance, 1e-6)
