@@ -7,7 +7,7 @@ import pytest
 import torch
 from peft import LoraConfig, get_peft_model
 
-from bakery.engine.adapters import lean_adapters
+from bakery.engine.adapters import lean_adapters, plain_layers
 from tests.numerics.models import random_rows, tiny
 
 
@@ -40,7 +40,7 @@ def test_values_and_gradients_are_pefts(name, settings, dtype, tolerance):
         pytest.skip("peft wants a bias in the base layer for this")
     model = adapted(dtype, name, **settings)
     logits, wanted = gradients(model)
-    with lean_adapters(model):
+    with lean_adapters(plain_layers(model)):
         lean_logits, found = gradients(model)
     torch.testing.assert_close(lean_logits, logits, rtol=tolerance, atol=tolerance)
     assert found.keys() == wanted.keys()
@@ -56,7 +56,7 @@ def swapped(model):
 def test_plain_layers_are_computed_lean_and_as_before_afterwards():
     model = adapted()
     layers = sum(hasattr(module, "lora_A") for module in model.modules())
-    with lean_adapters(model):
+    with lean_adapters(plain_layers(model)):
         assert swapped(model) == layers > 0
     assert swapped(model) == 0
 
@@ -76,7 +76,7 @@ def test_a_float32_adapter_over_a_bfloat16_base_is_as_close_to_the_truth_as_peft
         return float((logits - exact_logits).norm() / exact_logits.norm()), float(torch.stack(off).mean())
 
     theirs = errors()
-    with lean_adapters(model):
+    with lean_adapters(plain_layers(model)):
         assert swapped(model)
         ours = errors()
     assert theirs[0] > 1e-4
@@ -89,7 +89,7 @@ def test_a_float32_adapter_over_a_bfloat16_base_is_as_close_to_the_truth_as_peft
 def test_what_is_more_than_plain_is_left_alone(dtype, settings):
     """In half precision peft keeps the adapter in float32, and float16 has not the range to follow it."""
     model = adapted(dtype, **settings)
-    with lean_adapters(model):
+    with lean_adapters(plain_layers(model)):
         assert swapped(model) == 0
 
 
@@ -98,7 +98,7 @@ def test_hooks_on_the_base_layer_still_run():
     seen = []
     base = next(module for module in model.modules() if hasattr(module, "lora_A")).get_base_layer()
     base.register_forward_hook(lambda *_: seen.append(1))
-    with lean_adapters(model):
+    with lean_adapters(plain_layers(model)):
         gradients(model)
     assert seen
 
@@ -108,7 +108,7 @@ def test_the_adapter_switched_off_inside_is_off():
     ids = torch.tensor(random_rows([7]))
     with model.disable_adapter():
         wanted = model(input_ids=ids).logits
-    with lean_adapters(model), model.disable_adapter():
+    with lean_adapters(plain_layers(model)), model.disable_adapter():
         assert torch.equal(model(input_ids=ids).logits, wanted)
 
 
@@ -117,5 +117,5 @@ def test_autocast_is_pefts():
     ids = torch.tensor(random_rows([7]))
     with torch.autocast("cpu", torch.bfloat16):
         wanted = model(input_ids=ids).logits
-        with lean_adapters(model):
+        with lean_adapters(plain_layers(model)):
             assert torch.equal(model(input_ids=ids).logits, wanted)

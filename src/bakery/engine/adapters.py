@@ -12,7 +12,7 @@ peft keeps the adapter of a bfloat16 base in float32. Its weights are then round
 updated in float32, as mixed precision does it (Micikevicius et al. 2018, arXiv 1710.03740); float16 has not the range.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from typing import Any
@@ -25,10 +25,14 @@ from torch.autograd.function import once_differentiable
 from bakery.engine.models import unwrap
 
 
+def plain_layers(model: nn.Module) -> list[nn.Module]:
+    """The LoRA layers of `model` that allow to be computed as one node."""
+    return [layer for layer in unwrap(model).modules() if type(layer) is Linear and _is_plain(layer)]
+
+
 @contextmanager
-def lean_adapters(model: nn.Module) -> Iterator[None]:
-    """Inside the block the LoRA layers of `model` that allow it are computed as one node."""
-    layers = [layer for layer in unwrap(model).modules() if type(layer) is Linear and _is_plain(layer)]
+def lean_adapters(layers: Sequence[nn.Module]) -> Iterator[None]:
+    """Inside the block these `plain_layers` are computed as one node each."""
     for layer in layers:
         layer.forward = partial(_forward, layer, layer.forward)
     try:

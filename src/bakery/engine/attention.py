@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import islice
 from typing import Any
 
 import torch
@@ -220,9 +221,15 @@ ALL_ATTENTION_FUNCTIONS.register(NAME, packed_attention)
 
 @contextmanager
 def packed(model: nn.Module) -> Iterator[None]:
-    """Let the model attend through `packed_attention` inside the block, whatever it uses outside."""
-    configs: dict[int, Any] = {id(m.config): m.config for m in model.modules() if hasattr(m, "config")}
-    before = {key: getattr(config, "_attn_implementation", None) for key, config in configs.items()}
+    """Let the model attend through `packed_attention` inside the block, whatever it uses outside.
+
+    Blocks may lie within one another; the inner ones cost nothing.
+    """
+    if any(_implementation(config) == NAME for config in islice(_configs(model), 1)):
+        yield
+        return
+    configs: dict[int, Any] = {id(config): config for config in _configs(model)}
+    before = {key: _implementation(config) for key, config in configs.items()}
     for key, config in configs.items():
         if before[key] is not None:
             config._attn_implementation = NAME
@@ -232,6 +239,15 @@ def packed(model: nn.Module) -> Iterator[None]:
         for key, config in configs.items():
             if before[key] is not None:
                 config._attn_implementation = before[key]
+
+
+def _configs(model: nn.Module) -> Iterator[Any]:
+    """The configuration every part of the model reads, from the outside in."""
+    return (vars(module)["config"] for module in model.modules() if "config" in vars(module))
+
+
+def _implementation(config: Any) -> str | None:
+    return getattr(config, "_attn_implementation", None)
 
 
 def _gather(packed_states: Tensor, index: Tensor) -> Tensor:

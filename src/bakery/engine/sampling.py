@@ -5,6 +5,7 @@ cumulative distribution: the same seed gives the same answers whatever is batche
 """
 
 from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -81,7 +82,7 @@ def sample(
     """
     found: list[Trajectory] = []
     mine = frozenset(crew.share(range(len(prompts))))
-    with torch.inference_mode(), evaluating(model):
+    with torch.inference_mode(), evaluating(model), packed(model) if paths.prefix else nullcontext():
         for decoding, members in _batches(model, prompts, keys, settings, paths, prefixes, mine):
             found.extend(_run(decoding, members, settings, advance, keep_states=keep_states))
     found = crew.gather(found)
@@ -260,10 +261,9 @@ class _PackedDecoding:
 
     def _forward(self, ids: Tensor, positions: Tensor, layout: Layout) -> Tensor:
         arguments: dict[str, Any] = {"input_ids": ids, "position_ids": positions, "layout": layout, "use_cache": False}
-        with packed(self.model):
-            if self.paths.states_are_logits:
-                return self.model(**arguments).logits  # type: ignore[no-any-return]
-            return decoder(self.model)(**arguments).last_hidden_state  # type: ignore[no-any-return]
+        if self.paths.states_are_logits:
+            return self.model(**arguments).logits  # type: ignore[no-any-return]
+        return decoder(self.model)(**arguments).last_hidden_state  # type: ignore[no-any-return]
 
 
 @dataclass

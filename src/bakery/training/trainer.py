@@ -20,7 +20,7 @@ from transformers.trainer_callback import PrinterCallback, ProgressCallback
 
 from bakery.chat.rendering import freeze_dates
 from bakery.chat.views import PromptPair, ViewBuilder, ViewPair
-from bakery.engine.adapters import lean_adapters
+from bakery.engine.adapters import lean_adapters, plain_layers
 from bakery.engine.attention import packed
 from bakery.engine.batches import Batch, within_budget, without_targets_from
 from bakery.engine.batches import prompt_baking_collator as prompt_baking_collator
@@ -185,6 +185,10 @@ class ContextBakingTrainer(Trainer):  # type: ignore[misc]
         about = f"{fingerprint(self.engine.model)} {self.accelerator.mixed_precision}"
         return Preparation(self.engine, self.args, self.progress, Store(self.cache_folder, about))
 
+    @cached_property
+    def _plain_layers(self) -> list[nn.Module]:
+        return plain_layers(self.model)
+
     @property
     def cache_folder(self) -> Path:
         """Where answers and the teacher's states are kept for a run that goes on later; may be deleted at any time."""
@@ -288,7 +292,7 @@ class ContextBakingTrainer(Trainer):  # type: ignore[misc]
         *parts, last = within_budget(inputs, self.engine.token_budget)
         step = super().training_step
         attention = packed(unwrap(model)) if self.engine.paths.packed else nullcontext()
-        with attention, lean_adapters(model):
+        with attention, lean_adapters(self._plain_layers):
             with self.accelerator.no_sync(model):
                 losses = [step(model, part, count) for part in parts]
             return cast(Tensor, sum(losses) + step(model, last, count))
