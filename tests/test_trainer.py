@@ -1,10 +1,13 @@
 """The trainer: the open loop's losses, one gradient whatever the batches, no step on anything that is not finite."""
 
+from types import SimpleNamespace
+
 import pytest
 import torch
 from transformers import TrainerCallback
 
 from bakery.engine.batches import prompt_baking_collator, within_budget, without_targets_from
+from bakery.engine.teacher import PerTarget
 from bakery.errors import DataError, NumericError
 from bakery.rows.data import create_dataset
 from tests.engine_support import (
@@ -218,6 +221,35 @@ def test_rows_that_only_fill_up_a_batch_have_no_targets():
     assert found["predicting"].tolist() == batch["predicting"][:6].tolist()
     assert found["input_ids"].shape == batch["input_ids"].shape
     assert without_targets_from(batch, 0)["labels"].numel() == 0
+
+
+@pytest.mark.parametrize(("teacher", "kept"), [("auto", False), ("cached", True)])
+def test_a_teacher_that_the_disk_has_no_room_for_is_asked_at_every_step(tmp_path, monkeypatch, teacher, kept):
+    said: list[str] = []
+
+    def losses(name):
+        trainer = make_trainer(tmp_path / name, logging_steps=1, teacher=teacher)
+        trainer.progress.say = said.append
+        trainer.train()
+        return logged(trainer), isinstance(trainer._teacher, PerTarget)
+
+    wanted, first = losses("room")
+    assert first
+    assert not any("has room" in line for line in said)
+    monkeypatch.setattr("shutil.disk_usage", lambda _: SimpleNamespace(free=100))
+    found, again = losses("no room")
+    assert again == kept
+    assert found == pytest.approx(wanted, rel=1e-5)
+    assert any("has room for 0.0 GiB" in line for line in said) == (not kept)
+
+
+def test_what_a_stopped_run_has_kept_needs_no_room_again(tmp_path, monkeypatch):
+    make_trainer(tmp_path).prepare()
+    monkeypatch.setattr("shutil.disk_usage", lambda _: SimpleNamespace(free=0))
+    again = make_trainer(tmp_path)
+    monkeypatch.setattr("bakery.training.preparation._SHARE_OF_DISK", 1.0)
+    again.prepare()
+    assert isinstance(again._teacher, PerTarget)
 
 
 def test_states_too_large_to_hold_while_sampling_are_asked_for_afterwards(tmp_path, monkeypatch):

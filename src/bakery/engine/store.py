@@ -10,6 +10,7 @@ Whatever is not there, cut short or damaged is computed again; a file appears un
 import hashlib
 import json
 import os
+import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -93,6 +94,12 @@ class Store:
         states = states.contiguous()
         about = {"sha256": _checksum(_bytes(states))}
         self._write(f"teacher-{key}.safetensors", lambda path: save_file({"states": states}, path, metadata=about))
+
+    def room(self) -> int:
+        """Bytes of states there is room for on its disk, those that it holds already included."""
+        there = next(folder for folder in (self.folder, *self.folder.absolute().parents) if folder.exists())
+        held = sum(path.stat().st_size for path in self.folder.glob("teacher-*.safetensors"))
+        return shutil.disk_usage(there).free + held
 
     def _path(self, name: str) -> Path:
         return self.folder / name

@@ -21,6 +21,8 @@ from bakery.settings.arguments import BakeryConfig
 
 _MOST_BYTES = 2**32
 """States that would need more are not kept while sampling: the teacher is asked afterwards, a block at a time."""
+_SHARE_OF_DISK = 0.9
+"""The rest of a disk is left to checkpoints and to others."""
 
 
 @dataclass(frozen=True)
@@ -111,6 +113,20 @@ class Preparation:
         numbers = answers * self.args.trajectory_length * head.weight.shape[1] if isinstance(head, Head) else 0
         return 4 * numbers <= _MOST_BYTES
 
+    def _keepable(self, targets: int) -> bool:
+        """Whether there is room for what is to be known of the teacher at so many targets; if not, it is said."""
+        head = self.engine.paths.head
+        if not isinstance(head, Head):
+            return False
+        needed = 4 * (head.weight.shape[1] + 2) * targets
+        room = min(self.engine.crew.gather([self.store.room()]))
+        if needed > _SHARE_OF_DISK * room:
+            self.progress.say(
+                f"  note: {self.store.folder} has room for {room / 2**30:,.1f} GiB and the teacher's signal would take "
+                f"{needed / 2**30:,.1f}: the teacher is asked at every step (teacher: live)"
+            )
+        return needed <= _SHARE_OF_DISK * room
+
     def within_length(self, pairs: list[ViewPair]) -> list[ViewPair]:
         """The rows that `max_seq_length` allows.
 
@@ -137,9 +153,9 @@ class Preparation:
 
     def ask_teacher(self, pairs: list[ViewPair], known: Known) -> Teacher:
         """The teacher's states at all targets: kept, or asked again at every step where `teacher` says so."""
-        if self.args.teacher == "live" or (self.args.teacher == "auto" and self.engine.paths.states_are_logits):
-            return self.engine.live_teacher(pairs)
         total = sum(len(pair.teacher_targets) for pair in pairs if row_key(pair) not in known)
+        if self.args.teacher == "live" or (self.args.teacher == "auto" and not self._keepable(total)):
+            return self.engine.live_teacher(pairs)
         if not total:
             return self.engine.teacher(pairs, known=known)
         with self.progress.stage("teacher", "asking the teacher", total, "tokens") as advance:
