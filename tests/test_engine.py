@@ -103,20 +103,19 @@ def test_trial_sampling_and_teacher_read_a_prefix_once(monkeypatch, rows, builde
 
 
 @pytest.mark.parametrize("beta", [0.0, 1.0])
-def test_the_states_answers_are_sampled_from_are_the_teachers(engine, prompts, monkeypatch, beta):
+def test_the_signal_kept_while_sampling_is_the_teachers(engine, prompts, monkeypatch, beta):
     engine = replace(engine, beta=beta)
     monkeypatch.setattr("bakery.engine.engine.stop_ids", lambda *_: frozenset(range(0, 5000, 6)))
-    answers = engine.answers(Voice.PROMPTED, prompts, max_new_tokens=9, temperature=1.0, per_prompt=3, keep_states=True)
+    answers = engine.answers(Voice.PROMPTED, prompts, max_new_tokens=9, temperature=1.0, per_prompt=3, keep_signal=True)
     assert len({len(answer.ids) for answer in answers}) > 1  # some leave the batch early
     pairs = [prompts[answer.prompt].with_answer(answer.ids) for answer in answers]
-    known = {row_key(pair): answer.states for pair, answer in zip(pairs, answers, strict=True)}
+    known = {row_key(pair): answer.kept for pair, answer in zip(pairs, answers, strict=True)}
     wanted = engine.teacher(pairs).of(range(len(pairs)))
-    drawn = engine.measure.signal(torch.cat([answer.states for answer in answers]))
-    torch.testing.assert_close(drawn, wanted, rtol=1e-9, atol=1e-9)
+    torch.testing.assert_close(torch.cat([answer.kept for answer in answers]), wanted, rtol=1e-9, atol=1e-9)
     # Known and computed rows side by side, each in its place.
     some = dict(list(known.items())[::2])
     torch.testing.assert_close(engine.teacher(pairs, known=some).of(range(len(pairs))), wanted, rtol=1e-9, atol=1e-9)
-    poisoned = {key: states + 1 for key, states in some.items()}
+    poisoned = {key: signal + 1 for key, signal in some.items()}
     mixed = engine.teacher(pairs, known=poisoned).of(range(len(pairs)))
     sizes = [len(pair.teacher_targets) for pair in pairs]
     moved = [bool((a - b).abs().max() > 1e-3) for a, b in zip(mixed.split(sizes), wanted.split(sizes), strict=True)]

@@ -9,20 +9,20 @@ from tests.engine_support import QUESTIONS, logged, make_trainer, shake, tiny_mo
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
-def test_states_come_back_bit_for_bit_and_not_when_damaged(tmp_path, dtype):
+def test_a_signal_comes_back_bit_for_bit_and_not_when_damaged(tmp_path, dtype):
     store = Store(tmp_path, "model")
     key = store.key("rows", [1, 2])
-    states = torch.randn(5, 3).to(dtype)
-    assert store.read_states(key) is None
-    store.write_states(key, states)
-    assert torch.equal(store.read_states(key), states)
+    signal = torch.randn(5, 3).to(dtype)
+    assert store.read_signal(key) is None
+    store.write_signal(key, signal)
+    assert torch.equal(store.read_signal(key), signal)
     (path,) = tmp_path.glob("teacher-*")
     content = bytearray(path.read_bytes())
     content[-1] ^= 1
     path.write_bytes(content)
-    assert store.read_states(key) is None
+    assert store.read_signal(key) is None
     path.write_bytes(content[:40])
-    assert store.read_states(key) is None
+    assert store.read_signal(key) is None
 
 
 def test_answers_come_back_and_not_when_cut_short(tmp_path):

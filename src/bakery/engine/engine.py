@@ -93,9 +93,12 @@ class Engine:
         per_prompt: int = 1,
         seed: int = 0,
         advance: Watch = UNWATCHED,
-        keep_states: bool = False,
+        keep_signal: bool = False,
     ) -> list[Trajectory]:
-        """`per_prompt` answers to every prompt, in order; temperature 0 takes the most likely tokens."""
+        """`per_prompt` answers to every prompt, in order; temperature 0 takes the most likely tokens.
+
+        `keep_signal` keeps what `measure` must know of the one who answers, where that is the teacher.
+        """
         settings = SamplingSettings(
             stop_ids=stop_ids(self.model, self.tokenizer),
             max_new_tokens=max_new_tokens,
@@ -108,9 +111,8 @@ class Engine:
         keys = [prompt.prefix_key if voice.prompted else "" for prompt in prompts]
         with self._speaking(voice):
             prefixes = PrefixCache(self.model, progress=self.prefixes.progress) if voice.adapter else self.prefixes
-            return sample(
-                self.model, ids, keys, settings, self.paths, prefixes, advance, self.crew, keep_states=keep_states
-            )
+            keep = self.measure.signal if keep_signal else None
+            return sample(self.model, ids, keys, settings, self.paths, prefixes, advance, self.crew, keep)
 
     def teacher(
         self,

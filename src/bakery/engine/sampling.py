@@ -4,7 +4,7 @@ Every trajectory draws from its own stream of random numbers, named by (seed, pr
 cumulative distribution: the same seed gives the same answers whatever is batched together.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -22,6 +22,10 @@ from bakery.engine.prefix import PrefixCache, group_by_prefix
 from bakery.progress import UNWATCHED, Watch
 
 _SHRINK_AT = 0.75
+
+
+Keep = Callable[[Tensor], Tensor]
+"""States [n, H] to what is kept of them [n, K]."""
 
 
 @dataclass(frozen=True)
@@ -45,14 +49,14 @@ class Trajectory:
         number: which of that prompt's answers it is.
         ids: what was sampled.
         stopped: the last id is an end-of-turn token the model wrote; else the answer was cut off.
-        states: the final hidden states [ids, H] each id was drawn from, where they were asked for and there are any.
+        kept: what was to be kept [ids, K] of the states each id was drawn from, where there are any.
     """
 
     prompt: int
     number: int
     ids: tuple[int, ...]
     stopped: bool
-    states: Tensor | None = field(default=None, compare=False, repr=False)
+    kept: Tensor | None = field(default=None, compare=False, repr=False)
 
 
 def sample(
@@ -64,8 +68,7 @@ def sample(
     prefixes: PrefixCache,
     advance: Watch = UNWATCHED,
     crew: Crew = ALONE,
-    *,
-    keep_states: bool = False,
+    keep: Keep | None = None,
 ) -> list[Trajectory]:
     """Sample `per_prompt` answers to every prompt (token ids ending with the generation prompt), in prompt order.
 
@@ -78,13 +81,13 @@ def sample(
         prefixes: where keys and values of prefixes are kept; of the model as it stands.
         advance: told of every finished answer and its tokens.
         crew: the processes that share the prompts; every one gets all answers.
-        keep_states: keep the hidden states too (models without shortcuts give none).
+        keep: what to keep of the states ids are drawn from (models without shortcuts give none).
     """
     found: list[Trajectory] = []
     mine = frozenset(crew.share(range(len(prompts))))
     with torch.inference_mode(), evaluating(model), packed(model) if paths.prefix else nullcontext():
         for decoding, members in _batches(model, prompts, keys, settings, paths, prefixes, mine):
-            found.extend(_run(decoding, members, settings, advance, keep_states=keep_states))
+            found.extend(_run(decoding, members, settings, advance, keep))
     found = crew.gather(found)
     others = [trajectory for trajectory in found if trajectory.prompt not in mine]
     advance(len(others), sum(len(trajectory.ids) for trajectory in others))
@@ -160,8 +163,7 @@ def _run(
     rows: list[tuple[int, int]],
     settings: SamplingSettings,
     advance: Watch,
-    *,
-    keep_states: bool,
+    keep: Keep | None,
 ) -> list[Trajectory]:
     """Grow all rows of a batch until each has stopped or is as long as allowed."""
     uniforms = np.stack([np.random.default_rng([settings.seed, *row]).random(settings.max_new_tokens) for row in rows])
@@ -170,7 +172,7 @@ def _run(
     active = list(range(len(rows)))  # rows still computed
     states = decoding.start()
     seen = None
-    if keep_states and decoding.has_states:
+    if keep and decoding.has_states:
         seen = torch.empty(len(rows), settings.max_new_tokens, states.shape[-1], dtype=states.dtype)
     for step in range(settings.max_new_tokens):
         if seen is not None:
@@ -193,15 +195,13 @@ def _run(
             tokens, active = tokens[kept], running
         states = decoding.step(tokens)
     advance(len(running), sum(len(written[row]) for row in running))
+    kept_of: Sequence[Tensor | None] = [None] * len(rows)
+    if keep and seen is not None:
+        drawn_from = torch.cat([seen[row, : len(ids)] for row, ids in enumerate(written)])
+        kept_of = torch.split(keep(drawn_from.to(states.device)).cpu(), [len(ids) for ids in written])
     return [
-        Trajectory(
-            prompt,
-            number,
-            tuple(ids),
-            stopped=bool(ids) and ids[-1] in settings.stop_ids,
-            states=None if seen is None else seen[row, : len(ids)].clone(),
-        )
-        for row, ((prompt, number), ids) in enumerate(zip(rows, written, strict=True))
+        Trajectory(prompt, number, tuple(ids), stopped=bool(ids) and ids[-1] in settings.stop_ids, kept=mine)
+        for (prompt, number), ids, mine in zip(rows, written, kept_of, strict=True)
     ]
 
 

@@ -1,7 +1,7 @@
 """What was computed once and is kept in the run folder, so that a run that was stopped does not compute it again.
 
     answers-<key>.json          sampled answers, as token ids
-    teacher-<key>.safetensors   the teacher's states at the targets of a few rows, memory-mapped when read
+    teacher-<key>.safetensors   the teacher's signal at the targets of a few rows, memory-mapped when read
 
 The key is a hash of everything the content depends on: the base model's weights, the rows' token ids, the settings.
 Whatever is not there, cut short or damaged is computed again; a file appears under its name only when it is whole.
@@ -74,29 +74,29 @@ class Store:
         text = json.dumps({"sha256": _checksum(json.dumps(rows).encode()), "rows": rows})
         self._write(f"answers-{key}.json", lambda path: path.write_text(text, "utf-8"))
 
-    def read_states(self, key: str) -> Tensor | None:
-        """States [N, H] mapped from their file, if it is there and whole."""
+    def read_signal(self, key: str) -> Tensor | None:
+        """A signal [N, K] mapped from their file, if it is there and whole."""
         path = self._path(f"teacher-{key}.safetensors")
         try:
             with safe_open(path, framework="pt") as file:
-                states: Tensor = file.get_tensor("states")
+                signal: Tensor = file.get_tensor("signal")
                 wanted = (file.metadata() or {}).get("sha256")
         except (OSError, SafetensorError):
             return None
-        return states if wanted == _checksum(_bytes(states)) else None
+        return signal if wanted == _checksum(_bytes(signal)) else None
 
-    def write_states(self, key: str, states: Tensor) -> None:
-        """Keep states [N, H].
+    def write_signal(self, key: str, signal: Tensor) -> None:
+        """Keep a signal [N, K].
 
         Raises:
             ResourceError: the folder cannot be written, or the disk is full.
         """
-        states = states.contiguous()
-        about = {"sha256": _checksum(_bytes(states))}
-        self._write(f"teacher-{key}.safetensors", lambda path: save_file({"states": states}, path, metadata=about))
+        signal = signal.contiguous()
+        about = {"sha256": _checksum(_bytes(signal))}
+        self._write(f"teacher-{key}.safetensors", lambda path: save_file({"signal": signal}, path, metadata=about))
 
     def room(self) -> int:
-        """Bytes of states there is room for on its disk, those that it holds already included."""
+        """Bytes of signals there is room for on its disk, those that it holds already included."""
         there = next(folder for folder in (self.folder, *self.folder.absolute().parents) if folder.exists())
         held = sum(path.stat().st_size for path in self.folder.glob("teacher-*.safetensors"))
         return shutil.disk_usage(there).free + held
@@ -115,8 +115,8 @@ class Store:
             raise ResourceError(f"{self._path(name)}: cannot be written: {error}") from error
 
 
-def _bytes(states: Tensor) -> bytes:
-    return bytes(states.reshape(-1).view(torch.uint8).numpy().data)
+def _bytes(signal: Tensor) -> bytes:
+    return bytes(signal.reshape(-1).view(torch.uint8).numpy().data)
 
 
 def _checksum(content: bytes) -> str:

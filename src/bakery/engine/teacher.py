@@ -22,11 +22,11 @@ from bakery.errors import ResourceError
 from bakery.progress import UNWATCHED, Watch
 
 Known = Mapping[tuple[tuple[int, ...], tuple[int, ...]], Tensor]
-"""States [targets, H] that need not be computed, by `row_key`."""
+"""Signals [targets, K] that need not be computed, by `row_key`."""
 
 
 def row_key(pair: ViewPair) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """All that a row's teacher states depend on, beside the model: its token ids and where its targets are."""
+    """All that a row's teacher depends on, beside the model: its token ids and where its targets are."""
     return tuple(pair.teacher_ids), tuple(pair.teacher_targets)
 
 
@@ -114,31 +114,17 @@ def teacher_signal(
         advance: told of every target token done.
         store: where signals are kept and found again; none: in memory.
         crew: the processes that share the work.
-        known: states that are there already, such as those answers were sampled from.
+        known: signals that are there already, such as those of sampled answers.
 
     Raises:
         ResourceError: the store cannot be written, or the processes do not see the same folder.
     """
     found = [(known or {}).get(row_key(pair)) for pair in pairs]
-    missing = [pair for pair, states in zip(pairs, found, strict=True) if states is None]
+    missing = [pair for pair, signal in zip(pairs, found, strict=True) if signal is None]
     rows = [_Row(pair.teacher_ids, pair.teacher_targets, pair.prefix_key) for pair in missing]
     with adapter_off(model), torch.no_grad():
         computed = _Pass(model, rows, paths, prefixes, advance, measure).run(token_budget, store, crew)
-        return computed.with_known(_signals(measure, found, token_budget, next(model.parameters()).device))
-
-
-def _signals(
-    measure: Measure, known: Sequence[Tensor | None], token_budget: int, device: torch.device
-) -> list[Tensor | None]:
-    """The signals of the rows whose states are known, in their places."""
-    signals = list(known)
-    given = [(row, states) for row, states in enumerate(known) if states is not None]
-    for members in token_batches([len(states) for _, states in given], token_budget):
-        rows, states = zip(*(given[member] for member in members), strict=True)
-        found = measure.signal(torch.cat(states).to(device)).to(states[0].device)
-        for row, signal in zip(rows, torch.split(found, [len(each) for each in states]), strict=True):
-            signals[row] = signal
-    return signals
+    return computed.with_known(found)
 
 
 def student_states(
@@ -269,16 +255,16 @@ class _Pass:
         keys = [store.key(kind, [(self.rows[row].ids, self.rows[row].targets) for row in b.rows]) for b in plan]
         blocks: dict[int, Tensor] = {}
         for number in crew.share(range(len(plan))):
-            found = store.read_states(keys[number])
+            found = store.read_signal(keys[number])
             if found is None:
-                store.write_states(keys[number], self._compute(plan[number]).cpu())
+                store.write_signal(keys[number], self._compute(plan[number]).cpu())
             else:
                 blocks[number] = found
                 self.advance(found.shape[0], found.shape[0], found=True)
         self._tell_of_others(plan, crew, found=crew.gather(list(blocks)))  # a meeting: now all have written
         for number, key in enumerate(keys):
             if number not in blocks:
-                found = store.read_states(key)
+                found = store.read_signal(key)
                 if found is None:
                     raise ResourceError(f"{store.folder}: what another process wrote cannot be read here; "
                                         "give all processes the same output_dir, or set teacher: live")  # fmt: skip

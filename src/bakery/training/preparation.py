@@ -20,7 +20,7 @@ from bakery.rows.data import Conversation
 from bakery.settings.arguments import BakeryConfig
 
 _MOST_BYTES = 2**32
-"""States that would need more are not kept while sampling: the teacher is asked afterwards, a block at a time."""
+"""A signal that would need more is not kept while sampling: the teacher is asked afterwards, a block at a time."""
 _SHARE_OF_DISK = 0.9
 """The rest of a disk is left to checkpoints and to others."""
 
@@ -63,7 +63,7 @@ class Preparation:
     def sample(self, prompts: Sequence[PromptPair], seed: int) -> tuple[list[ViewPair], Known]:
         """The teacher's answers to these prompts, `num_trajectories` each, as views, in the prompts' order.
 
-        Beside them the states they were drawn from: these are the teacher's, who need not be asked again.
+        Beside them the signal at their tokens: who wrote them is the teacher, and need not be asked again.
         """
         if not prompts:
             return [], {}
@@ -71,6 +71,7 @@ class Preparation:
         ends = sorted(stop_ids(self.engine.model, self.engine.tokenizer))
         drawing = [args.trajectory_length, args.sampling_temperature, args.num_trajectories, seed]
         key = self.store.key("answers", ends, drawing, [prompt.teacher_ids for prompt in prompts])
+        signal_key = self.store.key(key, self.engine.measure.kind)
         with self.progress.clock("sampling"):
             kept = self.store.read_answers(key)
         if kept is not None:
@@ -87,12 +88,12 @@ class Preparation:
                     per_prompt=args.num_trajectories,
                     seed=seed,
                     advance=advance,
-                    keep_states=self.args.teacher != "live" and self._fits(total),
+                    keep_signal=self.args.teacher != "live" and self._fits(total),
                 )
             if self.engine.crew.rank == 0:
                 self.store.write_answers(key, [[t.prompt, t.number, t.ids, t.stopped] for t in sampled])
-                if all(trajectory.states is not None for trajectory in sampled):
-                    self.store.write_states(key, torch.cat([cast(Tensor, t.states) for t in sampled]))
+                if all(trajectory.kept is not None for trajectory in sampled):
+                    self.store.write_signal(signal_key, torch.cat([cast(Tensor, t.kept) for t in sampled]))
             self.engine.crew.wait()
         cut = sum(not trajectory.stopped for trajectory in sampled)
         if cut:
@@ -102,13 +103,13 @@ class Preparation:
             )
         pairs = [prompts[trajectory.prompt].with_answer(trajectory.ids) for trajectory in sampled]
         sizes = [len(trajectory.ids) for trajectory in sampled]
-        states = None if self.args.teacher == "live" else self.store.read_states(key)
-        if states is None or len(states) != sum(sizes):
+        signal = None if self.args.teacher == "live" else self.store.read_signal(signal_key)
+        if signal is None or len(signal) != sum(sizes):
             return pairs, {}
-        return pairs, dict(zip(map(row_key, pairs), torch.split(states, sizes), strict=True))
+        return pairs, dict(zip(map(row_key, pairs), torch.split(signal, sizes), strict=True))
 
     def _fits(self, answers: int) -> bool:
-        """Whether the states of so many answers may be held in memory until all are sampled."""
+        """Whether the signal at so many answers may be held in memory until all are sampled."""
         head = self.engine.paths.head
         numbers = answers * self.args.trajectory_length * head.weight.shape[1] if isinstance(head, Head) else 0
         return 4 * numbers <= _MOST_BYTES
