@@ -198,7 +198,8 @@ def _run(
     kept_of: Sequence[Tensor | None] = [None] * len(rows)
     if keep and seen is not None:
         drawn_from = torch.cat([seen[row, : len(ids)] for row, ids in enumerate(written)])
-        kept_of = torch.split(keep(drawn_from.to(states.device)).cpu(), [len(ids) for ids in written])
+        parts = torch.split(keep(drawn_from.to(states.device)).cpu(), [len(ids) for ids in written])
+        kept_of = [part.clone() for part in parts]  # a part of a tensor travels to other processes as the whole of it
     return [
         Trajectory(prompt, number, tuple(ids), stopped=bool(ids) and ids[-1] in settings.stop_ids, kept=mine)
         for (prompt, number), ids, mine in zip(rows, written, kept_of, strict=True)
