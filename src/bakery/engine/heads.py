@@ -1,4 +1,4 @@
-"""Output heads: hidden states to logits, the gradient back, and how many logits to hold at a time.
+"""Output heads: hidden states to logits, and the gradient back.
 
 Shapes: N rows, H hidden width, V vocabulary.
 """

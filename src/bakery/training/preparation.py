@@ -110,16 +110,13 @@ class Preparation:
 
     def _fits(self, answers: int) -> bool:
         """Whether the signal at so many answers may be held in memory until all are sampled."""
-        head = self.engine.paths.head
-        numbers = answers * self.args.trajectory_length * head.weight.shape[1] if isinstance(head, Head) else 0
-        return 4 * numbers <= _MOST_BYTES
+        return self._signal_bytes(answers * self.args.trajectory_length) <= _MOST_BYTES
 
     def _keepable(self, targets: int) -> bool:
         """Whether there is room for what is to be known of the teacher at so many targets; if not, it is said."""
-        head = self.engine.paths.head
-        if not isinstance(head, Head):
+        if self.engine.paths.states_are_logits:
             return False
-        needed = 4 * (head.weight.shape[1] + 2) * targets
+        needed = self._signal_bytes(targets)
         room = min(self.engine.crew.gather([self.store.room()]))
         if needed > _SHARE_OF_DISK * room:
             self.progress.say(
@@ -127,6 +124,11 @@ class Preparation:
                 f"{needed / 2**30:,.1f}: the teacher is asked at every step (teacher: live)"
             )
         return needed <= _SHARE_OF_DISK * room
+
+    def _signal_bytes(self, targets: int) -> int:
+        """Of a signal at so many targets, at most."""
+        head = self.engine.paths.head
+        return 4 * (head.weight.shape[1] + 2) * targets if isinstance(head, Head) else 0
 
     def within_length(self, pairs: list[ViewPair]) -> list[ViewPair]:
         """The rows that `max_seq_length` allows.
