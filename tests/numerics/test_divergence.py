@@ -144,6 +144,13 @@ def test_in_half_precision_moments_are_as_close_to_the_truth_as_logits_and_far_l
     assert abs(by_moments.mean()) < 0.3 * abs(by_logits.mean()) + 2.5e-5
 
 
+def test_autocast_does_not_round_what_the_head_holds():
+    student, teacher, head, _ = _case(8, torch.float32)
+    wanted = _measured(student, teacher, head).divergence
+    with torch.autocast("cpu", torch.bfloat16):
+        assert torch.equal(_measured(student, teacher, head).divergence, wanted)
+
+
 def test_no_row_at_all_is_a_zero_that_still_has_a_gradient():
     """A process whose last batch only fills up the others' takes part in the backward pass all the same."""
     student, teacher, head, _ = _case(6, torch.float32)

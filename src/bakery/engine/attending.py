@@ -80,13 +80,9 @@ def attend(
 def attend_rows(query: Tensor, key: Tensor, value: Tensor, rule: Rule, dropout: float) -> Tensor:
     """Every row attends causally to itself: [B, h, T, d], [B, k, T, d] twice -> [B, h, T, d]. Differentiable."""
     length, shared = query.shape[2], query.shape[1] // key.shape[1]
-    every = torch.arange(length, device=query.device)
     short = query.device.type == "cpu" and length <= _SHORT_ON_CPU and not torch.is_autocast_enabled("cpu")
     if short and rule.softcap is None and not dropout:
-        hidden = _hidden(every, every, rule, at_least_float32(query[:0]).dtype)
-        found = _ShortRows.apply(  # type: ignore[no-untyped-call]
-            query, key.to(query.dtype), value.to(query.dtype), hidden, rule.scale
-        )
+        found = _ShortRows.apply(query, key.to(query.dtype), value.to(query.dtype), rule)  # type: ignore[no-untyped-call]
         return found  # type: ignore[no-any-return]
     if shared > 1:
         key, value = key.repeat_interleave(shared, 1), value.repeat_interleave(shared, 1)
@@ -95,6 +91,7 @@ def attend_rows(query: Tensor, key: Tensor, value: Tensor, rule: Rule, dropout: 
             query, key, value, dropout_p=dropout, is_causal=True, scale=rule.scale
         )
     parts = []
+    every = torch.arange(length, device=query.device)
     for start in range(0, length, _QUERY_CHUNK):
         own = every[start : start + _QUERY_CHUNK]
         first = 0 if rule.window is None else max(0, start + 1 - rule.window)
@@ -107,21 +104,22 @@ def attend_rows(query: Tensor, key: Tensor, value: Tensor, rule: Rule, dropout: 
 
 
 class _ShortRows(torch.autograd.Function):
-    """Rows that attend to themselves in one node: [B, h, T, d], [B, k, T, d] twice, [T, T] to add to the scores.
+    """Rows that attend to themselves in one node: [B, h, T, d], [B, k, T, d] twice, a rule without soft cap.
 
     Heads that share keys are folded into the queries. For backward only the weights P are kept; with O = P V and
     S the scaled scores, dV = P' dO, dP = dO V', dS = P (dP - sum(P dP)), dQ = s dS K, dK = s dS' Q.
     """
 
     @staticmethod
-    def forward(ctx: Any, query: Tensor, key: Tensor, value: Tensor, hidden: Tensor, scale: float) -> Tensor:
+    def forward(ctx: Any, query: Tensor, key: Tensor, value: Tensor, rule: Rule) -> Tensor:
         batch, groups, length, width = key.shape
         folded = query.reshape(batch, groups, -1, width)
-        scores = at_least_float32(folded @ key.transpose(-1, -2)).mul_(scale)
-        scores.view(batch, -1, length, length).add_(hidden)
+        scores = at_least_float32(folded @ key.transpose(-1, -2)).mul_(rule.scale)
+        every = torch.arange(length, device=query.device)
+        scores.view(batch, -1, length, length).add_(_hidden(every, every, rule, scores.dtype))
         weights = scores.softmax(-1).to(value.dtype)
         ctx.save_for_backward(folded, key, value, weights)
-        ctx.scale, ctx.shape = scale, query.shape
+        ctx.scale, ctx.shape = rule.scale, query.shape
         return (weights @ value).view(*query.shape[:-1], -1)
 
     @staticmethod
@@ -135,7 +133,6 @@ class _ShortRows(torch.autograd.Function):
             (by_scores @ key).view(ctx.shape),
             by_scores.transpose(-1, -2) @ folded,
             weights.transpose(-1, -2) @ gradient,
-            None,
             None,
         )
 

@@ -14,7 +14,6 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
-from itertools import islice
 from typing import Any
 
 import torch
@@ -225,7 +224,7 @@ def packed(model: nn.Module) -> Iterator[None]:
 
     Blocks may lie within one another; the inner ones cost nothing.
     """
-    if any(_implementation(config) == NAME for config in islice(_configs(model), 1)):
+    if next(map(_implementation, _configs(model)), None) == NAME:
         yield
         return
     configs: dict[int, Any] = {id(config): config for config in _configs(model)}

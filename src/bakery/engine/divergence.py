@@ -28,7 +28,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from bakery.engine.heads import Head, LogitsHead, at_least_float32
-from bakery.engine.moments import Moments, moments
+from bakery.engine.moments import Moments, equal_part, moments
 
 _CPU_ELEMENTS, _ACCELERATOR_ELEMENTS = 2**22, 2**27
 """Logits formed at a time: on the CPU few enough to stay near its cache, elsewhere enough to fill the device."""
@@ -219,9 +219,9 @@ def _divergence(log_p: Tensor, log_q: Tensor, beta: float) -> Tensor:
 
 
 def _chunks(count: int, most: int) -> Iterator[slice]:
-    """Slices of at most `most` rows, as equal as can be: a matmul of few rows costs nearly what one of many does."""
-    rows = -(-count // max(1, -(-count // most)))
-    return (slice(start, min(start + rows, count)) for start in range(0, count, rows or 1))
+    """Slices of at most `most` rows, as equal as can be."""
+    rows = equal_part(count, most)
+    return (slice(start, min(start + rows, count)) for start in range(0, count, rows))
 
 
 def _logits_gradient(log_p: Tensor, log_q: Tensor, beta: float) -> Tensor:

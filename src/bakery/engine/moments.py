@@ -59,16 +59,21 @@ def moments(hidden: Tensor, weight: Tensor, factor: float, tile: tuple[int, int]
         tile: rows and tokens of a tile of logits; by the device when omitted.
     """
     rows, width = tile or _tile(hidden)
-    with torch.no_grad():
+    # In the head's own precision: autocast would round the logits of a float32 head, and `addmm_` would not follow it.
+    with torch.no_grad(), torch.autocast(hidden.device.type, enabled=False):
         parts = [_sweep(part, weight, factor, width) for part in torch.split(hidden.to(weight.dtype), rows)]
         return Moments(*(torch.cat(column) for column in zip(*parts, strict=True)))
+
+
+def equal_part(count: int, most: int) -> int:
+    """How large equal parts of `count` are, of at most `most` each: a small rest costs nearly what a full part does."""
+    return max(1, ceil(count / max(1, ceil(count / most))))
 
 
 def _tile(hidden: Tensor) -> tuple[int, int]:
     """All rows if they fit, else equal parts of them, and as wide as may be."""
     elements = _CPU_ELEMENTS if hidden.device.type == "cpu" else _ACCELERATOR_ELEMENTS
-    count = max(1, len(hidden))
-    rows = ceil(count / ceil(count * _NARROWEST / elements))
+    rows = equal_part(len(hidden), elements // _NARROWEST)
     return rows, min(elements // rows, _WIDEST)
 
 

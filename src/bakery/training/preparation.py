@@ -155,7 +155,7 @@ class Preparation:
         return kept
 
     def ask_teacher(self, pairs: list[ViewPair], known: Known) -> Teacher:
-        """The teacher's states at all targets: kept, or asked again at every step where `teacher` says so."""
+        """The teacher's signal at all targets: kept, or asked again at every step where `teacher` says so."""
         total = sum(len(pair.teacher_targets) for pair in pairs if row_key(pair) not in known)
         if self.args.teacher == "live" or (self.args.teacher == "auto" and not self._keepable(total)):
             return self.engine.live_teacher(pairs)

@@ -191,7 +191,7 @@ class ContextBakingTrainer(Trainer):  # type: ignore[misc]
 
     @property
     def cache_folder(self) -> Path:
-        """Where answers and the teacher's states are kept for a run that goes on later; may be deleted at any time."""
+        """Where answers and the teacher's signal are kept for a run that goes on later; may be deleted at any time."""
         return Path(self.args.output_dir) / "_cache"  # the hub's upload leaves out what begins like this
 
     def prepare(self) -> None:
