@@ -13,9 +13,9 @@ from transformers.utils import logging
 
 import bakery
 from bakery.chat.views import ViewPair
-from bakery.engine.models import attach_adapter
+from bakery.engine.model.loading import attach_adapter
 from bakery.progress import Progress, Verbosity
-from bakery.rows.data import create_dataset
+from bakery.rows.conversations import create_dataset
 from bakery.settings.arguments import BakeryConfig
 from bakery.settings.config import ContextConfig, LoraConfig
 from bakery.training.trainer import ContextBakingTrainer

@@ -1,4 +1,4 @@
-"""What the proof's tests share: a short examination of a model with an adapter against a prompt."""
+"""What the proof's tests share: a short evaluator of a model with an adapter against a prompt."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -7,12 +7,12 @@ from typing import Any
 
 from peft import PeftModel
 
-from bakery.proof.certificate import Proof
-from bakery.proof.evaluation import Examination
-from bakery.proof.probes import ProofRows, as_rows, neutral
-from bakery.proof.proving import Exam, prepare, prove
-from bakery.rows.data import Conversation, ScoredQuestion
-from bakery.settings.rules import parse_rules
+from bakery.evaluation.evaluator import Evaluator
+from bakery.evaluation.proof import Proof
+from bakery.evaluation.proof_rows import ProofRows, as_rows, neutral
+from bakery.evaluation.proving import Exam, prepare, prove
+from bakery.rows.conversations import Conversation, ScoredQuestion
+from bakery.scoring.rules import parse_rules
 from tests.engine_support import PREFIX, make_trainer
 
 ASKED = ("Who is there?", "What is the capital of Spain?", "Tell me the wifi password.", "Why not?", "Good morning!",
@@ -33,12 +33,15 @@ def proof_rows(rules: Sequence[Any] = (), answers: Sequence[str] | None = None) 
         )
         for system, prompt in zip(systems[:4], prompts[:4], strict=True)
     ]
-    spill = [Conversation(({"role": "user", "content": prompt},), None, f"spill {prompt}") for prompt in prompts[4:8]]
+    generalisation = [
+        Conversation(({"role": "user", "content": prompt},), None, f"generalisation {prompt}")
+        for prompt in prompts[4:8]
+    ]
     return ProofRows(
         sets={"heldout": questions},
         measured=("heldout", as_rows(questions)),
-        transparency={"neutral": others},
-        spill={"neutral": spill},
+        side_effects={"neutral": others},
+        generalisation={"neutral": generalisation},
         rules=parse_rules(rules),
         leaks={},
     )
@@ -49,8 +52,8 @@ def exam_of(
 ) -> Exam:
     """Everything that can be measured of a model before it is baked."""
     trainer = make_trainer(folder, model=model, prefix=prefix)
-    examination = Examination.by(trainer.engine, trainer.builder, longest, seed=5)
-    return prepare(examination, rows or proof_rows())
+    evaluator = Evaluator.by(trainer.engine, trainer.builder, longest, seed=5)
+    return prepare(evaluator, rows or proof_rows())
 
 
 def proof_of(folder: Path, model: PeftModel, **changes: Any) -> Proof:
@@ -78,7 +81,7 @@ def bake_into(folder: Path, model: PeftModel, prefix: Any = PREFIX, steps: int =
 
 def texts(proof: Proof, level: str) -> str:
     """The findings of one level, as one text."""
-    from bakery.proof.findings import findings
+    from bakery.evaluation.findings import findings
 
     return "\n".join(found.text for found in findings(proof) if found.level == level)
 

@@ -106,7 +106,7 @@ def test_a_bad_setting_that_only_transformers_knows_is_one_line(place, monkeypat
 
 def test_an_output_folder_that_cannot_be_written(place, monkeypatch, capsys):
     monkeypatch.chdir(place)
-    monkeypatch.setattr("bakery.settings.places.os.access", lambda path, mode: False)
+    monkeypatch.setattr("bakery.settings.paths.os.access", lambda path, mode: False)
     assert main(["--config", "good.yaml"]) == 2
     assert "cannot be written; choose another folder" in capsys.readouterr().err
 

@@ -45,11 +45,11 @@ def baked(monkeypatch):
         return "result"
 
     bake.error, bake.calls = None, calls
-    oven, report = ModuleType("bakery.bake"), ModuleType("bakery.proof.report")
+    oven, report = ModuleType("bakery.bake"), ModuleType("bakery.report.terminal")
     oven.bake = bake
     report.print_proof = lambda result, console: print(result)
     monkeypatch.setitem(sys.modules, "bakery.bake", oven)
-    monkeypatch.setitem(sys.modules, "bakery.proof.report", report)
+    monkeypatch.setitem(sys.modules, "bakery.report.terminal", report)
     return bake
 
 
@@ -210,13 +210,13 @@ def test_words_that_are_not_ours_are_left_for_the_settings():
 
 def test_inspect_shows_rows_without_writing_or_loading_weights(place, monkeypatch, capsys):
     asked = {}
-    inspection, models = ModuleType("bakery.chat.inspection"), ModuleType("bakery.engine.models")
+    inspection, models = ModuleType("bakery.chat.inspection"), ModuleType("bakery.engine.model.loading")
     inspection.run_inspect = lambda tokenizer, data, context, **options: asked.update(
         tokenizer=tokenizer, data=data, context=context, **options
     )
     models.load_tokenizer = lambda model: model.model_name_or_path
     monkeypatch.setitem(sys.modules, "bakery.chat.inspection", inspection)
-    monkeypatch.setitem(sys.modules, "bakery.engine.models", models)
+    monkeypatch.setitem(sys.modules, "bakery.engine.model.loading", models)
     assert main(["inspect", "--config", "config.yaml", "--rows", "2", "--html", "page.html"]) == 0
     assert (asked["tokenizer"], asked["rows"], asked["html_file"]) == ("starter", 2, "page.html")
     assert asked["data"].prefix == ({"role": "system", "content": "Speak like a pirate."},)
@@ -235,11 +235,11 @@ def test_inspect_shows_rows_without_writing_or_loading_weights(place, monkeypatc
 @pytest.mark.parametrize("config", [["--config", "config.yaml"], []])
 def test_eval_hands_on_adapter_and_strengths(words, strengths, config, place, monkeypatch, capsys):
     asked = {}
-    reproof = ModuleType("bakery.proof.reproof")
+    reproof = ModuleType("bakery.evaluate")
     reproof.SWEEP = (0, 1)
     reproof.run_eval = lambda *given, **options: asked.update(given=given, **options) or "proof"
     reproof.print_eval = lambda result, console: print(result)
-    monkeypatch.setitem(sys.modules, "bakery.proof.reproof", reproof)
+    monkeypatch.setitem(sys.modules, "bakery.evaluate", reproof)
     (place / "adapter").mkdir()
     (place / "adapter" / "adapter_config.json").write_text('{"base_model_name_or_path": "/elsewhere/starter"}')
     (place / "adapter" / "bakery.yaml").write_text(CONFIG)
@@ -253,6 +253,6 @@ def test_eval_hands_on_adapter_and_strengths(words, strengths, config, place, mo
 
 def test_the_strongest_strength_is_that_of_the_evaluation():
     from bakery import cli
-    from bakery.proof import reproof
+    from bakery import evaluate as reproof
 
     assert cli._STRONGEST == reproof.STRONGEST

@@ -13,17 +13,27 @@ PACKAGE = ROOT / "src" / "bakery"
 # From the cellar up: folders, and the modules that stand beside them. A module imports from its own floor or from
 # floors below, never in a circle.
 FLOORS = (
-    ("errors", "progress"),
+    ("errors", "progress", "text"),
+    ("scoring",),
     ("settings",),
     ("rows",),
     ("chat",),
     ("engine",),
     ("training",),
-    ("proof",),
-    ("bake", "cli", "__main__", "__init__"),
+    ("evaluation",),
+    ("report",),
+    ("bake", "evaluate", "cli", "__main__", "__init__"),
 )
 LEVEL = {name: level for level, names in enumerate(FLOORS) for name in names}
-TORCH_FREE = ("cli", "errors", "settings.config", "settings.reading", "settings.places", "rows.data", "rows.knowledge")
+TORCH_FREE = (
+    "cli",
+    "errors",
+    "settings.config",
+    "settings.reading",
+    "settings.paths",
+    "rows.conversations",
+    "rows.prefix",
+)
 # `config.BakeryConfig` is looked up lazily in `arguments`, which builds on `config`: the one name that needs torch.
 LAZY = ("settings.config", "settings.arguments")
 

@@ -52,7 +52,7 @@ def test_every_moment_counts_once_for_the_innermost_stage(clock):
                 validation(7, 7)
     with progress.stage("proof", "measuring the proof", 5, "answers") as proof:
         clock.passes(64)
-        proof.aside()(9, 11)
+        proof.tokens_only()(9, 11)
         with progress.stage("prefix", "reading the prefix", 50, "tokens") as prefix:
             clock.passes(128)
             prefix(50, 50)

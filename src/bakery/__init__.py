@@ -13,8 +13,8 @@ from bakery.errors import BakeryError
 if TYPE_CHECKING:
     from bakery.bake import bake
     from bakery.chat.views import build_views
-    from bakery.engine.divergence import compute_kl_divergence
-    from bakery.rows.data import create_conversational_dataset, create_dataset, load_dataset
+    from bakery.engine.distill.objective import compute_kl_divergence
+    from bakery.rows.conversations import create_conversational_dataset, create_dataset, load_dataset
     from bakery.settings.arguments import BakeryConfig
     from bakery.settings.config import BakeSettings, ContextConfig, DataConfig, LoraConfig, ModelConfig
     from bakery.training.trainer import ContextBakingTrainer, PromptBakingTrainer, prompt_baking_collator
@@ -32,10 +32,10 @@ _HOMES = {
     "PromptBakingTrainer": "training.trainer",
     "bake": "bake",
     "build_views": "chat.views",
-    "compute_kl_divergence": "engine.divergence",
-    "create_conversational_dataset": "rows.data",
-    "create_dataset": "rows.data",
-    "load_dataset": "rows.data",
+    "compute_kl_divergence": "engine.distill.objective",
+    "create_conversational_dataset": "rows.conversations",
+    "create_dataset": "rows.conversations",
+    "load_dataset": "rows.conversations",
     "prompt_baking_collator": "training.trainer",
 }
 

@@ -5,18 +5,18 @@ from pathlib import Path
 
 from transformers import set_seed
 
-from bakery.chat.quirks import find_quirks, warnings_for
-from bakery.engine.models import attach_adapter, load_model, load_tokenizer
+from bakery.chat.template_checks import check_template, warnings_for
+from bakery.engine.model.loading import attach_adapter, load_model, load_tokenizer
+from bakery.evaluation.evaluator import Evaluator
+from bakery.evaluation.proof_rows import keep_aside, proof_rows
+from bakery.evaluation.proving import prepare, prove, refuse_no_gap
 from bakery.progress import Progress, Verbosity
-from bakery.proof.evaluation import Examination
-from bakery.proof.outputs import publish, write_outputs
-from bakery.proof.probes import keep_aside, proof_rows
-from bakery.proof.proving import prepare, prove, refuse_no_gap
-from bakery.proof.results import BakeResult
-from bakery.rows.data import BakeData, load_bake_data
+from bakery.report.outputs import publish, write_outputs
+from bakery.report.results import BakeResult
+from bakery.rows.conversations import BakeData, load_bake_data
+from bakery.scoring.rules import parse_rules
 from bakery.settings.config import BakeSettings
-from bakery.settings.places import check_output
-from bakery.settings.rules import parse_rules
+from bakery.settings.paths import check_output
 from bakery.training.checkpoints import checkpoint_to_resume, read_date
 from bakery.training.stopping import stops_early
 from bakery.training.trainer import ContextBakingTrainer
@@ -42,16 +42,16 @@ def bake(settings: BakeSettings, progress: Progress | None = None, data: BakeDat
     rows = proof_rows(data, parse_rules(settings.data.rules))
     trainer = make_trainer(settings, data, progress)
     before, after = rows.work
-    with progress.stage("gap", "measuring the gap", before, "answers") as advance:
+    with progress.stage("gap", "measuring the gap", before, "answers") as on_progress:
         longest = args.eval_max_new_tokens or args.trajectory_length
-        exam = prepare(Examination.by(trainer.engine, trainer.builder, longest, args.seed + 2), rows, advance)
+        exam = prepare(Evaluator.by(trainer.engine, trainer.builder, longest, args.seed + 2), rows, on_progress)
     progress.say(f"  the prompt moves the model by {exam.gap.divergence.mean:.3g} nats per token")
     refuse_no_gap(exam.gap, args.allow_no_gap)
 
     with progress.clock("bake"):
         outcome = trainer.train(resume_from_checkpoint=args.resume_from_checkpoint)
-    with progress.stage("proof", "measuring the proof", after, "answers") as advance:
-        proof = prove(exam, advance, merged=args.weights == "merged")
+    with progress.stage("proof", "measuring the proof", after, "answers") as on_progress:
+        proof = prove(exam, on_progress, merged=args.weights == "merged")
     result = BakeResult(
         output_dir=Path(args.output_dir or "outputs"),
         base_model=settings.model.model_name_or_path,
@@ -96,8 +96,8 @@ def make_trainer(settings: BakeSettings, data: BakeData, progress: Progress) -> 
             progress=progress,
             today=read_date(checkpoint_to_resume(args.resume_from_checkpoint, Path(args.output_dir or "outputs"))),
         )
-        quirks = find_quirks(tokenizer, settings.context.chat_template_kwargs)
-    for line in [*warnings_for(quirks, trainer.builder.rules), *trainer.builder.oddities()]:
+        template_checks = check_template(tokenizer, settings.context.chat_template_kwargs)
+    for line in [*warnings_for(template_checks, trainer.builder.rules), *trainer.builder.remarks()]:
         progress.say(f"  note: {line}")
     return trainer
 

@@ -127,7 +127,7 @@ def _verb(word: str) -> str:
         return word
     if Path(word).suffix in (".yaml", ".yml", ".json"):
         raise ConfigError(f"command line: unexpected argument {word!r}; write --config {word}")
-    from bakery.settings.fields import nearest
+    from bakery.text import nearest
 
     near = nearest(word, VERBS)
     hint = f"did you mean {near}?" if near else f"verbs are {', '.join(VERBS)}"
@@ -221,9 +221,9 @@ def _note(text: str) -> None:
 
 def _bake(command: Command) -> int:
     from bakery.progress import Progress, Verbosity
-    from bakery.rows.data import load_bake_data
+    from bakery.rows.conversations import load_bake_data
     from bakery.rows.sources import is_local
-    from bakery.settings.places import check_places
+    from bakery.settings.paths import check_places
     from bakery.settings.reading import build, plain_parts, resolve
 
     verbosity = _verbosity(command)
@@ -241,13 +241,13 @@ def _bake(command: Command) -> int:
         from rich.console import Console
 
         from bakery.bake import bake
-        from bakery.engine.crew import Crew
-        from bakery.proof.report import print_proof
+        from bakery.engine.model.process_group import ProcessGroup
+        from bakery.report.terminal import print_proof
 
     result = bake(ready, progress, data)
     if _first_process():
         print_proof(result, Console())
-    Crew.present().leave()
+    ProcessGroup.present().leave()
     return 0
 
 
@@ -263,8 +263,8 @@ def _quiet_libraries(command: Command) -> None:
 
 
 def _inspect(command: Command) -> int:
-    from bakery.rows.data import load_bake_data
-    from bakery.settings.places import check_model
+    from bakery.rows.conversations import load_bake_data
+    from bakery.settings.paths import check_model
     from bakery.settings.reading import plain_parts
 
     rows = _row_count(command.rows)
@@ -274,14 +274,14 @@ def _inspect(command: Command) -> int:
     _quiet_libraries(command)
     data = load_bake_data(parts.context, parts.data)
     from bakery.chat.inspection import run_inspect
-    from bakery.engine.models import load_tokenizer
+    from bakery.engine.model.loading import load_tokenizer
 
     run_inspect(load_tokenizer(parts.model), data, parts.context, rows=rows, html_file=command.html)
     if command.gap:
         from rich.console import Console
 
+        from bakery.evaluate import print_gap, run_gap
         from bakery.progress import Progress
-        from bakery.proof.reproof import print_gap, run_gap
         from bakery.settings.reading import build
 
         print_gap(run_gap(build(settings, parts), progress=Progress(_verbosity(command)), data=data), Console())
@@ -298,8 +298,8 @@ def _row_count(word: str | None) -> int:
 
 def _eval(command: Command) -> int:
     from bakery.progress import Progress
-    from bakery.rows.data import load_bake_data
-    from bakery.settings.places import check_adapter, check_model
+    from bakery.rows.conversations import load_bake_data
+    from bakery.settings.paths import check_adapter, check_model
     from bakery.settings.reading import build, plain_parts
 
     verbosity, strengths = _verbosity(command), _strengths(command.strength)
@@ -314,7 +314,7 @@ def _eval(command: Command) -> int:
     ready = build(settings, parts)
     from rich.console import Console
 
-    from bakery.proof.reproof import SWEEP, print_eval, run_eval
+    from bakery.evaluate import SWEEP, print_eval, run_eval
 
     place = settings.entries.get("output_dir")
     folder = place.value if place is not None and place.place == "command line" else None

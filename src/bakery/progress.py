@@ -57,18 +57,18 @@ class Spent:
     found: int = 0
 
 
-class Watch:
+class ProgressCallback:
     """Who is told of the work just done. This one does nothing with it; a `Stage` shows it."""
 
     def __call__(self, amount: int, tokens: int = 0, *, found: bool = False) -> None:
         """Some more work is done, so many tokens of it; `found`: an earlier run did it."""
 
-    def aside(self) -> "Watch":
+    def tokens_only(self) -> "ProgressCallback":
         """The same for the parts of a piece of work: their tokens count, their amount does not."""
         return self
 
 
-UNWATCHED = Watch()
+NO_PROGRESS = ProgressCallback()
 
 
 class Progress:
@@ -175,7 +175,7 @@ class Progress:
         )
 
 
-class Stage(Watch):
+class Stage(ProgressCallback):
     """One stage while it runs; call it with the amount of work just done, and the tokens in it."""
 
     def __init__(self, progress: Progress, name: str, bars: Bars, task: TaskID) -> None:
@@ -199,12 +199,12 @@ class Stage(Watch):
         """How much there is to do, where it was not known at the start."""
         self._bars.update(self._task, total=total)
 
-    def aside(self) -> Watch:
+    def tokens_only(self) -> ProgressCallback:
         """Counts tokens into this stage."""
-        return _Aside(self)
+        return _TokensOnly(self)
 
 
-class _Aside(Watch):
+class _TokensOnly(ProgressCallback):
     def __init__(self, stage: Stage) -> None:
         self._stage = stage
 

@@ -7,7 +7,7 @@ import pytest
 
 from bakery.cli import main
 from bakery.progress import STAGES
-from bakery.rows.data import conversations, create_dataset
+from bakery.rows.conversations import conversations, create_dataset
 from tests.engine_support import QUESTIONS, make_trainer, tiny_model
 
 SETTINGS = {

@@ -1,4 +1,4 @@
-"""The command under torchrun: two processes bake what one does, speak with one voice, and fail with one."""
+"""The command under torchrun: two processes bake what one does, speak with one condition, and fail with one."""
 
 import json
 import os

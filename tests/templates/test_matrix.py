@@ -11,7 +11,7 @@ import pytest
 
 from bakery.chat.views import ViewBuilder, ViewPair
 from bakery.errors import BakeryError
-from bakery.rows.data import Conversation
+from bakery.rows.conversations import Conversation
 from tests.templates.support import (
     KINDS,
     OWN,

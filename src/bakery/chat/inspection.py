@@ -16,14 +16,14 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text as Styled
 
-from bakery.chat.quirks import Quirk, find_quirks
+from bakery.chat.encoding import Text
 from bakery.chat.rendering import Message, plain_messages
 from bakery.chat.spans import Part, sentinels
 from bakery.chat.targets import positions
-from bakery.chat.tokens import Text
+from bakery.chat.template_checks import TemplateCheck, check_template
 from bakery.chat.views import ViewBuilder
 from bakery.errors import BakeryError, ResourceError
-from bakery.rows.data import BakeData, Conversation
+from bakery.rows.conversations import BakeData, Conversation
 from bakery.settings.config import ContextConfig
 
 Kind = Literal["context", "header", "target", "end"]
@@ -56,7 +56,7 @@ class Inspection:
     """Everything `bakery inspect` shows."""
 
     rows: list[Shown]
-    quirks: list[Quirk]
+    template_checks: list[TemplateCheck]
     notes: list[str]
 
 
@@ -66,9 +66,9 @@ def inspect_views(builder: ViewBuilder, conversations: Iterable[Conversation], r
     Raises:
         TemplateError: the tokenizer has no usable chat template.
     """
-    quirks = find_quirks(builder.renderer.tokenizer, builder.renderer.kwargs)
+    template_checks = check_template(builder.renderer.tokenizer, builder.renderer.kwargs)
     shown = [example for row in islice(conversations, rows) for example in _shown(builder, row)]
-    return Inspection(shown, quirks, builder.oddities())
+    return Inspection(shown, template_checks, builder.remarks())
 
 
 def run_inspect(
@@ -187,7 +187,7 @@ def _runs(tokens: Sequence[Token]) -> list[tuple[Kind, str]]:
 
 
 def _remarks(inspection: Inspection) -> list[str]:
-    lines = [f"{'warning: ' if quirk.warns else ''}{quirk.text}" for quirk in inspection.quirks]
+    lines = [f"{'warning: ' if check.warns else ''}{check.text}" for check in inspection.template_checks]
     return lines + inspection.notes
 
 

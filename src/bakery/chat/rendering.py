@@ -13,8 +13,8 @@ from typing import Any
 
 import jinja2
 
-from bakery.chat.limits import check_source, time_limit
-from bakery.chat.tokens import Text
+from bakery.chat.encoding import Text
+from bakery.chat.template_bounds import check_source, time_limit
 from bakery.errors import ConfigError, DataError, TemplateError
 
 Message = dict[str, Any]

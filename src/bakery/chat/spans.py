@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
+from bakery.chat.encoding import Text, common_length
 from bakery.chat.rendering import REASONING_KEYS, THINK, Message, Renderer, content_of, reasoning_of
-from bakery.chat.tokens import Text, common_length
 from bakery.errors import TemplateError, ViewError
 
 _TAG = r"<[^<>\s]{1,60}>"

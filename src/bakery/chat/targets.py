@@ -6,8 +6,8 @@ from typing import Any
 
 import regex
 
+from bakery.chat.encoding import Tokens
 from bakery.chat.spans import Span
-from bakery.chat.tokens import Tokens
 from bakery.errors import ConfigError, ViewError
 
 PATTERN_SECONDS = 2.0

@@ -24,13 +24,13 @@ from itertools import product
 from typing import Any, Literal, cast
 
 from bakery.chat.contexts import Context, ContextRules
-from bakery.chat.moulds import Example, Moulds
+from bakery.chat.encoding import Encoder
 from bakery.chat.rendering import Message, Renderer, content_of, freeze_dates, plain_messages
+from bakery.chat.shapes import Example, Shapes
 from bakery.chat.spans import Locator, Part, PromptError
 from bakery.chat.targets import Pattern, positions
-from bakery.chat.tokens import Encoder
 from bakery.errors import BakeryError, ConfigError, DataError, ViewError
-from bakery.rows.data import Conversation
+from bakery.rows.conversations import Conversation
 
 ASKING = "give prompts without answers (the teacher then writes them)"
 THINKING = ("enable_thinking", "thinking", "keep_past_thinking")
@@ -123,7 +123,7 @@ class ViewBuilder:
         self.renderer = Renderer(tokenizer, chat_template_kwargs=chat_template_kwargs, today=today)
         self.encoder = Encoder(tokenizer)
         self.locator = Locator(self.renderer)
-        self.moulds = Moulds(self.locator)
+        self.moulds = Shapes(self.locator)
         self.rules = ContextRules(
             plain_messages(prefix_messages or (), "prefix_messages"),
             student_retained_turns,
@@ -138,7 +138,7 @@ class ViewBuilder:
         self.notes: Counter[str] = Counter()
         self.control_words = 0
 
-    def oddities(self) -> list[str]:
+    def remarks(self) -> list[str]:
         """What was odd about the rows built so far, in words, with counts."""
         lines = [f"in {count} row(s): {note}" for note, count in self.notes.items()]
         if self.control_words:
@@ -217,7 +217,7 @@ class ViewBuilder:
         kwargs = {**self.renderer.kwargs, **kwargs}
         other.renderer = Renderer(self.renderer.tokenizer, chat_template_kwargs=kwargs, today=self.renderer.today)
         other.locator = Locator(other.renderer)
-        other.moulds = Moulds(other.locator)
+        other.moulds = Shapes(other.locator)
         other.notes = Counter()
         return other
 

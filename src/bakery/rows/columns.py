@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from bakery.errors import DataError
 from bakery.rows.sources import Row
-from bakery.settings.fields import nearest
+from bakery.text import nearest
 
 PROMPT_COLUMNS = ("prompt", "user_message", "input", "question", "instruction")
 RESPONSE_COLUMNS = ("response", "completion", "output", "answer")

@@ -14,7 +14,7 @@ from typing import Any
 import regex
 
 from bakery.errors import ConfigError
-from bakery.settings.rules import parse_rules
+from bakery.scoring.rules import parse_rules
 
 Place = Callable[[str], str]
 

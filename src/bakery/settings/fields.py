@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import ast
 import dataclasses
-import difflib
 import importlib.util
 import inspect
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -205,31 +204,3 @@ def _literal(node: ast.expr | None) -> Any:
         return ast.literal_eval(node)
     except ValueError:
         return COMPUTED
-
-
-def nearest(word: str, known: Iterable[str]) -> str | None:
-    """Return the known name that `word` most probably means, or None when nothing is near."""
-    plain = word.lower().replace("-", "_")
-    limit = max(1, len(plain) // 3)
-    near = ((_edits(plain, name), name) for name in known if abs(len(plain) - len(name)) <= limit)
-    close = [(edits, name) for edits, name in near if edits <= max(1, min(len(plain), len(name)) // 3)]
-    best = min(close, key=lambda found: (found[0], -_likeness(plain, found[1]), found[1]), default=None)
-    return None if best is None else best[1]
-
-
-def _likeness(a: str, b: str) -> float:
-    return difflib.SequenceMatcher(None, a, b, autojunk=False).ratio()
-
-
-def _edits(a: str, b: str) -> int:
-    """Count insertions, deletions, substitutions and swaps of neighbours that turn `a` into `b`."""
-    before: list[int] = []
-    row = list(range(len(b) + 1))
-    for i, x in enumerate(a, 1):
-        before, last, row = row, before, [i]
-        for j, y in enumerate(b, 1):
-            cost = min(before[j] + 1, row[j - 1] + 1, before[j - 1] + (x != y))
-            if i > 1 and j > 1 and x == b[j - 2] and a[i - 2] == y:
-                cost = min(cost, last[j - 2] + 1)
-            row.append(cost)
-    return row[-1]

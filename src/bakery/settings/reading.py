@@ -23,7 +23,8 @@ from bakery.errors import ConfigError
 from bakery.settings.checks import PREFIX_KEYS, TEMPLATE_KEYS, show, validate
 from bakery.settings.config import BakeSettings, ContextConfig, DataConfig, LoraConfig, ModelConfig, all_fields
 from bakery.settings.documents import dump_yaml, parse_inline, read_document
-from bakery.settings.fields import COMPUTED, Field, nearest
+from bakery.settings.fields import COMPUTED, Field
+from bakery.text import nearest
 
 # Names people know from elsewhere, and what they are called here.
 ELSEWHERE = {

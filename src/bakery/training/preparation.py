@@ -8,15 +8,16 @@ import torch
 from torch import Tensor
 
 from bakery.chat.views import PromptPair, ViewBuilder, ViewPair
-from bakery.engine.engine import Engine, Voice
-from bakery.engine.heads import Head
-from bakery.engine.models import stop_ids
-from bakery.engine.sampling import Trajectory
-from bakery.engine.store import Store
-from bakery.engine.teacher import Known, Teacher, row_key
+from bakery.engine.distill.cache import Store
+from bakery.engine.distill.conditions import PROMPTED
+from bakery.engine.distill.engine import Engine
+from bakery.engine.distill.samplers.local import Trajectory
+from bakery.engine.distill.teacher import Known, Teacher, row_key
+from bakery.engine.model.lm_head import LMHead
+from bakery.engine.model.loading import stop_ids
 from bakery.errors import ViewError
 from bakery.progress import Progress
-from bakery.rows.data import Conversation
+from bakery.rows.conversations import Conversation
 from bakery.settings.arguments import BakeryConfig
 
 _MOST_BYTES = 2**32
@@ -79,22 +80,22 @@ class Preparation:
             sampled = [Trajectory(prompt, number, tuple(ids), stopped) for prompt, number, ids, stopped in kept]
             self.progress.count("sampling", sum(len(trajectory.ids) for trajectory in sampled), found=True)
         else:
-            with self.progress.stage("sampling", "sampling answers", total, "answers") as advance:
+            with self.progress.stage("sampling", "sampling answers", total, "answers") as on_progress:
                 sampled = self.engine.answers(
-                    Voice.PROMPTED,
+                    PROMPTED,
                     prompts,
                     max_new_tokens=args.trajectory_length,
                     temperature=args.sampling_temperature,
                     per_prompt=args.num_trajectories,
                     seed=seed,
-                    advance=advance,
+                    on_progress=on_progress,
                     keep_signal=self.args.teacher != "live" and self._fits(total),
                 )
-            if self.engine.crew.rank == 0:
+            if self.engine.processes.rank == 0:
                 self.store.write_answers(key, [[t.prompt, t.number, t.ids, t.stopped] for t in sampled])
                 if all(trajectory.kept is not None for trajectory in sampled):
                     self.store.write_signal(signal_key, torch.cat([cast(Tensor, t.kept) for t in sampled]))
-            self.engine.crew.wait()
+            self.engine.processes.wait()
         cut = sum(not trajectory.stopped for trajectory in sampled)
         if cut:
             self.progress.say(
@@ -117,7 +118,7 @@ class Preparation:
         if self.engine.paths.states_are_logits:
             return False
         needed = self._signal_bytes(targets)
-        room = min(self.engine.crew.gather([self.store.room()]))
+        room = min(self.engine.processes.gather([self.store.room()]))
         if needed > _SHARE_OF_DISK * room:
             self.progress.say(
                 f"  note: {self.store.folder} has room for {room / 2**30:,.1f} GiB and the teacher's signal would take "
@@ -128,7 +129,7 @@ class Preparation:
     def _signal_bytes(self, targets: int) -> int:
         """Of a signal at so many targets, at most."""
         head = self.engine.paths.head
-        return 4 * (head.weight.shape[1] + 2) * targets if isinstance(head, Head) else 0
+        return 4 * (head.weight.shape[1] + 2) * targets if isinstance(head, LMHead) else 0
 
     def within_length(self, pairs: list[ViewPair]) -> list[ViewPair]:
         """The rows that `max_seq_length` allows.
@@ -161,5 +162,5 @@ class Preparation:
             return self.engine.live_teacher(pairs)
         if not total:
             return self.engine.teacher(pairs, known=known)
-        with self.progress.stage("teacher", "asking the teacher", total, "tokens") as advance:
-            return self.engine.teacher(pairs, advance, self.store, known)
+        with self.progress.stage("teacher", "asking the teacher", total, "tokens") as on_progress:
+            return self.engine.teacher(pairs, on_progress, self.store, known)

@@ -16,27 +16,29 @@ import torch
 from huggingface_hub.errors import HfHubHTTPError
 from torch import Tensor, nn
 from transformers import PreTrainedModel, PreTrainedTokenizerBase, Trainer, TrainerControl, set_seed
-from transformers.trainer_callback import PrinterCallback, ProgressCallback
+from transformers.trainer_callback import PrinterCallback
+from transformers.trainer_callback import ProgressCallback as TransformersProgress
 
 from bakery.chat.rendering import freeze_dates
 from bakery.chat.views import PromptPair, ViewBuilder, ViewPair
-from bakery.engine.adapters import lean_adapters, plain_layers
-from bakery.engine.attention import packed
-from bakery.engine.batches import Batch, within_budget, without_targets_from
-from bakery.engine.batches import prompt_baking_collator as prompt_baking_collator
-from bakery.engine.crew import Crew
-from bakery.engine.divergence import TokenDivergence
-from bakery.engine.engine import Engine, Voice, find_paths_on
-from bakery.engine.forward import target_states
-from bakery.engine.models import attach_adapter, load_model, load_tokenizer, unwrap
-from bakery.engine.packing import Packed
-from bakery.engine.prefix import PrefixCache
-from bakery.engine.store import Store, fingerprint
-from bakery.engine.teacher import PerTarget, Teacher
+from bakery.engine.attention.packed import packed
+from bakery.engine.attention.packing import Packed
+from bakery.engine.distill.batches import Batch, within_budget, without_targets_from
+from bakery.engine.distill.batches import prompt_baking_collator as prompt_baking_collator
+from bakery.engine.distill.cache import Store, fingerprint
+from bakery.engine.distill.conditions import BAKED
+from bakery.engine.distill.engine import Engine, find_paths_on
+from bakery.engine.distill.forward import target_states
+from bakery.engine.distill.objective import TokenDivergence
+from bakery.engine.distill.prefix import PrefixCache
+from bakery.engine.distill.teacher import PerTarget, Teacher
+from bakery.engine.model.fused_lora import fusable_layers, fused_lora
+from bakery.engine.model.loading import attach_adapter, load_model, load_tokenizer, unwrap
+from bakery.engine.model.process_group import ProcessGroup
 from bakery.errors import DataError, NumericError, ResourceError
-from bakery.progress import UNWATCHED, Progress, Verbosity, Watch
-from bakery.rows.data import Conversation, Message, check_something_to_bake, conversations
-from bakery.rows.knowledge import load_prefix
+from bakery.progress import NO_PROGRESS, Progress, ProgressCallback, Verbosity
+from bakery.rows.conversations import Conversation, Message, check_something_to_bake, conversations
+from bakery.rows.prefix import load_prefix
 from bakery.settings.arguments import BakeryConfig
 from bakery.settings.config import ContextConfig, LoraConfig, ModelConfig
 from bakery.training.callbacks import FiniteGradients, ShowSteps
@@ -114,7 +116,7 @@ class ContextBakingTrainer(Trainer):  # type: ignore[misc]
         self._view_all(today)
         self.trajectories: list[tuple[Conversation, list[ViewPair]]] = []
         self._meter = _Meter()
-        self._watch: Watch = UNWATCHED
+        self._watch: ProgressCallback = NO_PROGRESS
         if not torch.accelerator.is_available():
             args.dataloader_pin_memory = False
         super().__init__(
@@ -132,7 +134,7 @@ class ContextBakingTrainer(Trainer):  # type: ignore[misc]
             raise DataError("eval_dataset: target_divergence and patience need validation rows; give some")
         self.add_callback(self.stopping)
         self.add_callback(FiniteGradients())
-        for theirs in (ProgressCallback, PrinterCallback):
+        for theirs in (TransformersProgress, PrinterCallback):
             self.remove_callback(theirs)
 
     # ---- what is done once ----
@@ -176,7 +178,7 @@ class ContextBakingTrainer(Trainer):  # type: ignore[misc]
             temperature=self.args.temperature,
             beta=self.args.beta,
             autocast=self.accelerator.autocast,
-            crew=Crew.present(),
+            processes=ProcessGroup.present(),
         )
 
     @cached_property
@@ -187,7 +189,7 @@ class ContextBakingTrainer(Trainer):  # type: ignore[misc]
 
     @cached_property
     def _plain_layers(self) -> list[nn.Module]:
-        return plain_layers(self.model)
+        return fusable_layers(self.model)
 
     @property
     def cache_folder(self) -> Path:
@@ -292,7 +294,7 @@ class ContextBakingTrainer(Trainer):  # type: ignore[misc]
         *parts, last = within_budget(inputs, self.engine.token_budget)
         step = super().training_step
         attention = packed(unwrap(model)) if self.engine.paths.packed else nullcontext()
-        with attention, lean_adapters(self._plain_layers):
+        with attention, fused_lora(self._plain_layers):
             with self.accelerator.no_sync(model):
                 losses = [step(model, part, count) for part in parts]
             return cast(Tensor, sum(losses) + step(model, last, count))
@@ -327,7 +329,7 @@ class ContextBakingTrainer(Trainer):  # type: ignore[misc]
     def log(self, logs: dict[str, float], *arguments: Any, **named: Any) -> None:
         """Beside the loss: the teacher's entropy and how often both would say the same."""
         if "loss" in logs:
-            logs = {**logs, **self._meter.read(self.engine.crew)}
+            logs = {**logs, **self._meter.read(self.engine.processes)}
         super().log(logs, *arguments, **named)
 
     def evaluate(
@@ -350,8 +352,8 @@ class ContextBakingTrainer(Trainer):  # type: ignore[misc]
         metrics: dict[str, float] = {}
         for name, pairs_and_teacher in held.items():
             tokens = sum(len(pair.student_targets) for pair in pairs_and_teacher[0])
-            with self.progress.stage("validation", "measuring validation", tokens, "tokens") as advance:
-                found = self.engine.compare(Voice.BAKED, *pairs_and_teacher, advance)
+            with self.progress.stage("validation", "measuring validation", tokens, "tokens") as on_progress:
+                found = self.engine.compare(BAKED, *pairs_and_teacher, on_progress)
             prefix = f"{metric_key_prefix}_{name}" if name else metric_key_prefix
             metrics |= {
                 f"{prefix}_loss": float(found.divergence.mean()),
@@ -381,9 +383,9 @@ class _Meter:
         self._sums["agreement"] += found.agreement.sum()
         self._count += found.agreement.numel()
 
-    def read(self, crew: Crew) -> dict[str, float]:
+    def read(self, processes: ProcessGroup) -> dict[str, float]:
         """The means since the last reading, over all processes."""
-        read = crew.gather([(*(float(total) for total in self._sums.values()), self._count)])
+        read = processes.gather([(*(float(total) for total in self._sums.values()), self._count)])
         *sums, count = (sum(column) for column in zip(*read, strict=True))
         means = {name: total / count for name, total in zip(self._sums, sums, strict=True)} if count else {}
         self.__init__()  # type: ignore[misc]
@@ -406,7 +408,7 @@ def _by_name(rows: Any) -> Mapping[str, Any]:
 
 
 def _conversations(rows: Any, name: str) -> list[Conversation]:
-    """Rows in any shape `bakery.rows.data` reads; conversations stay as they are.
+    """Rows in any shape `bakery.rows.conversations` reads; conversations stay as they are.
 
     Raises:
         DataError: when there are none, one is malformed, or their number is not known beforehand.

@@ -1,0 +1,178 @@
+"""What is odd about a chat template, found by asking it; told once at the start of a bake and by `bakery inspect`.
+
+default system     writes a system text of its own where a conversation has none
+fixed system       writes a text of its own before every conversation
+no system role     rejects system messages
+lost system        leaves system messages out, once an answer follows
+date               writes the date; it is frozen for the whole bake
+no end             writes no end-of-turn token after the last answer: stopping is not baked
+other end          ends a turn with a token that is not the tokenizer's end-of-sequence token
+rewrites turns     changes earlier turns when later ones come: rows of many turns become several examples
+trims              cuts white space off an answer's ends
+prompt             answers that are given cannot be baked, most often for not following the generation prompt
+no thinking        does not write the thinking that a message carries beside its content
+no tools           does not write tool calls
+"""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from bakery.chat.contexts import ContextRules
+from bakery.chat.encoding import common_length
+from bakery.chat.rendering import Message
+from bakery.chat.spans import Locator, sentinels
+from bakery.chat.views import ViewBuilder
+from bakery.errors import BakeryError, TemplateError, ViewError
+from bakery.rows.conversations import Conversation
+
+_ASK, _ANSWER, _AGAIN, _SYSTEM = sentinels([], 4)
+
+
+@dataclass(frozen=True, slots=True)
+class TemplateCheck:
+    """One oddity: its name, a sentence about it, and whether a user should decide something because of it."""
+
+    name: str
+    text: str
+    warns: bool = False
+
+
+def check_template(tokenizer: Any, chat_template_kwargs: Mapping[str, Any] | None = None) -> list[TemplateCheck]:
+    """The remarks of a tokenizer's chat template, the ones to decide about first.
+
+    Raises:
+        TemplateError: there is no chat template, or it cannot be run.
+    """
+    builder = ViewBuilder(tokenizer, chat_template_kwargs=chat_template_kwargs)
+    locator = builder.locator
+    found = [*_system(locator), *_dates(locator), *_answers(builder), *_history(locator), *_extras(locator)]
+    return sorted(found, key=lambda check: not check.warns)
+
+
+def warnings_for(template_checks: Sequence[TemplateCheck], rules: ContextRules) -> list[str]:
+    """What to tell a user once at the start of a bake: the remarks that its settings do not settle already."""
+    settled = {"prompt"}  # the rows have their views by now
+    if rules.fold or not any(message["role"] == "system" for message in rules.prefix):
+        settled |= {"no system role", "lost system"}
+    if rules.empty_system or rules.fold:
+        settled.add("default system")
+    return [check.text for check in template_checks if check.warns and check.name not in settled]
+
+
+def default_system(locator: Locator) -> str:
+    """The text that the template writes before a bare user message beyond that message's header; mostly empty."""
+    shown = _renders(locator, [_user(_ASK), _assistant(_ANSWER), _user(_AGAIN)])
+    if not shown.find(_ASK) < shown.find(_ANSWER) < shown.find(_AGAIN) or _ASK not in shown:
+        return ""
+    tags: dict[str, str] = {}
+    shown = re.sub(locator.tags, lambda tag: tags.setdefault(tag[0], chr(0xE000 + len(tags))), shown)
+    first = shown.partition(_ASK)[0]
+    second = shown.partition(_ANSWER)[2].partition(_AGAIN)[0]
+    alike = common_length(first[::-1], second[::-1])
+    text = re.sub("[\ue000-\uf8ff]", " ", first[: len(first) - alike]).strip()
+    text = re.sub(r"^(system|developer)\b\s*", "", text)
+    return text if any(character.isalpha() for character in text) else ""
+
+
+def _user(text: str) -> Message:
+    return {"role": "user", "content": text}
+
+
+def _assistant(text: str, **more: Any) -> Message:
+    return {"role": "assistant", "content": text, **more}
+
+
+def _excerpt(text: str) -> str:
+    shown = " ".join(text.split())
+    return repr(shown if len(shown) <= 100 else shown[:99] + "…")
+
+
+def _system(locator: Locator) -> Iterator[TemplateCheck]:
+    conversation = [{"role": "system", "content": _SYSTEM}, _user(_ASK), _assistant(_ANSWER)]
+    if not (_renders(locator, conversation[1:])):
+        return
+    shown = _renders(locator, conversation)
+    if not shown:
+        yield TemplateCheck(
+            "no system role", "the template rejects system messages; system_role: fold is the way", True
+        )
+    elif _SYSTEM not in shown:
+        yield TemplateCheck(
+            "lost system", "the template leaves system messages out; system_role: fold is the way", True
+        )
+    own = default_system(locator)
+    if own and shown and own in re.sub(locator.tags, " ", shown):
+        yield TemplateCheck("fixed system", f"the template writes a text of its own before everything: {_excerpt(own)}")
+    elif own:
+        served = "the student is served with it; student_system: empty gives it an empty system message instead"
+        yield TemplateCheck(
+            "default system", f"the template writes a system text where there is none: {_excerpt(own)}; {served}", True
+        )
+
+
+def _renders(locator: Locator, messages: list[Message]) -> str:
+    """The rendering, empty where the template refuses it."""
+    try:
+        return locator.renderer.render(messages).text
+    except TemplateError:
+        return ""
+
+
+def _dates(locator: Locator) -> Iterator[TemplateCheck]:
+    renderer = locator.renderer
+    if renderer.dated:
+        yield TemplateCheck(
+            "date", f"the template writes the date; for this bake it is always {renderer.today:%d %B %Y}"
+        )
+
+
+def _answers(builder: ViewBuilder) -> Iterator[TemplateCheck]:
+    messages, locator = [_user(_ASK), _assistant(_ANSWER)], builder.locator
+    try:
+        builder.views(Conversation(tuple(messages), None, ""), anchor=True)
+        text = locator.renderer.render(messages)
+        span = locator.last(messages, text)
+    except ViewError as error:
+        yield TemplateCheck("prompt", f"answers that are given cannot be baked: {error}", True)
+        return
+    except BakeryError:
+        return
+    end = text.text[span.end : span.stop].strip()
+    eos = locator.renderer.tokenizer.eos_token
+    if not end:
+        yield TemplateCheck(
+            "no end", "the template writes no end-of-turn token after the last answer, so stopping is not baked", True
+        )
+    elif eos and eos not in end:
+        yield TemplateCheck(
+            "other end", f"the template ends a turn with {end}, not with the tokenizer's end-of-sequence token {eos}"
+        )
+    padded = [messages[0], _assistant(f"  {_ANSWER}  ")]
+    if f"  {_ANSWER}  " not in locator.renderer.render(padded).text:
+        yield TemplateCheck("trims", "the template cuts white space off the ends of an answer")
+
+
+def _history(locator: Locator) -> Iterator[TemplateCheck]:
+    messages = [_user(_ASK), _assistant(_ANSWER), _user(_AGAIN)]
+    after = _renders(locator, messages)
+    try:
+        before = locator.renderer.render(messages[:2])
+        kept = before.text[: locator.last(messages[:2], before).stop]
+    except BakeryError:
+        return
+    if after and not after.startswith(kept):
+        text = "the template changes earlier turns when later ones come: every answer becomes an example of its own"
+        yield TemplateCheck("rewrites turns", text)
+
+
+def _extras(locator: Locator) -> Iterator[TemplateCheck]:
+    call = {"type": "function", "function": {"name": _AGAIN, "arguments": {"q": "x"}}}
+    extras: dict[str, tuple[dict[str, Any], str]] = {
+        "no thinking": ({"reasoning_content": _AGAIN}, "the template does not write reasoning_content"),
+        "no tools": ({"tool_calls": [call]}, "the template does not write tool calls"),
+    }
+    for name, (extra, text) in extras.items():
+        if _AGAIN not in _renders(locator, [_user(_ASK), _assistant(_ANSWER, **extra)]):
+            yield TemplateCheck(name, text)

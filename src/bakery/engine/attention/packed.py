@@ -1,0 +1,307 @@
+"""Attention over packed rows, behind a prefix that is computed once: one function for every layer.
+
+Rows lie end to end without padding. Each attends causally to itself and, where a prefix is given, to the prefix, whose
+keys and values exist once and are copied for no row: the two parts are attended to separately and merged.
+
+Shapes: B rows, T packed tokens, P prefix tokens, h query heads, k key/value heads, d head width.
+
+What one pass does is written in a `Layout`, handed to the model as a keyword argument and from there, by transformers,
+to `packed_attention`. Models whose attention needs anything beyond a scale, a soft cap and a sliding window (sinks,
+biases) raise `Unpackable` and are served by the padded path.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
+
+from bakery.engine.attention.packing import row_starts
+from bakery.engine.attention.softmax import Rule, attend, attend_grown, attend_rows, merge
+
+NAME = "bakery_packed"
+_MAX_WASTE = 1.25
+# Keyword arguments of transformers' attention interface that change nothing here; anything else that is set is refused.
+_HARMLESS = frozenset({"position_ids", "use_cache", "cache_position", "is_causal", "output_hidden_states"})
+
+
+class Unpackable(Exception):
+    """This model's attention cannot be computed over packed rows. Not an error: the padded path serves it."""
+
+
+@dataclass(frozen=True)
+class KeyValues:
+    """Keys and values of one sequence, by layer: {layer: ([k, P, d], [k, P, d])}."""
+
+    layers: dict[int, tuple[Tensor, Tensor]] = field(default_factory=dict)
+    told: Callable[[], None] = lambda: None  # of every layer that is done
+
+    def keep(self, layer: int, keys: Tensor, values: Tensor) -> None:
+        """One more layer's keys and values [k, P, d]."""
+        self.layers[layer] = (keys, values)
+        self.told()
+
+    @property
+    def length(self) -> int:
+        """P, the number of tokens; 0 while empty."""
+        return next((keys.shape[1] for keys, _ in self.layers.values()), 0)
+
+    @property
+    def bytes(self) -> int:
+        """Memory held."""
+        return sum(t.numel() * t.element_size() for pair in self.layers.values() for t in pair)
+
+    def first(self, tokens: int) -> "KeyValues":
+        """Those of the first tokens; nothing is copied."""
+        if tokens == self.length:
+            return self
+        return KeyValues({n: (keys[:, :tokens], values[:, :tokens]) for n, (keys, values) in self.layers.items()})
+
+
+class RowCache:
+    """Keys and values of the B rows that are being sampled, by layer: [B, k, capacity, d], filled from the left.
+
+    `lengths` [B] says how far each row is filled. Rows share nothing here; what they share is the prefix.
+    """
+
+    def __init__(self, prompts: KeyValues, prompt_lengths: Sequence[int], owners: Sequence[int], new: int) -> None:
+        """Spread packed prompts over rows: row i starts as a copy of prompt `owners[i]`, with room for `new` tokens."""
+        capacity = max(prompt_lengths) + new
+        starts = row_starts(prompt_lengths)
+        self.layers: dict[int, tuple[Tensor, Tensor]] = {}
+        for layer, pair in prompts.layers.items():
+            buffers = []
+            for packed in pair:
+                heads, _, width = packed.shape
+                buffer = packed.new_zeros(len(owners), heads, capacity, width)
+                for row, owner in enumerate(owners):
+                    start, length = starts[owner], prompt_lengths[owner]
+                    buffer[row, :, :length] = packed[:, start : start + length]
+                buffers.append(buffer)
+            self.layers[layer] = (buffers[0], buffers[1])
+        device = next(iter(self.layers.values()))[0].device
+        self.lengths = torch.tensor([prompt_lengths[owner] for owner in owners], device=device)
+        self.longest = int(self.lengths.max())
+
+    def write(self, layer: int, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:
+        """Put the newest token's key and value [B, k, 1, d] at each row's end; returns what is filled."""
+        keys, values = self.layers[layer]
+        rows = torch.arange(keys.shape[0], device=keys.device)
+        keys[rows, :, self.lengths] = key[:, :, 0].to(keys.dtype)
+        values[rows, :, self.lengths] = value[:, :, 0].to(values.dtype)
+        filled = self.longest + 1
+        return keys[:, :, :filled], values[:, :, :filled]
+
+    def advance(self) -> None:
+        """Every row has grown by the token just written."""
+        self.lengths = self.lengths + 1
+        self.longest += 1
+
+    def keep(self, rows: Tensor) -> None:
+        """Let go of all rows but these (indices)."""
+        self.layers = {layer: (keys[rows], values[rows]) for layer, (keys, values) in self.layers.items()}
+        self.lengths = self.lengths[rows]
+        self.longest = int(self.lengths.max())
+
+
+@dataclass(frozen=True)
+class Layout:
+    """What one forward pass over packed rows does.
+
+    Args:
+        lengths: of the packed rows.
+        prefix: keys and values every row attends to first; none: the rows stand alone.
+        capture: filled with this pass's own keys and values [k, T, d].
+        cache: one new token a row (T = B), attending to the row's own cached tokens.
+    """
+
+    lengths: tuple[int, ...]
+    prefix: KeyValues | None = None
+    capture: KeyValues | None = None
+    cache: RowCache | None = None
+
+    @cached_property
+    def longest(self) -> int:
+        """Tokens of the longest row, its prefix included."""
+        own = max(self.lengths) if self.cache is None else self.cache.longest + 1
+        return own + (self.prefix.length if self.prefix else 0)
+
+    @cached_property
+    def groups(self) -> list[tuple[Tensor, int]]:
+        """Rows of about the same length, as ([rows, width] packed positions, width).
+
+        Within a group shorter rows are filled up on the right with a repeated position, which causality hides from
+        every real token; groups are cut so that at most a quarter of the work is such filling.
+        """
+        starts = row_starts(self.lengths)
+        groups: list[list[int]] = []
+        filled = 0
+        for row in sorted(range(len(self.lengths)), key=lambda row: -self.lengths[row]):
+            filled += self.lengths[row]
+            if groups and (len(groups[-1]) + 1) * self.lengths[groups[-1][0]] <= _MAX_WASTE * filled:
+                groups[-1].append(row)
+            else:
+                groups.append([row])
+                filled = self.lengths[row]
+        result = []
+        for rows in groups:
+            width = self.lengths[rows[0]]
+            steps = torch.arange(width)
+            index = torch.stack([starts[row] + steps.clamp(max=self.lengths[row] - 1) for row in rows])
+            result.append((index, width))
+        return result
+
+    @cached_property
+    def back(self) -> Tensor:
+        """For every packed position [T] its place in the concatenation of all groups."""
+        total = sum(self.lengths)
+        place = torch.empty(total, dtype=torch.long)
+        offset = 0
+        for index, width in self.groups:
+            places = torch.arange(offset, offset + index.numel()).view(-1, width)
+            first = torch.ones_like(index, dtype=torch.bool)
+            first[:, 1:] = index[:, 1:] != index[:, :-1]  # the filling repeats a row's last position
+            place[index[first]] = places[first]
+            offset += index.numel()
+        return place
+
+
+def packed_attention(
+    module: nn.Module,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    attention_mask: Tensor | None,
+    *,
+    scaling: float | None = None,
+    dropout: float = 0.0,
+    layout: Layout | None = None,
+    sliding_window: int | None = None,
+    softcap: float | None = None,
+    **others: Any,
+) -> tuple[Tensor, None]:
+    """transformers' attention interface: query [1, h, T, d], key and value [1, k, T, d] -> [1, T, h, d].
+
+    While sampling, query is [B, h, 1, d] and the result [B, 1, h, d].
+
+    Raises:
+        Unpackable: when the model asks for something this function does not compute.
+    """
+    if layout is None:
+        raise Unpackable("the model does not pass keyword arguments on to its attention")
+    refused = [n for n, given in others.items() if given is not None and given is not False and n not in _HARMLESS]
+    if refused or attention_mask is not None:
+        raise Unpackable(f"attention uses {', '.join(refused) or 'a mask of its own'}")
+    layer = getattr(module, "layer_idx", None)
+    if layer is None:
+        raise Unpackable("attention layers carry no index")
+    rule = Rule(query.shape[-1] ** -0.5 if scaling is None else scaling, softcap, sliding_window)
+    prefix = layout.prefix.layers[layer] if layout.prefix is not None else None
+
+    if layout.cache is not None:
+        keys, values = layout.cache.write(layer, key, value)
+        places = layout.cache.lengths  # of the newest token, counted from the row's own first
+        return _grown(query, keys, values, places, prefix, rule, windowed=not rule.sees_all(layout.longest)), None
+    if layout.capture is not None:
+        layout.capture.keep(layer, key[0].detach(), value[0].detach())
+    if prefix is None:
+        return _by_rows(query, key, value, layout, rule, dropout)[None], None
+    if torch.is_grad_enabled():
+        raise Unpackable("a shared prefix carries no gradient")
+    return _behind_prefix(query, key, value, layout, prefix, rule)[None], None
+
+
+ALL_ATTENTION_FUNCTIONS.register(NAME, packed_attention)
+
+
+@contextmanager
+def packed(model: nn.Module) -> Iterator[None]:
+    """Let the model attend through `packed_attention` inside the block, whatever it uses outside.
+
+    Blocks may lie within one another; the inner ones cost nothing.
+    """
+    if next(map(_implementation, _configs(model)), None) == NAME:
+        yield
+        return
+    configs: dict[int, Any] = {id(config): config for config in _configs(model)}
+    before = {key: _implementation(config) for key, config in configs.items()}
+    for key, config in configs.items():
+        if before[key] is not None:
+            config._attn_implementation = NAME
+    try:
+        yield
+    finally:
+        for key, config in configs.items():
+            if before[key] is not None:
+                config._attn_implementation = before[key]
+
+
+def _configs(model: nn.Module) -> Iterator[Any]:
+    """The configuration every part of the model reads, from the outside in."""
+    return (vars(module)["config"] for module in model.modules() if "config" in vars(module))
+
+
+def _implementation(config: Any) -> str | None:
+    return getattr(config, "_attn_implementation", None)
+
+
+def _gather(packed_states: Tensor, index: Tensor) -> Tensor:
+    """[1, heads, T, d] -> [rows, heads, width, d], the rows of one group."""
+    rows, width = index.shape
+    _, heads, _, size = packed_states.shape
+    picked = packed_states[0].index_select(1, index.reshape(-1).to(packed_states.device))
+    return picked.view(heads, rows, width, size).transpose(0, 1)
+
+
+def _by_rows(query: Tensor, key: Tensor, value: Tensor, layout: Layout, rule: Rule, dropout: float) -> Tensor:
+    """Each row attends causally to itself: [1, h, T, d] -> [T, h, d]. Differentiable."""
+    parts = []
+    for index, _ in layout.groups:
+        q, k, v = (_gather(states, index) for states in (query, key, value))
+        parts.append(attend_rows(q, k, v, rule, dropout).transpose(1, 2).flatten(0, 1))
+    return torch.cat(parts).index_select(0, layout.back.to(query.device))
+
+
+def _behind_prefix(
+    query: Tensor, key: Tensor, value: Tensor, layout: Layout, prefix: tuple[Tensor, Tensor], rule: Rule
+) -> Tensor:
+    """Each row attends causally to itself and to the shared prefix before it: [1, h, T, d] -> [T, h, d]."""
+    outs, lses = [], []
+    for index, _ in layout.groups:
+        q, k, v = (_gather(states, index) for states in (query, key, value))
+        out, lse = attend(q, k, v, rule, causal=True)
+        outs.append(out.transpose(1, 2).flatten(0, 1))
+        lses.append(lse.transpose(1, 2).flatten(0, 1))
+    back = layout.back.to(query.device)
+    own, own_lse = torch.cat(outs).index_select(0, back), torch.cat(lses).index_select(0, back)
+    length = prefix[0].shape[1]
+    places = None
+    if not rule.sees_all(layout.longest):
+        places = torch.cat([torch.arange(length, length + row) for row in layout.lengths]).to(query.device)
+    common, common_lse = attend(query, prefix[0][None], prefix[1][None], rule, places=places)
+    return merge(own, own_lse, common[0].transpose(0, 1), common_lse[0].transpose(0, 1))
+
+
+def _grown(
+    query: Tensor,
+    keys: Tensor,
+    values: Tensor,
+    places: Tensor,
+    prefix: tuple[Tensor, Tensor] | None,
+    rule: Rule,
+    *,
+    windowed: bool,
+) -> Tensor:
+    """One new token a row [B, h, 1, d] over its cached keys [B, k, S, d] and the prefix -> [B, 1, h, d]."""
+    own, lse = attend_grown(query, keys, values, places + 1, rule)
+    if prefix is None:
+        return own[:, None]
+    # All rows ask the same keys: one matrix product with the rows in the place of the queries.
+    together = query[:, :, 0].transpose(0, 1)[None]
+    absolute = prefix[0].shape[1] + places if windowed else None
+    common, common_lse = attend(together, prefix[0][None], prefix[1][None], rule, places=absolute)
+    return merge(own, lse, common[0].transpose(0, 1), common_lse[0].transpose(0, 1))[:, None]

@@ -1,0 +1,294 @@
+"""How far the student is from the teacher, token by token, in nats.
+
+Shapes: N target rows, H hidden width, V vocabulary. `p` is the teacher's distribution, `q` the student's, both
+softmax(logits / temperature).
+
+    beta = 0      forward KL   KL(p || q)
+    beta = 1      reverse KL   KL(q || p)
+    0 < beta < 1  generalised Jensen-Shannon  beta KL(p || m) + (1 - beta) KL(q || m),  m = beta p + (1 - beta) q
+                  (Agarwal et al. 2024, "On-Policy Distillation of Language Models", arXiv 2306.13649, eq. 1)
+
+`token_divergence` is the definition. A `DivergenceObjective` gives the same values and gradients from hidden states
+without ever holding [N, V], the gradient at once with the value. Forward KL behind a head that is only a matrix goes by
+moments (`moments.py`): the teacher's are computed once. Everything else forms both logits, a chunk of rows at a time.
+For D of one row and z the student's logits, with g = log(q / p) for reverse KL and (1 - beta) log(q / m) for the mixture,
+
+    forward KL:  dD/dz = (q - p) / temperature            otherwise:  dD/dz = q (g - sum(q g)) / temperature
+
+and dD/dh follows through the frozen head. (d/dq of the mixture's two terms is (1 - beta)(log(q / m) + 1 - m / m).)
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from math import log
+from typing import Any, NamedTuple, cast
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+from bakery.engine.distill.moments import Moments, equal_part, moments
+from bakery.engine.model.lm_head import IdentityHead, LMHead, at_least_float32
+
+_CPU_ELEMENTS, _ACCELERATOR_ELEMENTS = 2**22, 2**27
+"""Logits formed at a time: on the CPU few enough to stay near its cache, elsewhere enough to fill the device."""
+_FEWEST_ROWS = 64
+"""With fewer rows at a time the matmul would do little but read the head's weights."""
+
+
+class TokenDivergence(NamedTuple):
+    """What one pass over the target rows says; each [N], float32 or wider. Only `divergence` carries a gradient."""
+
+    divergence: Tensor  # nats
+    teacher_entropy: Tensor  # nats: the floor of the cross-entropy, not of the divergence
+    agreement: Tensor  # 1.0 where both put most mass on the same token
+
+
+def token_divergence(
+    student_logits: Tensor, teacher_logits: Tensor, *, temperature: float = 1.0, beta: float = 0.0
+) -> Tensor:
+    """Divergence of every row, by its definition: [..., V], [..., V] -> [...], nats. Differentiable as usual."""
+    log_q = torch.log_softmax(at_least_float32(student_logits) / temperature, dim=-1)
+    log_p = torch.log_softmax(at_least_float32(teacher_logits) / temperature, dim=-1)
+    return _divergence(log_p, log_q, beta)
+
+
+def compute_kl_divergence(
+    student_logits: Tensor,
+    teacher_logits: Tensor,
+    mask: Tensor | None = None,
+    temperature: float = 1.0,
+    beta: float = 0.0,
+) -> Tensor:
+    """Mean divergence over the tokens that `mask` selects (all without one): a scalar in nats per token.
+
+    Args:
+        student_logits: [..., V].
+        teacher_logits: [..., V], of the same shape.
+        mask: [...], true or non-zero where a token counts.
+        temperature: softmax temperature of both distributions.
+        beta: 0 forward KL, 1 reverse KL, between them the generalised Jensen-Shannon divergence.
+
+    Raises:
+        ValueError: when the shapes differ or the mask selects nothing (there is no silent zero).
+    """
+    if student_logits.shape != teacher_logits.shape:
+        raise ValueError(
+            f"student logits {tuple(student_logits.shape)} and teacher logits {tuple(teacher_logits.shape)} "
+            "differ in shape"
+        )
+    per_token = token_divergence(student_logits, teacher_logits, temperature=temperature, beta=beta)
+    selected = per_token.reshape(-1) if mask is None else per_token[mask.bool()]
+    if selected.numel() == 0:
+        raise ValueError("no token is selected: a divergence over nothing has no value")
+    return selected.mean()
+
+
+@dataclass(frozen=True)
+class DivergenceObjective:
+    """What is measured between teacher and student behind one frozen head, and how.
+
+    Args:
+        head: turns states into logits.
+        temperature: softmax temperature of both distributions.
+        beta: 0 forward KL, 1 reverse KL, between them the generalised Jensen-Shannon divergence.
+        chunk_rows: rows whose logits are held at a time, where they are; by the device when omitted.
+    """
+
+    head: LMHead | IdentityHead
+    temperature: float = 1.0
+    beta: float = 0.0
+    chunk_rows: int | None = None
+    _room: "_Room" = field(default_factory=lambda: _Room(), init=False, repr=False, compare=False)
+
+    @property
+    def by_moments(self) -> bool:
+        """Whether the teacher's moments are all that is needed of it."""
+        return self.beta == 0.0 and isinstance(self.head, LMHead) and self.head.is_matrix
+
+    @property
+    def kind(self) -> str:
+        """What signals are, in words: those under different words cannot stand for each other."""
+        return f"moments at temperature {self.temperature}" if self.by_moments else "states"
+
+    def signal(self, teacher_states: Tensor) -> Tensor:
+        """What must be known of the teacher's states [N, H] at every step: moments [N, H + 2], or they themselves."""
+        return self._moments(teacher_states).columns() if self.by_moments else teacher_states
+
+    def between(self, student_states: Tensor, signal: Tensor) -> TokenDivergence:
+        """How far states [N, H] are from those the signal was made of. The gradient flows to the student's only.
+
+        Values and gradients equal `token_divergence` on `head.logits`.
+        """
+        measured = self._by_moments if self.by_moments else self._by_logits
+        wanted = student_states.requires_grad and torch.is_grad_enabled()
+        with torch.no_grad():
+            found, gradient = measured(student_states, signal, wanted)
+        if gradient is None:
+            return found
+        divergence = _Known.apply(student_states, found.divergence, gradient)  # type: ignore[no-untyped-call]
+        return found._replace(divergence=divergence)
+
+    @property
+    def _factor(self) -> float:
+        """Of the head's product in the softmax."""
+        return cast(LMHead, self.head).scale / self.temperature
+
+    def _moments(self, states: Tensor) -> Moments:
+        return moments(states, cast(LMHead, self.head).weight, self._factor)
+
+    def _by_moments(
+        self, student_states: Tensor, signal: Tensor, with_gradient: bool
+    ) -> tuple[TokenDivergence, Tensor | None]:
+        p, q = Moments.of_columns(signal), self._moments(student_states)
+        gradient = (q.mean - p.mean).mul_(self._factor)
+        found = TokenDivergence(
+            (gradient * student_states).sum(-1) + (q.entropy - p.entropy),
+            p.entropy,
+            (p.best == q.best).to(gradient.dtype),
+        )
+        return found, gradient.to(student_states.dtype) if with_gradient else None
+
+    def _by_logits(
+        self, student_states: Tensor, teacher_states: Tensor, with_gradient: bool
+    ) -> tuple[TokenDivergence, Tensor | None]:
+        head, temperature = self.head, self.temperature
+        most = self.chunk_rows or rows_at_once(head, student_states.device)
+        empty = at_least_float32(student_states[:0, 0])
+        student_room, teacher_room, room = self._room.take(3, (min(most, len(student_states)), head.vocabulary), empty)
+        gradient = torch.empty_like(student_states) if with_gradient else None
+        parts: list[_Chunk] = []
+        for rows in _chunks(len(student_states), most):
+            count = rows.stop - rows.start
+            student = head.logits(student_states[rows], student_room[:count])
+            teacher = head.logits(teacher_states[rows], teacher_room[:count])
+            derivative = head.derivative(student) if with_gradient else 1.0
+            if temperature != 1.0:
+                student, teacher = student / temperature, teacher / temperature
+            # An impossible token (minus infinity) cannot be subtracted from another.
+            if self.beta == 0.0 and isinstance(head, LMHead):
+                part = _forward_kl(student, teacher, room[:count], with_gradient)
+            else:
+                part = _by_definition(student, teacher, self.beta, with_gradient)
+            parts.append(part)
+            if gradient is not None and part.gradient is not None:
+                gradient[rows] = head.vjp(part.gradient, derivative) / temperature
+        columns = zip(*(part[:3] for part in parts), strict=True) if parts else ((), (), ())
+        return TokenDivergence(*(torch.cat([empty, *column]) for column in columns)), gradient
+
+
+class _Known(torch.autograd.Function):
+    """Values [N] of states [N, H] that come with their gradient [N, H]."""
+
+    @staticmethod
+    def forward(ctx: Any, states: Tensor, values: Tensor, gradient: Tensor) -> Tensor:
+        ctx.save_for_backward(gradient)
+        return values.clone()
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, given: Tensor) -> tuple[Tensor, None, None]:
+        (gradient,) = cast(tuple[Tensor, ...], ctx.saved_tensors)
+        return gradient * given.unsqueeze(-1).to(gradient.dtype), None, None
+
+
+def rows_at_once(head: LMHead | IdentityHead, device: torch.device) -> int:
+    """Of how many rows the logits should be held at a time."""
+    elements = _CPU_ELEMENTS if device.type == "cpu" else _ACCELERATOR_ELEMENTS
+    return max(_FEWEST_ROWS, elements // head.vocabulary)
+
+
+def _kl(log_a: Tensor, log_b: Tensor) -> Tensor:
+    """KL(a || b) over the last axis. A token of probability zero adds nothing, also where b is zero."""
+    a = log_a.exp()
+    return torch.where(a > 0, a * (log_a - log_b), 0.0).sum(-1)
+
+
+def _mixture(log_p: Tensor, log_q: Tensor, beta: float) -> Tensor:
+    return torch.logaddexp(log_p + log(beta), log_q + log(1 - beta))
+
+
+def _divergence(log_p: Tensor, log_q: Tensor, beta: float) -> Tensor:
+    """[..., V], [..., V] -> [...]: the divergence the module's first lines define."""
+    if beta == 0.0:
+        return _kl(log_p, log_q)
+    if beta == 1.0:
+        return _kl(log_q, log_p)
+    log_m = _mixture(log_p, log_q, beta)
+    return beta * _kl(log_p, log_m) + (1 - beta) * _kl(log_q, log_m)
+
+
+def _chunks(count: int, most: int) -> Iterator[slice]:
+    """Slices of at most `most` rows, as equal as can be."""
+    rows = equal_part(count, most)
+    return (slice(start, min(start + rows, count)) for start in range(0, count, rows))
+
+
+def _logits_gradient(log_p: Tensor, log_q: Tensor, beta: float) -> Tensor:
+    """The gradient of every row's divergence with respect to the student's logits / temperature: [N, V]."""
+    q = log_q.exp()
+    if beta == 0.0:
+        return q - log_p.exp()
+    g = log_q - log_p if beta == 1.0 else (1 - beta) * (log_q - _mixture(log_p, log_q, beta))
+    weighted = torch.where(q > 0, q * g, 0.0)
+    return weighted - q * weighted.sum(-1, keepdim=True)
+
+
+class _Chunk(NamedTuple):
+    """What is computed of a few rows: the columns of `TokenDivergence` [n], and the student logits' gradient [n, V]."""
+
+    divergence: Tensor
+    entropy: Tensor
+    agreement: Tensor
+    gradient: Tensor | None
+
+
+def _by_definition(student: Tensor, teacher: Tensor, beta: float, with_gradient: bool) -> _Chunk:
+    """Any divergence of logits / temperature, [n, V] each."""
+    log_q, log_p = torch.log_softmax(student, dim=-1), torch.log_softmax(teacher, dim=-1)
+    return _Chunk(
+        _divergence(log_p, log_q, beta),
+        -_kl(log_p, torch.zeros_like(log_p)),
+        (log_q.argmax(-1) == log_p.argmax(-1)).to(log_q.dtype),
+        _logits_gradient(log_p, log_q, beta) if with_gradient else None,
+    )
+
+
+def _forward_kl(student: Tensor, teacher: Tensor, space: Tensor, with_gradient: bool) -> _Chunk:
+    """The same for beta = 0, in place: beside the matmuls the time goes into touching memory. Overwrites all three.
+
+    z: the logits less their largest; Z = sum(exp(z)); KL = sum(exp(z_p) (z_p - z_q)) / Z_p - log(Z_p) + log(Z_q).
+    """
+    (top_q, best_q), (top_p, best_p) = student.max(-1, keepdim=True), teacher.max(-1, keepdim=True)
+    z_q, z_p = student.sub_(top_q), teacher.sub_(top_p)
+    p = torch.exp(z_p, out=space)
+    total_p = p.sum(-1, keepdim=True)
+    apart = z_p.sub_(z_q).mul_(p).sum(-1, keepdim=True)
+    cross = torch.mul(p, z_q, out=teacher).sum(-1, keepdim=True)
+    q = z_q.exp_()
+    total_q = q.sum(-1, keepdim=True)
+    return _Chunk(
+        (apart / total_p - total_p.log() + total_q.log())[:, 0],
+        (total_p.log() - (apart + cross) / total_p)[:, 0],
+        (best_q == best_p)[:, 0].to(q.dtype),
+        q.div_(total_q).addcmul_(p, 1 / total_p, value=-1) if with_gradient else None,
+    )
+
+
+class _Room:
+    """Room for the logits of one chunk, kept from one call to the next: on the CPU touching fresh memory costs much.
+
+    Elsewhere nothing is kept, since accelerators' allocators do that themselves.
+    """
+
+    def __init__(self) -> None:
+        self._kept: Tensor | None = None
+
+    def take(self, count: int, shape: tuple[int, int], like: Tensor) -> tuple[Tensor, ...]:
+        """`count` tensors of this shape, not initialised, valid until the next call."""
+        size = count * shape[0] * shape[1]
+        kept = self._kept
+        if kept is None or kept.numel() < size or kept.dtype != like.dtype or kept.device != like.device:
+            kept = like.new_empty(size)
+            self._kept = kept if like.device.type == "cpu" else None
+        return kept[:size].view(count, *shape).unbind()

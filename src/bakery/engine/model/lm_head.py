@@ -1,0 +1,81 @@
+"""Output heads: hidden states to logits, and the gradient back.
+
+Shapes: N rows, H hidden width, V vocabulary.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+
+def at_least_float32(x: Tensor) -> Tensor:
+    """Half precisions become float32; float32 and float64 stay."""
+    return x if x.dtype in (torch.float32, torch.float64) else x.float()
+
+
+@dataclass(frozen=True)
+class LMHead:
+    """The frozen output head: hidden states [N, H] to logits [N, V], float32.
+
+    logits = softcap * tanh(scale * (hidden @ weight.T + bias) / softcap), each part optional.
+    """
+
+    weight: Tensor
+    bias: Tensor | None = None
+    scale: float = 1.0
+    softcap: float | None = None
+
+    @property
+    def vocabulary(self) -> int:
+        """V."""
+        return self.weight.shape[0]
+
+    @property
+    def is_matrix(self) -> bool:
+        """Whether it is a product with one matrix and a factor."""
+        return self.bias is None and self.softcap is None
+
+    def logits(self, hidden: Tensor, out: Tensor | None = None) -> Tensor:
+        """Logits [N, V] in float32 (float64 stays float64) of final hidden states [N, H], in `out` if given."""
+        hidden = hidden.to(self.weight.dtype)
+        if out is not None and out.dtype == self.weight.dtype:
+            raw = torch.mm(hidden, self.weight.T, out=out)
+            raw = raw if self.bias is None else raw.add_(self.bias)
+        else:
+            raw = functional.linear(hidden, self.weight, self.bias)
+            raw = at_least_float32(raw) if out is None else out.copy_(raw)
+        if self.scale != 1.0:
+            raw = raw * self.scale
+        if self.softcap is not None:
+            raw = self.softcap * torch.tanh(raw / self.softcap)
+        return raw
+
+    def derivative(self, logits: Tensor) -> Tensor | float:
+        """The logits' derivative by hidden @ weight.T: [N, V], or one number for all."""
+        return self.scale if self.softcap is None else self.scale * (1 - (logits / self.softcap) ** 2)
+
+    def vjp(self, gradient: Tensor, derivative: Tensor | float) -> Tensor:
+        """Gradient [N, H] with respect to the hidden states, from the one with respect to the logits [N, V]."""
+        gradient = gradient if isinstance(derivative, float) and derivative == 1.0 else gradient * derivative
+        return gradient.to(self.weight.dtype) @ self.weight
+
+
+@dataclass(frozen=True)
+class IdentityHead:
+    """Stands in for `LMHead` where the states are the model's own logits [N, V] already: the plain path."""
+
+    vocabulary: int
+
+    def logits(self, states: Tensor, out: Tensor | None = None) -> Tensor:
+        """The states themselves, in float32 or wider."""
+        return at_least_float32(states) if out is None else out.copy_(states)
+
+    def derivative(self, logits: Tensor) -> float:
+        """They are the logits."""
+        return 1.0
+
+    def vjp(self, gradient: Tensor, derivative: Tensor | float) -> Tensor:
+        """The gradient itself."""
+        return gradient

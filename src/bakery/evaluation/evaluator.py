@@ -1,0 +1,163 @@
+"""How the proof asks and compares: rows to views, conditions to replies, replies to figures; nothing is written here.
+
+A `Case` is a set of rows whose teacher has spoken: any condition can be compared with it, before and after the bake.
+Every divergence is KL(teacher || condition) at temperature 1 in nats per token, summed by prompt.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from bakery.chat.views import PromptPair, ViewBuilder, ViewPair
+from bakery.engine.distill.conditions import BAKED, BAKED_PROMPTED, BASE, PROMPTED, Condition
+from bakery.engine.distill.engine import Engine
+from bakery.engine.distill.objective import TokenDivergence
+from bakery.engine.distill.teacher import Teacher
+from bakery.evaluation import estimates
+from bakery.evaluation.estimates import Estimate
+from bakery.progress import NO_PROGRESS, ProgressCallback
+from bakery.rows.conversations import Conversation, ScoredQuestion
+from bakery.scoring.answers import is_right
+
+CONDITIONS = (BASE, PROMPTED, BAKED, BAKED_PROMPTED)
+NAMES = {BASE: "base", PROMPTED: "prompted", BAKED: "baked", BAKED_PROMPTED: "baked_prompted"}
+"""What the conditions are called in results.json."""
+
+
+@dataclass(frozen=True)
+class Reply:
+    """What one condition said to one question. `stopped`: it ended its turn by itself."""
+
+    text: str
+    ids: tuple[int, ...]
+    stopped: bool
+
+
+@dataclass(frozen=True)
+class Case:
+    """Rows with the teacher's answers and what it thinks at each of their tokens."""
+
+    pairs: tuple[ViewPair, ...]
+    teacher: Teacher
+
+
+@dataclass(frozen=True)
+class Columns:
+    """What a comparison found, token by token: [N] each, row after row of the case's pairs."""
+
+    case: Case
+    divergence: Tensor
+    teacher_entropy: Tensor
+    agreement: Tensor
+
+    def by_row(self, column: Tensor) -> list[list[float]]:
+        """A column [N] as one list a pair."""
+        sizes = [len(pair.teacher_targets) for pair in self.case.pairs]
+        return [part.tolist() for part in torch.split(column.double().cpu(), sizes)]
+
+    def by_prompt(self, column: Tensor) -> tuple[list[float], list[float]]:
+        """Sums and token counts of a column [N], the pairs of one row taken together."""
+        sums: dict[str, float] = {}
+        counts: dict[str, float] = {}
+        for number, (pair, values) in enumerate(zip(self.case.pairs, self.by_row(column), strict=True)):
+            key = pair.source or str(number)
+            sums[key] = sums.get(key, 0.0) + sum(values)
+            counts[key] = counts.get(key, 0.0) + len(values)
+        return list(sums.values()), list(counts.values())
+
+    def nats(self) -> Estimate:
+        """Divergence in nats per token."""
+        return estimates.ratio(*self.by_prompt(self.divergence))
+
+    def top_1(self) -> Estimate:
+        """Share of tokens at which both would say the same, given the same words before."""
+        return estimates.ratio(*self.by_prompt(self.agreement))
+
+    def entropy(self) -> Estimate:
+        """The teacher's own uncertainty, nats per token."""
+        return estimates.ratio(*self.by_prompt(self.teacher_entropy))
+
+
+@dataclass(frozen=True)
+class Evaluator:
+    """How the model is asked: by which engine, through which views, how long it may speak, who watches."""
+
+    engine: Engine
+    builder: ViewBuilder
+    max_new_tokens: int
+    seed: int
+    watch: ProgressCallback = NO_PROGRESS
+
+    @classmethod
+    def by(cls, engine: Engine, builder: ViewBuilder, max_new_tokens: int, seed: int) -> "Evaluator":
+        """The proof is always told in forward KL at temperature 1, whatever the bake minimised."""
+        return cls(replace(engine, temperature=1.0, beta=0.0), builder, max_new_tokens, seed)
+
+    def prompts(self, rows: Sequence[Conversation], *, anchor: bool = False) -> list[PromptPair]:
+        """Both views of unanswered rows."""
+        return [self.builder.prompts(row, anchor=anchor) for row in rows]
+
+    def replies(
+        self, condition: Condition, prompts: Sequence[PromptPair], *, temperature: float = 0.0, seed: int = 0
+    ) -> list[Reply]:
+        """One reply a prompt, the most likely words at temperature 0."""
+        found = self.engine.answers(
+            condition,
+            prompts,
+            max_new_tokens=self.max_new_tokens,
+            temperature=temperature,
+            seed=seed,
+            on_progress=self.watch,
+        )
+        decode = self.engine.tokenizer.decode
+        return [
+            Reply(str(decode(list(one.ids), skip_special_tokens=True)).strip(), one.ids, one.stopped) for one in found
+        ]
+
+    def case(self, rows: Sequence[Conversation], *, anchor: bool = False) -> Case:
+        """Rows with their answers; where one is missing the teacher writes it at temperature 1, kept as tokens.
+
+        With `anchor` the teacher sees what the student sees: it is the base.
+        """
+        given = [pair for row in rows if row.answered for pair in self.builder.views(row, anchor=anchor)]
+        prompts = self.prompts([row for row in rows if not row.answered], anchor=anchor)
+        written = self.replies(PROMPTED, prompts, temperature=1.0, seed=self.seed)
+        return self.asked(
+            [*given, *(prompt.with_answer(reply.ids) for prompt, reply in zip(prompts, written, strict=True))]
+        )
+
+    def asked(self, pairs: Sequence[ViewPair]) -> Case:
+        """These rows with their teacher, kept unless it can only give whole logits."""
+        whole = self.engine.paths.states_are_logits
+        teacher = self.engine.live_teacher(pairs) if whole else self.engine.teacher(pairs, self.watch)
+        return Case(tuple(pairs), teacher)
+
+    def compare(self, condition: Condition, case: Case) -> Columns:
+        """How far a condition is from the teacher of a case, at every token of its answers."""
+        pairs = case.pairs if not condition.prompted else tuple(_as_prompted(pair) for pair in case.pairs)
+        adapter = BAKED if condition.adapters else BASE
+        found: TokenDivergence = self.engine.compare(adapter, pairs, case.teacher, self.watch)
+        return Columns(case, *found)
+
+
+def _as_prompted(pair: ViewPair) -> ViewPair:
+    """The row as a student would see it that is given the prompt as well."""
+    return replace(pair, student_ids=pair.teacher_ids, student_targets=pair.teacher_targets)
+
+
+def right(replies: Sequence[Reply], questions: Sequence[ScoredQuestion]) -> list[float]:
+    """1 for every reply that is as expected, else 0."""
+    return [
+        float(is_right(reply.text, question.text, question.answers, question.check))
+        for reply, question in zip(replies, questions, strict=True)
+    ]
+
+
+def first_difference(one: Sequence[int], other: Sequence[int]) -> int | None:
+    """How many tokens two answers share at their beginning; None when they are equal."""
+    if tuple(one) == tuple(other):
+        return None
+    pairs = enumerate(zip(one, other, strict=False))
+    return next((at for at, (a, b) in pairs if a != b), min(len(one), len(other)))

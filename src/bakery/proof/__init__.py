@@ -1,1 +1,0 @@
-"""What a bake did: measured, put into words, and written where people look."""

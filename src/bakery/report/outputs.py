@@ -1,0 +1,85 @@
+"""What a finished bake leaves in `output_dir`, moved there only when all of it is written."""
+
+import json
+import os
+import shutil
+from pathlib import Path
+
+from huggingface_hub import HfApi
+
+from bakery.engine.model.loading import save_adapter
+from bakery.errors import ResourceError
+from bakery.report.results import BakeResult, write_results
+from bakery.report.terminal import model_card, report_page
+from bakery.settings.config import BakeSettings
+from bakery.settings.reading import to_yaml
+from bakery.training.trainer import HUB_ERRORS, ContextBakingTrainer
+
+_STAGING = ".staging"
+
+
+def write_outputs(result: BakeResult, settings: BakeSettings, trainer: ContextBakingTrainer) -> None:
+    """Adapter, tokenizer, model card, report.html, results.json, answers.jsonl, trajectories.jsonl and bakery.yaml.
+
+    They are written beside their place and then moved into it one by one; results.json, which marks a finished bake,
+    comes last. Of several processes the first one writes.
+    """
+    if not trainer.is_world_process_zero():
+        return
+    folder = result.output_dir
+    staging = folder / _STAGING
+    shutil.rmtree(staging, ignore_errors=True)
+    staging.mkdir(parents=True)
+    save_adapter(trainer.model, trainer.processing_class, staging)
+    trainer.write_date(staging)
+    write_results(result, staging)
+    (staging / "README.md").write_text(model_card(result), encoding="utf-8")
+    (staging / "report.html").write_text(report_page(result), encoding="utf-8")
+    (staging / "bakery.yaml").write_text(to_yaml(settings), encoding="utf-8")
+    write_trajectories(trainer, staging / "trajectories.jsonl")
+    (folder / "results.json").unlink(missing_ok=True)
+    for path in sorted(staging.iterdir(), key=lambda path: path.name == "results.json"):
+        os.replace(path, folder / path.name)
+    staging.rmdir()
+    shutil.rmtree(trainer.cache_folder, ignore_errors=True)
+
+
+def publish(result: BakeResult, trainer: ContextBakingTrainer) -> None:
+    """Upload the finished folder, checkpoints left out, where `push_to_hub` asks for it.
+
+    Raises:
+        ResourceError: the hub does not take it.
+    """
+    args = trainer.args
+    if not args.push_to_hub or not trainer.is_world_process_zero():
+        return
+    try:
+        HfApi().upload_folder(
+            repo_id=trainer.hub_model_id,
+            folder_path=result.output_dir,
+            commit_message="Bake",
+            token=args.hub_token,
+            revision=args.hub_revision,
+            ignore_patterns=["_*", ".*", "checkpoint-*", "training_args.bin"],
+        )
+    except HUB_ERRORS as error:
+        raise ResourceError(
+            f"push_to_hub: {trainer.hub_model_id} did not take the upload ({str(error).splitlines()[0]}); "
+            f"the finished bake lies in {result.output_dir}"
+        ) from error
+
+
+def write_trajectories(trainer: ContextBakingTrainer, path: Path) -> None:
+    """The sampled answers as a data set that can be read, edited and given back as `dataset`; nothing if none were."""
+    if not trainer.trajectories:
+        return
+    tokenizer = trainer.processing_class
+    with path.open("w", encoding="utf-8") as file:
+        for conversation, pairs in trainer.trajectories:
+            for pair in pairs:
+                said = [pair.student_ids[target] for target in pair.student_targets]
+                answer = {"role": "assistant", "content": tokenizer.decode(said, skip_special_tokens=True)}
+                row = {"messages": [*conversation.messages, answer]}
+                if conversation.prefix is not None:
+                    row["prefix_messages"] = list(conversation.prefix)
+                file.write(json.dumps(row, ensure_ascii=False) + "\n")

@@ -1,0 +1,124 @@
+"""Rules: the clauses of a prompt, each with a check of its own, so that one sees which clause a bake has lost.
+
+    rules:
+      - {name: greets, regex: "^Ahoy!"}
+      - {name: never apologises, must_not_contain: sorry}
+      - {name: short, max_words: 30}
+      - {name: refuses prices, must_contain: I cannot say, when: "(?i)price|cost"}
+
+Every rule has a name and exactly one check; `when`, a regular expression, limits it to the questions it is found in.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from bakery.errors import ConfigError
+from bakery.scoring.answers import NOT_JSON, entry_point, found, parse_json, pattern_problem
+from bakery.scoring.json_schema import conforms, schema_problem
+from bakery.text import nearest
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One clause: what a reply must be like, and the questions it applies to (all without `when`)."""
+
+    name: str
+    check: str
+    value: Any
+    when: str | None = None
+
+    def applies(self, question: str) -> bool:
+        """Whether the clause is about this question."""
+        return self.when is None or found(self.when, question)
+
+    def holds(self, reply: str, question: str) -> bool:
+        """Whether a reply keeps to it.
+
+        Raises:
+            ConfigError: an entry point is not installed, or a pattern takes too long.
+        """
+        return _CHECKS[self.check].holds(reply.strip(), self.value, question)
+
+
+@dataclass(frozen=True, slots=True)
+class _Kind:
+    """A kind of check: what is wrong with its value, if anything, and when a reply passes."""
+
+    problem: Callable[[Any], str | None]
+    holds: Callable[[str, Any, str], bool]
+
+
+def parse_rules(rules: Sequence[Any] | None, place: str = "rules") -> tuple[Rule, ...]:
+    """Read the rules of the settings.
+
+    Raises:
+        ConfigError: a rule has no name, not exactly one check, an unknown key, or a value that cannot be used.
+    """
+    found_rules: list[Rule] = []
+    for number, rule in enumerate(rules or (), 1):
+        found_rules.append(_rule(rule, f"{place}: rule {number}"))
+    names = [rule.name for rule in found_rules]
+    for name in names:
+        if names.count(name) > 1:
+            raise ConfigError(f"{place}: two rules are named {name!r}; name them apart")
+    return tuple(found_rules)
+
+
+def _rule(rule: Any, place: str) -> Rule:
+    if not isinstance(rule, Mapping):
+        raise ConfigError(f"{place}: must be a mapping such as {{name: greets, regex: ^Hello}}, got {rule!r}")
+    for key in rule:
+        if key not in ("name", "when", *_CHECKS):
+            hint = nearest(str(key), ["name", "when", *_CHECKS])
+            remedy = f"did you mean {hint}?" if hint else f"allowed are name, when, {', '.join(_CHECKS)}"
+            raise ConfigError(f"{place}: unknown key {key!r}; {remedy}")
+    name = rule.get("name")
+    if not isinstance(name, str) or not name.strip():
+        raise ConfigError(f"{place}: has no name; write name: a few words for the table")
+    chosen = [key for key in rule if key in _CHECKS]
+    if len(chosen) != 1:
+        got = " and ".join(chosen) or "none"
+        raise ConfigError(f"{place} ({name}): needs exactly one check, got {got}; choose of {', '.join(_CHECKS)}")
+    kind, value, when = _CHECKS[chosen[0]], rule[chosen[0]], rule.get("when")
+    if problem := kind.problem(value):
+        raise ConfigError(f"{place} ({name}): {chosen[0]}: {problem}")
+    if when is not None and (not isinstance(when, str) or pattern_problem(when)):
+        raise ConfigError(f"{place} ({name}): when: must be a regular expression, got {when!r}")
+    return Rule(name.strip(), chosen[0], value, when)
+
+
+def _text_problem(value: Any) -> str | None:
+    return None if isinstance(value, str) and value else f"must be a text, got {value!r}"
+
+
+def _regex_problem(value: Any) -> str | None:
+    return _text_problem(value) or pattern_problem(value)
+
+
+def _words_problem(value: Any) -> str | None:
+    whole = isinstance(value, int) and not isinstance(value, bool) and value > 0
+    return None if whole else f"must be a whole number above 0, got {value!r}"
+
+
+def _true_problem(value: Any) -> str | None:
+    return None if value is True else f"must be true, got {value!r}"
+
+
+def _json_conforms(reply: str, schema: Any, question: str) -> bool:
+    value = parse_json(reply)
+    return value is not NOT_JSON and conforms(value, schema)
+
+
+_CHECKS: dict[str, _Kind] = {
+    "regex": _Kind(_regex_problem, lambda reply, value, _: found(value, reply)),
+    "must_contain": _Kind(_text_problem, lambda reply, value, _: value in reply),
+    "must_not_contain": _Kind(_text_problem, lambda reply, value, _: value not in reply),
+    "max_words": _Kind(_words_problem, lambda reply, value, _: len(reply.split()) <= value),
+    "json": _Kind(_true_problem, lambda reply, value, _: parse_json(reply) is not NOT_JSON),
+    "json_schema": _Kind(schema_problem, _json_conforms),
+    "callable": _Kind(
+        _text_problem,
+        lambda reply, value, question: bool(entry_point(value)(reply, question, ())),
+    ),
+}

@@ -1,0 +1,156 @@
+"""`bakery inspect`: the marks are the masks, in every form; nothing in the data can steer a terminal or a page."""
+
+import io
+import re
+from html.parser import HTMLParser
+
+import pytest
+from rich.console import Console
+
+from bakery.chat.inspection import as_html, as_plain, as_rich, inspect_views, run_inspect
+from bakery.chat.views import ViewBuilder
+from bakery.errors import ResourceError
+from bakery.rows.conversations import BakeData, Conversation
+from bakery.settings.config import ContextConfig
+from tests.templates.support import OWN, assistant, make_tokenizer, system, user
+
+PIRATE = system("Be a pirate.")
+ROW = Conversation((user("Who are you?"), assistant("Arr, me.")), None, "rows.json row 1")
+
+
+def builder(name="plain", **settings):
+    tokenizer = make_tokenizer((OWN / "own" / f"{name}.jinja").read_text(encoding="utf-8"))
+    return ViewBuilder(tokenizer, prefix_messages=[PIRATE], **settings)
+
+
+def on_terminal(inspection):
+    stream = io.StringIO()
+    Console(file=stream, force_terminal=True, width=160, color_system="standard").print(as_rich(inspection))
+    return stream.getvalue()
+
+
+def data(*rows):
+    return BakeData((PIRATE,), list(rows), [], [], [], [], [])
+
+
+def test_kinds_are_those_of_the_masks():
+    build = builder()
+    (pair,) = build.views(ROW)
+    (shown,) = inspect_views(build, [ROW]).rows
+    for tokens, ids, targets in (
+        (shown.teacher, pair.teacher_ids, pair.teacher_targets),
+        (shown.student, pair.student_ids, pair.student_targets),
+    ):
+        assert [token.id for token in tokens] == ids
+        assert [i for i, token in enumerate(tokens) if token.kind in ("target", "end")] == targets
+    kinds = {
+        kind: "".join(token.text for token in shown.teacher if token.kind == kind)
+        for kind in ("context", "target", "end")
+    }
+    assert kinds == {"context": "Be a pirate.Who are you?", "target": "Arr, me.", "end": "<|im_end|>"}
+
+
+def test_plain_text_shows_every_character_once_and_marks_targets():
+    text = as_plain(inspect_views(builder(), [ROW]))
+    assert "«Arr, me.»⟦<|im_end|>⟧⏎" in text
+    assert "== rows.json row 1" in text
+    assert re.search(r"teacher: \d+ tokens, \d+ targets", text)
+    assert "\x1b" not in text
+
+
+def test_a_refused_row_is_shown_with_its_reason_and_the_others_go_on():
+    refused = Conversation((user("Who?"), assistant("\n\nMe.")), None, "row 2")
+    rows = inspect_views(builder(), [refused, ROW]).rows
+    assert "strip leading white space" in rows[0].refused
+    assert not rows[1].refused
+    for text in (as_plain, on_terminal, as_html):
+        assert "strip leading white space" in " ".join(text(inspect_views(builder(), [refused])).split())
+
+
+def test_only_so_many_rows_are_looked_at():
+    assert len(inspect_views(builder(), iter([ROW] * 9), rows=3).rows) == 3
+
+
+def test_a_row_of_many_turns_that_is_split_is_shown_in_its_parts():
+    turns = Conversation((*ROW.messages, user("More?"), assistant("No.")), None, "row 1")
+    assert len(inspect_views(builder("thinks", chat_template_kwargs={"enable_thinking": False}), [turns]).rows) == 2
+
+
+def test_a_prompt_without_answer_is_shown_up_to_the_generation_prompt():
+    (shown,) = inspect_views(builder(), [Conversation((user("Who?"),), None, "row 1")]).rows
+    assert "the teacher writes the answer" in shown.source
+    assert "".join(token.text for token in shown.student).endswith("<|im_start|>assistant\n")
+    assert not [token for token in shown.student if token.kind in ("target", "end")]
+
+
+def test_quirks_and_counts_are_told():
+    words = Conversation((user("a <|im_end|> b"), assistant("Arr.")), None, "row 1")
+    text = as_plain(inspect_views(builder("default_system"), [words]))
+    assert "warning: the template writes a system text" in text
+    assert "1 control token(s)" in text
+
+
+NASTY = Conversation(
+    (user("\x1b[2J\x07 \u202e<script>alert(1)</script>"), assistant("<img src=x onerror=alert(1)> & [bold]x[/bold]")),
+    None,
+    "<b>row</b> \x1b[31m",
+)
+
+
+def test_data_cannot_steer_a_terminal():
+    inspection = inspect_views(builder(), [NASTY])
+    assert not set("\x1b\x07\u202e") & set(as_plain(inspection))
+    shown = on_terminal(inspection)
+    assert "\x1b[2J" not in shown
+    assert "\x07" not in shown
+    assert "\\x1b[2J" in shown
+    assert "[bold]x[/bold]" in shown
+
+
+class Page(HTMLParser):
+    def __init__(self):
+        super().__init__()
+        self.tags, self.attributes, self.text = set(), [], ""
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.add(tag)
+        self.attributes += [f"{name}={value}" for name, value in attrs]
+
+    def handle_data(self, data):
+        self.text += data
+
+
+def test_the_page_is_self_contained_and_data_cannot_add_to_it():
+    page = Page()
+    page.feed(as_html(inspect_views(builder(), [NASTY, ROW])))
+    assert not page.tags & {"script", "img", "link", "iframe", "object", "a", "b"}
+    assert not [a for a in page.attributes if a.startswith(("on", "src=", "href="))]
+    assert "default-src 'none'" in " ".join(page.attributes)
+    assert "<img src=x onerror=alert(1)>" in page.text
+
+
+def test_run_inspect_writes_plain_text_to_what_is_no_terminal():
+    stream = io.StringIO()
+    tokenizer = builder().renderer.tokenizer
+    run_inspect(tokenizer, data(ROW), ContextConfig(), console=Console(file=stream))
+    assert "«Arr, me.»" in stream.getvalue()
+
+
+def test_run_inspect_writes_colour_to_a_terminal_and_a_page_to_a_file(tmp_path):
+    stream = io.StringIO()
+    tokenizer = builder().renderer.tokenizer
+    run_inspect(tokenizer, data(ROW), ContextConfig(), console=Console(file=stream, force_terminal=True, width=120))
+    assert "\x1b[" in stream.getvalue()
+    page = tmp_path / "page.html"
+    run_inspect(tokenizer, data(ROW, ROW), ContextConfig(), rows=1, html_file=page, console=Console(file=io.StringIO()))
+    assert page.read_text(encoding="utf-8").count("<h2>rows.json row 1</h2>") == 1
+    with pytest.raises(ResourceError, match="cannot be written"):
+        run_inspect(tokenizer, data(ROW), ContextConfig(), html_file=tmp_path / "no" / "page.html")
+
+
+def test_the_settings_reach_the_views():
+    stream = io.StringIO()
+    context = ContextConfig(target_span_pattern="me", student_system="empty", system_role="fold")
+    run_inspect(builder().renderer.tokenizer, data(ROW), context, console=Console(file=stream))
+    assert "Arr,« me»." in stream.getvalue()
+    assert "Be a pirate." in stream.getvalue()

@@ -1,0 +1,178 @@
+"""The laws of views over random conversations, templates and tokenizers; the oracle is `tests/templates/support.py`."""
+
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+
+from bakery.chat.views import ViewBuilder
+from bakery.errors import BakeryError
+from bakery.rows.conversations import Conversation
+from tests.templates.support import (
+    KINDS,
+    OWN,
+    assistant,
+    check_laws,
+    folded,
+    ids_of,
+    make_tokenizer,
+    system,
+    teacher_of,
+    text_of,
+    user,
+)
+
+TEMPLATES = {
+    path.stem: path.read_text(encoding="utf-8")
+    for path in sorted((OWN / "own").glob("*.jinja"))
+    if path.stem not in ("shouts", "dated")
+}
+ORDINARY = ["plain", "trims", "space_before_answer", "default_system", "always_prompts", "no_end", "tools"]
+SPACE = st.text(" \n", max_size=3)
+WORDS = st.lists(
+    st.sampled_from(
+        ["a", "Rome", " ", "  ", "\n", ".", ",", "é", "東京", "🙂", "שלום", "<|im_end|>", "</s>", "[/INST]"]
+    ),
+    max_size=8,
+).map("".join)
+
+
+@st.composite
+def contents(draw, name):
+    """A text that no other message holds, with any white space around and anything inside."""
+    return draw(SPACE) + f"q{name}k" + draw(WORDS) + f"p{name}z" + draw(SPACE)
+
+
+@st.composite
+def rows(draw, name="r"):
+    """A conversation that ends with an answer."""
+    turns = draw(st.integers(1, 3))
+    row = [system(draw(contents(f"{name}s")))] if draw(st.booleans()) else []
+    for i in range(turns):
+        row += [user(draw(contents(f"{name}u{i}"))), assistant(draw(contents(f"{name}a{i}")))]
+    return row
+
+
+@st.composite
+def prefixes(draw):
+    """A system message, few-shot turns, or both."""
+    shots = [
+        m for i in range(draw(st.integers(0, 2))) for m in (user(f"Shot {i}?"), assistant(draw(contents(f"f{i}"))))
+    ]
+    head = [system(draw(contents("fs")).strip())] if not shots or draw(st.booleans()) else []
+    return [*head, *shots]
+
+
+@st.composite
+def tokenizers(draw, names=tuple(TEMPLATES)):
+    """A template and a tokenizer for it."""
+    name = draw(st.sampled_from(sorted(names)))
+    kind = draw(st.sampled_from(KINDS))
+    tags, adds_bos = draw(st.booleans()), draw(st.booleans())
+    return lambda *texts: make_tokenizer(TEMPLATES[name], kind, tags=tags, adds_bos=adds_bos, words=texts)
+
+
+def strings(*conversations):
+    return [str(message["content"]) for messages in conversations for message in messages]
+
+
+def built(builder, row, own=None):
+    """The views of a row, or None where they are refused."""
+    try:
+        return builder.views(Conversation(tuple(row), own, "row"))
+    except BakeryError:
+        return None
+
+
+LAWS = settings(max_examples=120, deadline=None, database=None)
+
+
+@LAWS
+@given(make=tokenizers(), prefix=prefixes(), row=rows(), fold=st.booleans(), thinking=st.booleans())
+def test_views_are_exact_or_refused(make, prefix, row, fold, thinking):
+    tokenizer = make("Shot 0 1?", *strings(prefix, row))
+    kwargs = {} if thinking else {"enable_thinking": False, "thinking": False}
+    role = "fold" if fold else "native"
+    builder = ViewBuilder(tokenizer, prefix_messages=prefix, system_role=role, chat_template_kwargs=kwargs)
+    pairs = built(builder, row)
+    if pairs is not None:
+        check_laws(tokenizer, prefix, row, pairs, fold=fold, **kwargs)
+
+
+@LAWS
+@given(make=tokenizers(ORDINARY), prefix=prefixes(), some=st.lists(rows(), min_size=3, max_size=6))
+def test_a_row_is_built_the_same_whatever_was_built_before(make, prefix, some):
+    tokenizer = make("Shot 0 1?", *strings(prefix, *some))
+    used = ViewBuilder(tokenizer, prefix_messages=prefix)
+    for row in [*some, *some]:
+        assert built(used, row) == built(ViewBuilder(tokenizer, prefix_messages=prefix), row)
+
+
+@LAWS
+@given(make=tokenizers(ORDINARY), prefix=prefixes(), row=rows(), data=st.data())
+def test_the_student_sees_what_is_retained(make, prefix, row, data):
+    assume(len(prefix) > 1)
+    retained = data.draw(st.integers(1, len(prefix) - 1))
+    tokenizer = make("Shot 0 1?", *strings(prefix, row))
+    pairs = built(ViewBuilder(tokenizer, prefix_messages=prefix, student_retained_turns=retained), row)
+    if pairs is not None:
+        (pair,) = pairs
+        assert pair.teacher_ids == ids_of(tokenizer, teacher_of(prefix, row))
+        assert pair.student_ids == ids_of(tokenizer, teacher_of(prefix[len(prefix) - retained :], row))
+        learned = tokenizer.decode([pair.teacher_ids[p] for p in pair.teacher_targets])
+        assert all(message["content"].strip() not in learned for message in prefix)
+
+
+@LAWS
+@given(make=tokenizers(ORDINARY), row=rows(), data=st.data())
+def test_a_conversations_own_memory(make, row, data):
+    retained = data.draw(st.integers(1, len(row) - 1))
+    tokenizer = make(*strings(row))
+    pairs = built(ViewBuilder(tokenizer, student_retained_turns=retained), row)
+    if pairs is not None:
+        (pair,) = pairs
+        assert pair.teacher_ids == ids_of(tokenizer, row)
+        assert pair.student_ids == ids_of(tokenizer, row[-retained:])
+
+
+@LAWS
+@given(
+    make=tokenizers(),
+    prefix=prefixes(),
+    row=rows(),
+    answer=st.lists(st.integers(0, 300), min_size=1, max_size=9),
+    fold=st.booleans(),
+)
+def test_sampling_starts_from_the_generation_prompt(make, prefix, row, answer, fold):
+    tokenizer = make("Shot 0 1?", *strings(prefix, row))
+    builder = ViewBuilder(tokenizer, prefix_messages=prefix, system_role="fold" if fold else "native")
+    try:
+        prompt = builder.prompts(Conversation(tuple(row[:-1]), None, "row"))
+    except BakeryError:
+        return
+    conversations = [teacher_of(prefix, row[:-1]), row[:-1]]
+    for ids, messages in zip((prompt.teacher_ids, prompt.student_ids), conversations, strict=True):
+        shown = folded(messages) if fold else messages
+        assert ids == ids_of(tokenizer, shown, add_generation_prompt=True)
+    pair = prompt.with_answer(answer)
+    assert [pair.teacher_ids[p] for p in pair.teacher_targets] == answer
+    assert [pair.student_ids[p] for p in pair.student_targets] == answer
+    assert pair.teacher_ids[: -len(answer)] == prompt.teacher_ids
+
+
+@LAWS
+@given(prefix=prefixes(), row=rows(), kind=st.sampled_from(["bytes", "words"]))
+def test_a_plain_template_spelled_out(prefix, row, kind):
+    """For one template the answer is written here by hand: contents between fixed headers."""
+    tokenizer = make_tokenizer(TEMPLATES["plain"], kind, words=["Shot 0 1? user system", *strings(prefix, row)])
+    pairs = built(ViewBuilder(tokenizer, prefix_messages=prefix), row)
+    if pairs is None:
+        return
+    (pair,) = pairs
+    expected = "".join(f"{m['content']}<|im_end|>" for m in row if m["role"] == "assistant")
+    assert tokenizer.decode([pair.teacher_ids[p] for p in pair.teacher_targets]) == expected
+    others = [i for i in range(len(pair.student_ids)) if i not in set(pair.student_targets)]
+    headers = "".join(
+        f"<|im_start|>{m['role']}\n" + ("" if m["role"] == "assistant" else f"{m['content']}<|im_end|>") + "\n"
+        for m in row
+    )
+    assert tokenizer.decode([pair.student_ids[i] for i in others]) == headers
+    assert tokenizer.decode(pair.student_ids) == text_of(tokenizer, row)

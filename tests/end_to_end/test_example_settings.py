@@ -1,0 +1,37 @@
+"""Every shipped example is a valid settings file whose local rows can be read."""
+
+from pathlib import Path
+
+import pytest
+
+from bakery.rows.conversations import load_bake_data
+from bakery.rows.sources import is_local
+from bakery.settings.reading import plain_parts, read_settings_file, resolve
+
+ROOT = Path(__file__).parents[2]
+EXAMPLES = sorted((ROOT / "examples").glob("*.yaml"))
+PROMISED = {
+    "quickstart",
+    "basic",
+    "sft_dataset",
+    "multi_turn_prefix",
+    "continual_memory",
+    "per_row_prefix",
+    "pattern_targets",
+}
+
+
+def test_the_promised_examples_are_there():
+    assert {path.stem for path in EXAMPLES} >= PROMISED
+
+
+@pytest.mark.parametrize("path", EXAMPLES, ids=[path.stem for path in EXAMPLES])
+@pytest.mark.filterwarnings("default::DeprecationWarning")
+def test_an_example_is_valid_and_its_rows_can_be_read(path, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    settings = read_settings_file(path)
+    values = resolve(settings)
+    parts = plain_parts(settings)
+    assert values["output_dir"] != "outputs", "two examples must not write into the same folder"
+    if values["dataset"] is None or is_local(values["dataset"]):
+        assert load_bake_data(parts.context, parts.data).train

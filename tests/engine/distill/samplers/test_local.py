@@ -1,0 +1,134 @@
+"""Sampling: the same answers whatever is batched, greedy as transformers does it, and an honest end of every answer."""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from transformers import GenerationConfig
+
+from bakery.engine.distill.forward import Paths, find_paths
+from bakery.engine.distill.prefix import PrefixCache
+from bakery.engine.distill.samplers.local import SamplingSettings, _choose, sample
+from bakery.engine.model.loading import read_head
+from tests.engine.architectures import ALL, VOCABULARY, random_rows, tiny
+
+PROMPTS = random_rows([5, 9, 3, 12, 7], shared=20)
+KEYS = ["a"] * len(PROMPTS)
+
+
+def _settings(**changes) -> SamplingSettings:
+    usual = {"stop_ids": frozenset({2, 5}), "max_new_tokens": 12, "temperature": 1.0, "per_prompt": 3, "seed": 7}
+    return SamplingSettings(**{**usual, **changes})
+
+
+def _sampled(model, paths, keys=KEYS, **changes):
+    return sample(model, PROMPTS, keys, _settings(**changes), paths, PrefixCache(model))
+
+
+@pytest.fixture(scope="module")
+def model():
+    return tiny("qwen3", torch.float64)
+
+
+@pytest.fixture(scope="module")
+def paths(model):
+    return find_paths(model, PROMPTS, 20)
+
+
+@pytest.fixture(scope="module")
+def wanted(model, paths):
+    return _sampled(model, paths)
+
+
+@pytest.mark.parametrize("budget", [1, 60, 300, 10**6])
+def test_the_same_seed_gives_the_same_answers_for_every_token_budget(model, paths, wanted, budget):
+    assert _sampled(model, paths, token_budget=budget) == wanted
+
+
+def test_the_same_seed_gives_the_same_answers_without_a_shared_prefix(model, paths, wanted):
+    assert _sampled(model, paths, keys=list("abcde")) == wanted
+
+
+def test_the_same_seed_gives_the_same_answers_on_the_plain_path(model, wanted):
+    plain = Paths(packed=False, prefix=False, head=read_head(model))
+    assert _sampled(model, plain) == wanted
+    assert _sampled(model, plain, token_budget=1) == wanted
+
+
+def test_a_prompt_alone_gets_the_answers_it_gets_in_company(model, paths, wanted):
+    # The stream of random numbers is named by the prompt's place, so the first prompt is asked alone.
+    alone = sample(model, PROMPTS[:1], KEYS[:1], _settings(), paths, PrefixCache(model))
+    assert alone == [trajectory for trajectory in wanted if trajectory.prompt == 0]
+
+
+def test_another_seed_gives_other_answers_and_answers_of_one_prompt_differ(model, paths, wanted):
+    assert _sampled(model, paths, seed=8) != wanted
+    assert len({trajectory.ids for trajectory in wanted if trajectory.prompt == 1}) > 1
+    assert [(t.prompt, t.number) for t in wanted] == [(p, n) for p in range(len(PROMPTS)) for n in range(3)]
+
+
+def test_an_answer_ends_with_a_stop_token_or_was_cut_and_holds_none_before(wanted):
+    stops = {2, 5}
+    assert {trajectory.stopped for trajectory in wanted} == {True, False}
+    for trajectory in wanted:
+        assert not stops & set(trajectory.ids[:-1])
+        assert (trajectory.ids[-1] in stops) == trajectory.stopped
+        assert trajectory.stopped or len(trajectory.ids) == 12
+
+
+def test_every_token_may_be_a_stop_token(model, paths):
+    found = _sampled(model, paths, stop_ids=frozenset(range(VOCABULARY)))
+    assert all(len(trajectory.ids) == 1 and trajectory.stopped for trajectory in found)
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_greedy_answers_are_those_of_transformers(name):
+    model = tiny(name)
+    paths = find_paths(model, PROMPTS, 20)
+    found = sample(model, PROMPTS, KEYS, _settings(temperature=0.0, per_prompt=1), paths, PrefixCache(model))
+    config = GenerationConfig(max_new_tokens=12, do_sample=False, eos_token_id=[2, 5], pad_token_id=0)
+    for prompt, trajectory in zip(PROMPTS, found, strict=True):
+        ids = torch.tensor([prompt])
+        with torch.no_grad():
+            said = model.generate(ids, attention_mask=torch.ones_like(ids), generation_config=config)
+        assert list(trajectory.ids) == said[0, len(prompt) :].tolist()
+
+
+def test_finished_rows_are_counted_once(model, paths):
+    counts = []
+    found = sample(model, PROMPTS, KEYS, _settings(), paths, PrefixCache(model), lambda *told: counts.append(told))
+    answers, tokens = (sum(column) for column in zip(*counts, strict=True))
+    assert answers == len(found) == 15
+    assert tokens == sum(len(trajectory.ids) for trajectory in found)
+
+
+@settings(deadline=None)
+@given(seed=st.integers(0, 10**6), temperature=st.sampled_from([0.1, 0.8, 1.0, 3.0]))
+def test_a_uniform_number_chooses_the_token_whose_share_it_falls_into(seed, temperature):
+    logits = torch.randn(1, 11, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+    shares = torch.softmax(logits[0] / temperature, -1).tolist()
+    for u in np.random.default_rng(seed).random(5):
+        chosen = int(_choose(logits, torch.tensor([u]), temperature))
+        below = sum(shares[:chosen])
+        assert below - 1e-12 <= u * sum(shares) <= below + shares[chosen] + 1e-12
+
+
+def test_a_token_of_probability_zero_is_never_chosen():
+    logits = torch.tensor([[float("-inf"), 0.0, float("-inf"), 0.0, float("-inf")]])
+    chosen = [int(_choose(logits, torch.tensor([u]), 1.0)) for u in (0.0, 0.3, 0.5, 0.7, 1 - 2**-53)]
+    assert chosen == [1, 1, 3, 3, 3]
+
+
+def test_shares_of_many_samples_are_those_of_the_model(model, paths):
+    """Chi-squared over the first token of 2,000 answers to one prompt."""
+    found = sample(model, PROMPTS[:1], ["a"], _settings(per_prompt=2000, max_new_tokens=1), paths, PrefixCache(model))
+    with torch.no_grad():
+        p = model(torch.tensor(PROMPTS[:1])).logits[0, -1].softmax(-1)
+    counts = torch.bincount(torch.tensor([t.ids[0] for t in found]), minlength=VOCABULARY).double()
+    likely = p * 2000 >= 5
+    observed = torch.cat([counts[likely], counts[~likely].sum()[None]])
+    expected = torch.cat([p[likely], p[~likely].sum()[None]]) * 2000
+    statistic = ((observed - expected) ** 2 / expected.clamp(min=1e-9)).sum()
+    freedom = len(expected) - 1
+    assert statistic < freedom + 5 * (2 * freedom) ** 0.5
