@@ -10,7 +10,7 @@ from peft import PeftModel
 from bakery.evaluation.evaluator import Evaluator
 from bakery.evaluation.proof import Proof
 from bakery.evaluation.proof_rows import ProofRows, as_rows, neutral
-from bakery.evaluation.proving import Exam, prepare, prove
+from bakery.evaluation.proving import Exam, measure_baseline, measure_proof
 from bakery.rows.conversations import Conversation, ScoredQuestion
 from bakery.scoring.rules import parse_rules
 from tests.engine_support import PREFIX, make_trainer
@@ -52,13 +52,13 @@ def exam_of(
 ) -> Exam:
     """Everything that can be measured of a model before it is baked."""
     trainer = make_trainer(folder, model=model, prefix=prefix)
-    evaluator = Evaluator.by(trainer.engine, trainer.builder, longest, seed=5)
-    return prepare(evaluator, rows or proof_rows())
+    evaluator = Evaluator.by(trainer.engine, trainer.session.builder, longest, seed=5)
+    return measure_baseline(evaluator, rows or proof_rows())
 
 
 def proof_of(folder: Path, model: PeftModel, **changes: Any) -> Proof:
     """The proof of a model as it stands."""
-    return prove(exam_of(folder, model, **changes))
+    return measure_proof(exam_of(folder, model, **changes))
 
 
 def bake_into(folder: Path, model: PeftModel, prefix: Any = PREFIX, steps: int = 80) -> PeftModel:

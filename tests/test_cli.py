@@ -235,11 +235,12 @@ def test_inspect_shows_rows_without_writing_or_loading_weights(place, monkeypatc
 @pytest.mark.parametrize("config", [["--config", "config.yaml"], []])
 def test_eval_hands_on_adapter_and_strengths(words, strengths, config, place, monkeypatch, capsys):
     asked = {}
-    reproof = ModuleType("bakery.evaluate")
-    reproof.SWEEP = (0, 1)
-    reproof.run_eval = lambda *given, **options: asked.update(given=given, **options) or "proof"
-    reproof.print_eval = lambda result, console: print(result)
-    monkeypatch.setitem(sys.modules, "bakery.evaluate", reproof)
+    evaluate, report = ModuleType("bakery.evaluate"), ModuleType("bakery.report.strengths")
+    evaluate.SWEEP = (0, 1)
+    evaluate.run_eval = lambda *given, **options: asked.update(given=given, **options) or "proof"
+    report.print_eval = lambda result, console: print(result)
+    monkeypatch.setitem(sys.modules, "bakery.evaluate", evaluate)
+    monkeypatch.setitem(sys.modules, "bakery.report.strengths", report)
     (place / "adapter").mkdir()
     (place / "adapter" / "adapter_config.json").write_text('{"base_model_name_or_path": "/elsewhere/starter"}')
     (place / "adapter" / "bakery.yaml").write_text(CONFIG)
@@ -252,7 +253,6 @@ def test_eval_hands_on_adapter_and_strengths(words, strengths, config, place, mo
 
 
 def test_the_strongest_strength_is_that_of_the_evaluation():
-    from bakery import cli
-    from bakery import evaluate as reproof
+    from bakery import cli, evaluate
 
-    assert cli._STRONGEST == reproof.STRONGEST
+    assert cli._STRONGEST == evaluate.STRONGEST

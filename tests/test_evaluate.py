@@ -2,18 +2,22 @@
 
 import json
 import shutil
+from dataclasses import replace
 
 import pytest
 
 from bakery.cli import main
 from bakery.engine.distill.conditions import BAKED
 from bakery.errors import ConfigError, ModelError
-from bakery.evaluate import check_strengths, cost, eval_figures, print_eval, run_eval, run_gap
+from bakery.evaluate import check_strengths, run_eval, run_gap
 from bakery.progress import Progress, Verbosity
+from bakery.report.strengths import cost, eval_figures, print_eval
 from bakery.settings.config import BakeSettings, ContextConfig, DataConfig, LoraConfig, ModelConfig
 from tests.engine_support import SYSTEM, settings, tiny_base, tokenizer
+from tests.hub import stand_in
 
 QUIET = Progress(Verbosity.QUIET)
+EVALUATION_FILES = ("results.json", "answers.jsonl", "report.html")
 TIMED = ("seconds", "prefill_seconds_prompted", "prefill_seconds_baked")
 
 
@@ -92,6 +96,31 @@ def test_the_gap_alone_is_the_gap_of_the_bake_and_writes_nothing(bake, tmp_path)
     gap = run_gap(chosen, progress=QUIET)
     baked = json.loads((folder / "results.json").read_text())["gap"]
     assert gap.divergence.mean == pytest.approx(baked["divergence"], rel=1e-4)
+
+
+@pytest.fixture
+def hub(monkeypatch):
+    """A stand-in for the hub, which everything that would be pushed goes to."""
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
+    with stand_in() as hub:
+        monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", hub.url)
+        monkeypatch.setattr("transformers.utils.hub._hf_api", None)
+        yield hub
+
+
+def test_eval_and_gap_create_no_repository_and_write_only_what_they_promise(bake, tmp_path, hub):
+    """Settings that push, and folders that nobody may write into: an evaluation leaves both alone."""
+    chosen, folder = bake
+    pushing = replace(chosen.bakery, output_dir=str(tmp_path / "out"), push_to_hub=True, hub_token="secret")
+    chosen = replace(chosen, bakery=pushing)
+    adapter = shutil.copytree(folder, tmp_path / "adapter")
+    before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")}
+    result = run_eval(chosen, adapter, output_dir=tmp_path / "results", progress=QUIET)
+    run_gap(chosen, progress=QUIET)
+    written = {path for path in tmp_path.rglob("*") if path not in before}
+    assert written == {result.output_dir, *(result.output_dir / name for name in EVALUATION_FILES)}
+    assert {path: path.stat().st_mtime_ns for path in before} == before
+    assert (hub.files, hub.commits) == ({}, [])
 
 
 @pytest.mark.parametrize("strengths", [[], [-0.1], [1.6], [0.5, 2]])

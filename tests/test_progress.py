@@ -72,11 +72,11 @@ def test_every_moment_counts_once_for_the_innermost_stage(clock):
 def test_what_an_earlier_run_did_is_counted_apart(clock):
     progress, shown = watched(clock)
     with progress.stage("teacher", "asking the teacher", 100, "tokens") as teacher:
-        teacher(30, 30, found=True)
+        teacher(30, 30, reused=True)
         clock.passes(1)
         teacher(70, 70)
     assert progress.spent()[0] == Spent("teacher", 1, 70, 30)
-    assert "30 tokens of it found" in shown.getvalue()
+    assert "30 tokens reused" in shown.getvalue()
 
 
 def test_a_stage_that_fails_is_timed_and_leaves_nothing_running(clock):

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from bakery.bake import bake
     from bakery.chat.views import build_views
     from bakery.engine.distill.objective import compute_kl_divergence
+    from bakery.engine.session import open_session
     from bakery.rows.conversations import create_conversational_dataset, create_dataset, load_dataset
     from bakery.settings.arguments import BakeryConfig
     from bakery.settings.config import BakeSettings, ContextConfig, DataConfig, LoraConfig, ModelConfig
@@ -36,6 +37,7 @@ _HOMES = {
     "create_conversational_dataset": "rows.conversations",
     "create_dataset": "rows.conversations",
     "load_dataset": "rows.conversations",
+    "open_session": "engine.session",
     "prompt_baking_collator": "training.trainer",
 }
 
@@ -55,6 +57,7 @@ __all__ = [
     "create_conversational_dataset",
     "create_dataset",
     "load_dataset",
+    "open_session",
     "prompt_baking_collator",
 ]
 

@@ -1,15 +1,13 @@
-"""A bake from settings to proof: the table of contents of this project."""
+"""A bake from settings to proof, in three acts: prepare, train, prove."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from transformers import set_seed
-
 from bakery.chat.template_checks import check_template, warnings_for
-from bakery.engine.model.loading import attach_adapter, load_model, load_tokenizer
+from bakery.engine.session import open_session
 from bakery.evaluation.evaluator import Evaluator
 from bakery.evaluation.proof_rows import keep_aside, proof_rows
-from bakery.evaluation.proving import prepare, prove, refuse_no_gap
+from bakery.evaluation.proving import Exam, measure_baseline, measure_proof, refuse_no_gap
 from bakery.progress import Progress, Verbosity
 from bakery.report.outputs import publish, write_outputs
 from bakery.report.results import BakeResult
@@ -17,7 +15,9 @@ from bakery.rows.conversations import BakeData, load_bake_data
 from bakery.scoring.rules import parse_rules
 from bakery.settings.config import BakeSettings
 from bakery.settings.paths import check_output
-from bakery.training.checkpoints import checkpoint_to_resume, read_date
+from bakery.settings.reading import to_yaml
+from bakery.training.chat_date import read_date
+from bakery.training.checkpoints import checkpoint_to_resume
 from bakery.training.stopping import stops_early
 from bakery.training.trainer import ContextBakingTrainer
 
@@ -34,72 +34,93 @@ def bake(settings: BakeSettings, progress: Progress | None = None, data: BakeDat
         BakeryError: for anything that is refused; until the rows are read and aligned nothing has been written.
     """
     progress = Progress(Verbosity.QUIET) if settings.bakery.process_index else progress or Progress()
-    args = settings.bakery
-    if not args.process_index:  # the first process may already be writing when the others look
-        check_output(vars(args))
+    if not settings.bakery.process_index:  # the first process may already be writing when the others look
+        check_output(vars(settings.bakery))
     data = data or load_bake_data(settings.context, settings.data)
+    prepared = prepare(settings, data, progress)
+    train(prepared)
+    result = prove(prepared, settings.model.model_name_or_path)
+    with progress.clock("saving"):
+        write_outputs(result, to_yaml(settings), prepared.trainer)
+        publish(result, prepared.trainer)
+    return replace(result, spent=progress.spent())
+
+
+@dataclass(frozen=True)
+class PreparedBake:
+    """A trainer that has seen its rows, and what the model answers before it is trained."""
+
+    trainer: ContextBakingTrainer
+    baseline: Exam
+    progress: Progress
+
+
+def prepare(settings: BakeSettings, data: BakeData, progress: Progress) -> PreparedBake:
+    """Load the model, build all views, and measure what the prompt changes before anything is trained.
+
+    Raises:
+        BakeryError: the model cannot be loaded, a row cannot be aligned, or the prompt changes nothing.
+    """
+    args = settings.bakery
     data = keep_aside(data, settings.data.validation_share, args.seed, needed=stops_early(args))
     rows = proof_rows(data, parse_rules(settings.data.rules))
-    trainer = make_trainer(settings, data, progress)
-    before, after = rows.work
-    with progress.stage("gap", "measuring the gap", before, "answers") as on_progress:
+    checkpoint = checkpoint_to_resume(args.resume_from_checkpoint, Path(args.output_dir or "outputs"))
+    with progress.clock("load"):
+        session = open_session(
+            settings.model,
+            adapter=settings.lora,
+            context=settings.context,
+            prefix_messages=data.prefix or (),
+            args=args,
+            today=read_date(checkpoint),
+            progress=progress,
+        )
+    progress.say(f"baking into {settings.model.model_name_or_path}: {_describe(data)}")
+    with progress.clock("setup"):
+        trainer = ContextBakingTrainer(
+            session,
+            args,
+            train_dataset=data.train,
+            eval_dataset=data.validation or None,
+            anchor_dataset=data.anchors or None,
+            progress=progress,
+        )
+        checks = check_template(session.tokenizer, settings.context.chat_template_kwargs)
+    for line in [*warnings_for(checks, session.builder.rules), *session.builder.remarks()]:
+        progress.say(f"  note: {line}")
+    with progress.stage("gap", "measuring the gap", rows.work[0], "answers") as on_progress:
         longest = args.eval_max_new_tokens or args.trajectory_length
-        exam = prepare(Evaluator.by(trainer.engine, trainer.builder, longest, args.seed + 2), rows, on_progress)
-    progress.say(f"  the prompt moves the model by {exam.gap.divergence.mean:.3g} nats per token")
-    refuse_no_gap(exam.gap, args.allow_no_gap)
+        evaluator = Evaluator.by(trainer.engine, session.builder, longest, args.seed + 2)
+        baseline = measure_baseline(evaluator, rows, on_progress)
+    progress.say(f"  the prompt moves the model by {baseline.gap.divergence.mean:.3g} nats per token")
+    refuse_no_gap(baseline.gap, args.allow_no_gap)
+    return PreparedBake(trainer, baseline, progress)
 
-    with progress.clock("bake"):
-        outcome = trainer.train(resume_from_checkpoint=args.resume_from_checkpoint)
-    with progress.stage("proof", "measuring the proof", after, "answers") as on_progress:
-        proof = prove(exam, on_progress, merged=args.weights == "merged")
-    result = BakeResult(
-        output_dir=Path(args.output_dir or "outputs"),
-        base_model=settings.model.model_name_or_path,
+
+def train(prepared: PreparedBake) -> None:
+    """Sample what answers are missing, ask the teacher, and train the adapter."""
+    with prepared.progress.clock("bake"):
+        prepared.trainer.train(resume_from_checkpoint=prepared.trainer.args.resume_from_checkpoint)
+
+
+def prove(prepared: PreparedBake, base_model: str) -> BakeResult:
+    """Ask the baked model what the others were asked, and set the figures side by side."""
+    trainer, progress, rows = prepared.trainer, prepared.progress, prepared.baseline.rows
+    with progress.stage("proof", "measuring the proof", rows.work[1], "answers") as on_progress:
+        proof = measure_proof(prepared.baseline, on_progress, merged=trainer.args.weights == "merged")
+    return BakeResult(
+        output_dir=Path(trainer.args.output_dir or "outputs"),
+        base_model=base_model,
         proof=proof,
         prefix_tokens=trainer.prefix_tokens(),
         rows=len(trainer.train_dataset),
-        steps=outcome.global_step,
-        final_loss=outcome.training_loss,
+        steps=trainer.state.global_step,
+        final_loss=trainer.outcome.training_loss,
         seconds=dict(progress.seconds),
         spent=progress.spent(),
         curve=tuple(trainer.state.log_history),
         stopped_early=trainer.stopping.reason,
     )
-    with progress.clock("saving"):
-        write_outputs(result, settings, trainer)
-        publish(result, trainer)
-    return replace(result, spent=progress.spent())
-
-
-def make_trainer(settings: BakeSettings, data: BakeData, progress: Progress) -> ContextBakingTrainer:
-    """Model, adapter and views; what is odd about the chat template or the rows is said once, here.
-
-    Raises:
-        BakeryError: the model cannot be loaded, or a row's views cannot be aligned.
-    """
-    args = settings.bakery
-    with progress.clock("load"):
-        tokenizer = load_tokenizer(settings.model)
-        set_seed(args.seed)  # before the adapter's random start
-        model = attach_adapter(load_model(settings.model), settings.lora)
-    progress.say(f"baking into {settings.model.model_name_or_path}: {_describe(data)}")
-    with progress.clock("setup"):
-        trainer = ContextBakingTrainer(
-            model=model,
-            args=args,
-            context_config=settings.context,
-            train_dataset=data.train,
-            eval_dataset=data.validation or None,
-            anchor_dataset=data.anchors or None,
-            prefix_messages=data.prefix,
-            processing_class=tokenizer,
-            progress=progress,
-            today=read_date(checkpoint_to_resume(args.resume_from_checkpoint, Path(args.output_dir or "outputs"))),
-        )
-        template_checks = check_template(tokenizer, settings.context.chat_template_kwargs)
-    for line in [*warnings_for(template_checks, trainer.builder.rules), *trainer.builder.remarks()]:
-        progress.say(f"  note: {line}")
-    return trainer
 
 
 def _describe(data: BakeData) -> str:

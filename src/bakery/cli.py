@@ -247,7 +247,7 @@ def _bake(command: Command) -> int:
     result = bake(ready, progress, data)
     if _first_process():
         print_proof(result, Console())
-    ProcessGroup.present().leave()
+    ProcessGroup.current().leave()
     return 0
 
 
@@ -280,8 +280,9 @@ def _inspect(command: Command) -> int:
     if command.gap:
         from rich.console import Console
 
-        from bakery.evaluate import print_gap, run_gap
+        from bakery.evaluate import run_gap
         from bakery.progress import Progress
+        from bakery.report.strengths import print_gap
         from bakery.settings.reading import build
 
         print_gap(run_gap(build(settings, parts), progress=Progress(_verbosity(command)), data=data), Console())
@@ -314,7 +315,8 @@ def _eval(command: Command) -> int:
     ready = build(settings, parts)
     from rich.console import Console
 
-    from bakery.evaluate import SWEEP, print_eval, run_eval
+    from bakery.evaluate import SWEEP, run_eval
+    from bakery.report.strengths import print_eval
 
     place = settings.entries.get("output_dir")
     folder = place.value if place is not None and place.place == "command line" else None

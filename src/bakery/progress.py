@@ -48,20 +48,20 @@ class Spent:
         stage: one of `STAGES`, or `other`.
         seconds: of its own; what ran within it under a stage of its own is not in them.
         tokens: that were computed; 0 where none are counted.
-        found: tokens that an earlier run had computed and this one took over.
+        reused: tokens that an earlier run had computed and this one took over.
     """
 
     stage: str
     seconds: float
     tokens: int = 0
-    found: int = 0
+    reused: int = 0
 
 
 class ProgressCallback:
     """Who is told of the work just done. This one does nothing with it; a `Stage` shows it."""
 
-    def __call__(self, amount: int, tokens: int = 0, *, found: bool = False) -> None:
-        """Some more work is done, so many tokens of it; `found`: an earlier run did it."""
+    def __call__(self, amount: int, tokens: int = 0, *, reused: bool = False) -> None:
+        """Some more work is done, so many tokens of it; `reused`: an earlier run did it."""
 
     def tokens_only(self) -> "ProgressCallback":
         """The same for the parts of a piece of work: their tokens count, their amount does not."""
@@ -128,9 +128,9 @@ class Progress:
             if stage := STAGES.get(name):
                 self._own[stage] = self._own.get(stage, 0.0) + own
 
-    def count(self, name: str, tokens: int, *, found: bool = False) -> None:
-        """So many tokens more belong to what is timed under `name`; `found`: an earlier run had computed them."""
-        key = STAGES[name], found
+    def count(self, name: str, tokens: int, *, reused: bool = False) -> None:
+        """So many tokens more belong to what is timed under `name`; `reused`: an earlier run had computed them."""
+        key = STAGES[name], reused
         self._tokens[key] = self._tokens.get(key, 0) + tokens
 
     @contextmanager
@@ -154,8 +154,8 @@ class Progress:
         if outermost or seconds >= _LONG_SECONDS:
             rate = f", {stage.done / seconds:,.0f} {unit}/s" if seconds >= 0.1 and stage.done else ""
             tokens = f", {stage.tokens / seconds:,.0f} tokens/s" if rate and stage.tokens and unit != "tokens" else ""
-            found = f", {stage.found:,} tokens of it found" if stage.found else ""
-            self.say(f"  {title:<22} {stage.done:,} {unit} in {seconds:.1f} s{rate}{tokens}{found}")
+            reused = f", {stage.reused:,} tokens reused" if stage.reused else ""
+            self.say(f"  {title:<22} {stage.done:,} {unit} in {seconds:.1f} s{rate}{tokens}{reused}")
 
     def _display(self) -> Bars:
         """One for all stages that run at a time: a terminal has room for one live display."""
@@ -179,16 +179,16 @@ class Stage(ProgressCallback):
     """One stage while it runs; call it with the amount of work just done, and the tokens in it."""
 
     def __init__(self, progress: Progress, name: str, bars: Bars, task: TaskID) -> None:
-        self.done = self.tokens = self.found = 0
+        self.done = self.tokens = self.reused = 0
         self._progress, self._name, self._started = progress, name, progress.now()
         self._bars, self._task = bars, task
 
-    def __call__(self, amount: int, tokens: int = 0, *, found: bool = False) -> None:
+    def __call__(self, amount: int, tokens: int = 0, *, reused: bool = False) -> None:
         """Some more work is done."""
         self.done += amount
-        self._progress.count(self._name, tokens, found=found)
-        if found:
-            self.found += tokens
+        self._progress.count(self._name, tokens, reused=reused)
+        if reused:
+            self.reused += tokens
         else:
             self.tokens += tokens
         seconds = self._progress.now() - self._started
@@ -208,5 +208,5 @@ class _TokensOnly(ProgressCallback):
     def __init__(self, stage: Stage) -> None:
         self._stage = stage
 
-    def __call__(self, amount: int, tokens: int = 0, *, found: bool = False) -> None:
-        self._stage(0, tokens, found=found)
+    def __call__(self, amount: int, tokens: int = 0, *, reused: bool = False) -> None:
+        self._stage(0, tokens, reused=reused)

@@ -56,14 +56,14 @@ def test_the_table_at_the_end_holds_all_stages_and_their_tokens(tmp_path, capfd)
     assert shares[-1] == 100
 
 
-def test_what_a_stopped_run_left_is_called_found(tmp_path):
+def test_what_a_stopped_run_left_is_called_reused(tmp_path):
     asked, answered = create_dataset(QUESTIONS), create_dataset(QUESTIONS[:2], ["Paris.", "Green."])
     rows = [*conversations(asked, "asked"), *conversations(answered, "answered")]
     first = make_trainer(tmp_path, model=tiny_model(trained=True), rows=rows)
     first.prepare()
     second = make_trainer(tmp_path, model=tiny_model(trained=True), rows=rows)
     second.prepare()
-    computed, found = ({spent.stage: spent for spent in t.progress.spent()} for t in (first, second))
+    computed, reused = ({spent.stage: spent for spent in t.progress.spent()} for t in (first, second))
     for stage in ("sampling", "teacher"):
-        assert computed[stage].tokens == found[stage].found > 0
-        assert computed[stage].found == found[stage].tokens == 0
+        assert computed[stage].tokens == reused[stage].reused > 0
+        assert computed[stage].reused == reused[stage].tokens == 0

@@ -18,8 +18,8 @@ def test_a_bake_has_the_losses_of_the_open_loop(tmp_path, name):
     changes = {"num_trajectories": 1, "trajectory_length": 5, "learning_rate": 1e-3}
     trainer = make_trainer(tmp_path, model=_model(name), rows=create_dataset(QUESTIONS), **changes)
     trainer.train()
-    assert trainer.engine.paths.packed == trainer.engine.paths.prefix == (name in PACKABLE)
-    assert bool(trainer.engine.paths.notes) == (name not in PACKABLE)
+    assert trainer.engine.shortcuts.packed == trainer.engine.shortcuts.prefix == (name in PACKABLE)
+    assert bool(trainer.engine.shortcuts.notes) == (name not in PACKABLE)
     pairs = [pair for _, pairs in trainer.trajectories for pair in pairs]
     wanted = list(bake_loop.bake(_model(name), loop_rows(pairs), epochs=1, batch_size=4, learning_rate=1e-3))
     assert logged(trainer) == pytest.approx(wanted, rel=1e-4)

@@ -6,12 +6,12 @@ import pytest
 import torch
 
 from bakery.engine.distill.conditions import BAKED, BASE, PROMPTED
-from bakery.engine.model.loading import adapter_strength, attach_adapter, load_model
+from bakery.engine.model.loading import attach_adapter, load_model
 from bakery.errors import DataError
 from bakery.evaluation import estimates
 from bakery.evaluation.evaluator import Evaluator
 from bakery.evaluation.proof import Merged
-from bakery.evaluation.proving import prepare, prove, refuse_no_gap
+from bakery.evaluation.proving import measure_baseline, measure_proof, refuse_no_gap
 from bakery.settings.config import LoraConfig, ModelConfig
 from tests.engine_support import ANSWERS, PREFIX, QUESTIONS, make_trainer, shake, tiny_model, tokenizer
 from tests.proof_support import bake_into, exam_of, proof_of, proof_rows, texts
@@ -148,20 +148,19 @@ def test_the_teacher_is_no_distance_from_itself(baked):
 def test_strength_goes_from_the_base_to_the_bake(baked, tmp_path):
     model, own = baked
     exam = exam_of(tmp_path, model)
-    with adapter_strength(model, 0.0):
-        none = prove(exam)
+    none, half = (
+        measure_proof(replace(exam, evaluator=replace(exam.evaluator, strength=strength))) for strength in (0.0, 0.5)
+    )
     assert none.divergence.after.mean == pytest.approx(own.divergence.before.mean, rel=1e-5)
-    with adapter_strength(model, 0.5):
-        half = prove(exam)
     assert own.divergence.after.mean < half.divergence.after.mean < none.divergence.after.mean
-    assert prove(exam).divergence.after.mean == pytest.approx(own.divergence.after.mean, rel=1e-5)
+    assert measure_proof(exam).divergence.after.mean == pytest.approx(own.divergence.after.mean, rel=1e-5)
 
 
 def test_a_merged_model_is_compared_and_taken_apart_again(baked, tmp_path):
     model, _ = baked
     exam = exam_of(tmp_path, model)
     before = {name: parameter.clone() for name, parameter in model.named_parameters()}
-    found = prove(exam, merged=True).merged
+    found = measure_proof(exam, merged=True).merged
     assert found.largest < 1e-3
     assert found.agreement.mean == 1.0
     assert found.lost < 1e-4
@@ -172,7 +171,7 @@ def test_merging_into_half_precision_loses_something_and_is_undone_exactly(tmp_p
     model = tiny_model(torch.bfloat16, trained=True)
     base = model.get_base_model().model.layers[0].self_attn.q_proj.get_base_layer()
     before = base.weight.clone()
-    found = prove(exam_of(tmp_path, model), merged=True).merged
+    found = measure_proof(exam_of(tmp_path, model), merged=True).merged
     assert 1e-4 < found.lost < 1
     assert found.largest > 1e-3
     assert torch.equal(base.weight, before)
@@ -201,7 +200,9 @@ def test_the_proof_is_told_in_forward_kl_whatever_was_minimised(tmp_path):
         for name, changes in (("plain", {}), ("warm", {"temperature": 3.0, "beta": 0.5}))
     )
     found = [
-        prepare(Evaluator.by(trainer.engine, trainer.builder, 8, seed=5), proof_rows()).gap.divergence.mean
+        measure_baseline(
+            Evaluator.by(trainer.engine, trainer.session.builder, 8, seed=5), proof_rows()
+        ).gap.divergence.mean
         for trainer in (plain, warm)
     ]
     assert found[0] == pytest.approx(found[1], rel=1e-6)

@@ -133,13 +133,13 @@ def result(tmp_path_factory):
     return BakeResult(Path("outputs/quickstart"), "starter", proof, 80, 100, 50, 0.1, seconds, SPENT)
 
 
-def test_the_time_table_says_what_was_found_and_adds_up(result):
+def test_the_time_table_says_what_was_reused_and_adds_up(result):
     shown = io.StringIO()
     print_proof(result, Console(file=shown, width=80))
     lines = [line.split() for line in shown.getvalue().partition("Where the time went")[2].splitlines()[1:6]]
     assert lines == [
         ["load", "2.0", "s", "10", "%"],
-        ["teacher", "found", "0", "%", "1,000"],
+        ["teacher", "reused", "0", "%", "1,000"],
         ["training", "17.0", "s", "85", "%", "34,000", "2,000"],
         ["other", "0.9", "s", "4", "%"],
         ["whole", "20.0", "s", "100", "%"],

@@ -7,7 +7,7 @@ import torch
 from transformers import TrainerCallback
 
 from bakery.engine.distill.batches import prompt_baking_collator, within_budget, without_targets_from
-from bakery.engine.distill.teacher import PerTarget
+from bakery.engine.distill.teacher import CachedTeacher
 from bakery.errors import DataError, NumericError
 from bakery.rows.conversations import create_dataset
 from tests.engine_support import (
@@ -38,7 +38,7 @@ def test_losses_equal_those_of_the_open_loop_step_by_step(tmp_path, given):
     rows = create_dataset(QUESTIONS, ANSWERS) if given else create_dataset(QUESTIONS)
     trainer = make_trainer(tmp_path, rows=rows, num_train_epochs=3, learning_rate=2e-3, num_trajectories=1)
     trainer.train()
-    pairs = [*trainer._views.pairs, *(pair for _, pairs in trainer.trajectories for pair in pairs)]
+    pairs = [*trainer.views.pairs, *(pair for _, pairs in trainer.trajectories for pair in pairs)]
     wanted = list(bake_loop.bake(tiny_model(), loop_rows(pairs), epochs=3, batch_size=4, learning_rate=2e-3))
     found = logged(trainer)
     assert len(found) == len(wanted) == 6
@@ -92,17 +92,17 @@ def test_the_gradient_of_a_step_does_not_depend_on_how_its_rows_are_batched(tmp_
 
 
 def test_packed_and_padded_batches_have_the_same_gradient(tmp_path, whole, monkeypatch):
-    monkeypatch.setattr("bakery.engine.distill.engine.find_paths", _only_plain)
+    monkeypatch.setattr("bakery.engine.session.try_shortcuts_on", _only_plain)
     found = _gradient(tmp_path, per_device_train_batch_size=8)
     for name, wanted in whole.items():
         torch.testing.assert_close(found[name], wanted, rtol=1e-5, atol=1e-5 * float(wanted.abs().max()))
 
 
-def _only_plain(model, rows, shared, prefix_of):
-    from bakery.engine.distill.forward import Paths
-    from bakery.engine.model.loading import read_head
+def _only_plain(model, condition, rows, prefixes):
+    from bakery.engine.distill.forward import Shortcuts
+    from bakery.engine.model.lm_head import read_head
 
-    return Paths(packed=False, prefix=False, head=read_head(model))
+    return Shortcuts(packed=False, prefix=False, head=read_head(model))
 
 
 class _Poison(TrainerCallback):
@@ -183,7 +183,7 @@ def test_a_stream_is_refused(tmp_path):
 
 
 def test_long_rows_are_refused_or_counted(tmp_path):
-    lengths = [len(pair.teacher_ids) for pair in make_trainer(tmp_path)._views.pairs]
+    lengths = [len(pair.teacher_ids) for pair in make_trainer(tmp_path).views.pairs]
     with pytest.raises(DataError, match="max_seq_length"):
         make_trainer(tmp_path, max_seq_length=max(lengths) - 1).prepare()
     skipping = make_trainer(tmp_path, max_seq_length=max(lengths) - 1, on_long_row="skip")
@@ -231,7 +231,7 @@ def test_a_teacher_that_the_disk_has_no_room_for_is_asked_at_every_step(tmp_path
         trainer = make_trainer(tmp_path / name, logging_steps=1, teacher=teacher)
         trainer.progress.say = said.append
         trainer.train()
-        return logged(trainer), isinstance(trainer._teacher, PerTarget)
+        return logged(trainer), isinstance(trainer._teacher, CachedTeacher)
 
     wanted, first = losses("room")
     assert first
@@ -249,7 +249,7 @@ def test_what_a_stopped_run_has_kept_needs_no_room_again(tmp_path, monkeypatch):
     again = make_trainer(tmp_path)
     monkeypatch.setattr("bakery.training.preparation._SHARE_OF_DISK", 1.0)
     again.prepare()
-    assert isinstance(again._teacher, PerTarget)
+    assert isinstance(again._teacher, CachedTeacher)
 
 
 def test_states_too_large_to_hold_while_sampling_are_asked_for_afterwards(tmp_path, monkeypatch):

@@ -267,7 +267,7 @@ def test_who_resumes_from_python_gets_the_date_of_the_bake_too(tmp_path):
     resumed.prepare()
     views = [pair["input_ids"] for pair in resumed.train_dataset]
     resumed.train(resume_from_checkpoint=True)
-    assert resumed.builder.renderer.today == begun
+    assert resumed.session.builder.renderer.today == begun
     assert views != [pair["input_ids"] for pair in resumed.train_dataset]
 
 

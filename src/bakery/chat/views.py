@@ -138,6 +138,14 @@ class ViewBuilder:
         self.notes: Counter[str] = Counter()
         self.control_words = 0
 
+    def on(self, today: datetime) -> "ViewBuilder":
+        """A builder with the same settings whose template may write another date."""
+        other = self._with({})
+        other.renderer = Renderer(self.renderer.tokenizer, chat_template_kwargs=self.renderer.kwargs, today=today)
+        other.locator = Locator(other.renderer)
+        other.moulds = Shapes(other.locator)
+        return other
+
     def remarks(self) -> list[str]:
         """What was odd about the rows built so far, in words, with counts."""
         lines = [f"in {count} row(s): {note}" for note, count in self.notes.items()]

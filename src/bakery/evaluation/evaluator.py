@@ -13,7 +13,6 @@ from torch import Tensor
 from bakery.chat.views import PromptPair, ViewBuilder, ViewPair
 from bakery.engine.distill.conditions import BAKED, BAKED_PROMPTED, BASE, PROMPTED, Condition
 from bakery.engine.distill.engine import Engine
-from bakery.engine.distill.objective import TokenDivergence
 from bakery.engine.distill.teacher import Teacher
 from bakery.evaluation import estimates
 from bakery.evaluation.estimates import Estimate
@@ -89,6 +88,7 @@ class Evaluator:
     max_new_tokens: int
     seed: int
     watch: ProgressCallback = NO_PROGRESS
+    strength: float = 1.0
 
     @classmethod
     def by(cls, engine: Engine, builder: ViewBuilder, max_new_tokens: int, seed: int) -> "Evaluator":
@@ -103,8 +103,8 @@ class Evaluator:
         self, condition: Condition, prompts: Sequence[PromptPair], *, temperature: float = 0.0, seed: int = 0
     ) -> list[Reply]:
         """One reply a prompt, the most likely words at temperature 0."""
-        found = self.engine.answers(
-            condition,
+        trajectories = self.engine.answers(
+            self.actual(condition),
             prompts,
             max_new_tokens=self.max_new_tokens,
             temperature=temperature,
@@ -113,7 +113,8 @@ class Evaluator:
         )
         decode = self.engine.tokenizer.decode
         return [
-            Reply(str(decode(list(one.ids), skip_special_tokens=True)).strip(), one.ids, one.stopped) for one in found
+            Reply(str(decode(list(one.ids), skip_special_tokens=True)).strip(), one.ids, one.stopped)
+            for one in trajectories
         ]
 
     def case(self, rows: Sequence[Conversation], *, anchor: bool = False) -> Case:
@@ -129,22 +130,25 @@ class Evaluator:
         )
 
     def asked(self, pairs: Sequence[ViewPair]) -> Case:
-        """These rows with their teacher, kept unless it can only give whole logits."""
-        whole = self.engine.paths.states_are_logits
-        teacher = self.engine.live_teacher(pairs) if whole else self.engine.teacher(pairs, self.watch)
-        return Case(tuple(pairs), teacher)
+        """These rows with their teacher; its signal is stored unless it can only give whole logits."""
+        if self.engine.shortcuts.states_are_logits:
+            return Case(tuple(pairs), self.engine.live_teacher())
+        return Case(tuple(pairs), self.engine.teacher(pairs, self.watch))
 
     def compare(self, condition: Condition, case: Case) -> Columns:
-        """How far a condition is from the teacher of a case, at every token of its answers."""
-        pairs = case.pairs if not condition.prompted else tuple(_as_prompted(pair) for pair in case.pairs)
-        adapter = BAKED if condition.adapters else BASE
-        found: TokenDivergence = self.engine.compare(adapter, pairs, case.teacher, self.watch)
-        return Columns(case, *found)
+        """How far the model under a condition is from the teacher of a case, at every token of its answers."""
+        divergence = self.engine.compare(self.actual(condition), case.pairs, case.teacher, self.watch)
+        return Columns(case, *divergence)
 
-
-def _as_prompted(pair: ViewPair) -> ViewPair:
-    """The row as a student would see it that is given the prompt as well."""
-    return replace(pair, student_ids=pair.teacher_ids, student_targets=pair.teacher_targets)
+    def actual(self, condition: Condition) -> Condition:
+        """One of `CONDITIONS` as this engine has it: its own teacher, and its student at the strength to be proved."""
+        student = self.engine.student_condition.at(self.strength)
+        return {
+            BASE: BASE,
+            PROMPTED: self.engine.teacher_condition,
+            BAKED: student,
+            BAKED_PROMPTED: replace(student, prompted=True),
+        }[condition]
 
 
 def right(replies: Sequence[Reply], questions: Sequence[ScoredQuestion]) -> list[float]:

@@ -1,7 +1,7 @@
 """Measuring a proof: what can be measured before the bake, then the same questions again, and the figures side by side.
 
-prepare   base and prompted, which do not depend on the adapter: the context gap is known before anything is trained
-prove     baked, and baked with the prompt as well, on the same rows with the same seeds
+measure_baseline   base and prompted, which do not depend on the adapter: the gap is known before anything is trained
+measure_proof      baked, and baked with the prompt as well, on the same rows with the same seeds
 """
 
 from collections.abc import Mapping, Sequence
@@ -70,7 +70,7 @@ class Exam:
     gap: Gap
 
 
-def prepare(evaluator: Evaluator, rows: ProofRows, on_progress: ProgressCallback = NO_PROGRESS) -> Exam:
+def measure_baseline(evaluator: Evaluator, rows: ProofRows, on_progress: ProgressCallback = NO_PROGRESS) -> Exam:
     """Ask base and prompted, and let the teacher speak on every row."""
     evaluator = replace(evaluator, watch=on_progress.tokens_only())
     sets = {name: _ask(evaluator, questions, on_progress) for name, questions in rows.sets.items()}
@@ -98,7 +98,7 @@ def prepare(evaluator: Evaluator, rows: ProofRows, on_progress: ProgressCallback
 
 
 def measure_gap(evaluator: Evaluator, rows: ProofRows, on_progress: ProgressCallback = NO_PROGRESS) -> Gap:
-    """Only how much the prompt changes, which is what `prepare` finds out too."""
+    """Only how much the prompt changes, which is what `measure_baseline` finds out too."""
     evaluator = replace(evaluator, watch=on_progress.tokens_only())
     name, measured = rows.measured
     asked = _ask(evaluator, rows.sets.get(name) or next(iter(rows.sets.values())), on_progress)
@@ -119,7 +119,7 @@ def refuse_no_gap(gap: Gap, allowed: bool) -> None:
         )
 
 
-def prove(exam: Exam, on_progress: ProgressCallback = NO_PROGRESS, *, merged: bool = False) -> Proof:
+def measure_proof(exam: Exam, on_progress: ProgressCallback = NO_PROGRESS, *, merged: bool = False) -> Proof:
     """Ask the baked model the same, with and without the prompt, and set the figures side by side; merged as well."""
     evaluator = replace(exam.evaluator, watch=on_progress.tokens_only())
     sets = {name: _score(_ask_baked(evaluator, asked, on_progress)) for name, asked in exam.sets.items()}

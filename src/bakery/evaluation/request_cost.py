@@ -10,8 +10,10 @@ from typing import Any
 import torch
 
 from bakery.chat.views import PromptPair
+from bakery.engine.distill.conditions import Condition
 from bakery.engine.distill.engine import Engine
-from bakery.engine.model.loading import adapter_off
+from bakery.engine.model.adapters import acting
+from bakery.engine.model.structure import device_of
 
 _REPEATS = 5
 _ENOUGH_SECONDS = 2.0
@@ -43,18 +45,18 @@ def measure_request_cost(engine: Engine, prompts: Sequence[PromptPair]) -> Reque
     """Read the request of median length with and without its prompt, a few times each."""
     lengths = [len(prompt.teacher_ids) - len(prompt.student_ids) for prompt in prompts]
     typical = sorted(prompts, key=lambda prompt: len(prompt.teacher_ids))[len(prompts) // 2]
-    prompted, kept = _prefill(engine, typical.teacher_ids)
-    baked, still_kept = _prefill(engine, typical.student_ids)
-    saved = None if kept is None or still_kept is None else kept - still_kept
+    prompted, prompted_bytes = _prefill(engine, engine.teacher_condition, typical.teacher_ids)
+    baked, baked_bytes = _prefill(engine, engine.student_condition, typical.student_ids)
+    saved = None if prompted_bytes is None or baked_bytes is None else prompted_bytes - baked_bytes
     return RequestCost(sum(lengths) / len(lengths), prompted, baked, saved)
 
 
-def _prefill(engine: Engine, ids: Sequence[int]) -> tuple[float, int | None]:
-    """Median seconds of one pass over a request, and the bytes of its cache."""
+def _prefill(engine: Engine, condition: Condition, ids: Sequence[int]) -> tuple[float, int | None]:
+    """Median seconds of one pass over a request under a condition, and the bytes of its cache."""
     model: Any = engine.model
-    device = next(model.parameters()).device
+    device = device_of(model)
     batch = torch.tensor([list(ids)], device=device)
-    with adapter_off(model), engine.autocast(), torch.no_grad():
+    with acting(model, condition.adapters), engine.autocast(), torch.no_grad():
         cache = model(input_ids=batch, use_cache=True, logits_to_keep=1).past_key_values
         spent: list[float] = []
         while len(spent) < _REPEATS and sum(spent) < _ENOUGH_SECONDS:

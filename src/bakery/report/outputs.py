@@ -11,14 +11,13 @@ from bakery.engine.model.loading import save_adapter
 from bakery.errors import ResourceError
 from bakery.report.results import BakeResult, write_results
 from bakery.report.terminal import model_card, report_page
-from bakery.settings.config import BakeSettings
-from bakery.settings.reading import to_yaml
-from bakery.training.trainer import HUB_ERRORS, ContextBakingTrainer
+from bakery.training.hub import HUB_ERRORS
+from bakery.training.trainer import ContextBakingTrainer
 
 _STAGING = ".staging"
 
 
-def write_outputs(result: BakeResult, settings: BakeSettings, trainer: ContextBakingTrainer) -> None:
+def write_outputs(result: BakeResult, settings: str, trainer: ContextBakingTrainer) -> None:
     """Adapter, tokenizer, model card, report.html, results.json, answers.jsonl, trajectories.jsonl and bakery.yaml.
 
     They are written beside their place and then moved into it one by one; results.json, which marks a finished bake,
@@ -35,7 +34,7 @@ def write_outputs(result: BakeResult, settings: BakeSettings, trainer: ContextBa
     write_results(result, staging)
     (staging / "README.md").write_text(model_card(result), encoding="utf-8")
     (staging / "report.html").write_text(report_page(result), encoding="utf-8")
-    (staging / "bakery.yaml").write_text(to_yaml(settings), encoding="utf-8")
+    (staging / "bakery.yaml").write_text(settings, encoding="utf-8")
     write_trajectories(trainer, staging / "trajectories.jsonl")
     (folder / "results.json").unlink(missing_ok=True)
     for path in sorted(staging.iterdir(), key=lambda path: path.name == "results.json"):

@@ -74,7 +74,7 @@ def results(result: BakeResult) -> dict[str, Any]:
         },
         "seconds": {name: round(seconds, 3) for name, seconds in result.seconds.items()},
         "spent": {
-            spent.stage: {"seconds": round(spent.seconds, 3), "tokens": spent.tokens, "found_tokens": spent.found}
+            spent.stage: {"seconds": round(spent.seconds, 3), "tokens": spent.tokens, "reused_tokens": spent.reused}
             for spent in result.spent
         },
     }

@@ -48,10 +48,10 @@ def time_table(stages: Sequence[Spent]) -> Table:
         table.add_column(title, justify="right", no_wrap=True)
     whole = sum(spent.seconds for spent in stages)
     for spent in stages:
-        found = spent.found and not spent.tokens
-        time = "found" if found else f"{spent.seconds:.1f} s"
+        reused = spent.reused and not spent.tokens
+        time = "reused" if reused else f"{spent.seconds:.1f} s"
         share = f"{100 * spent.seconds / whole:.0f} %"
-        tokens = f"{spent.tokens or spent.found:,}" if spent.tokens or spent.found else ""
+        tokens = f"{spent.tokens or spent.reused:,}" if spent.tokens or spent.reused else ""
         rate = f"{spent.tokens / spent.seconds:,.0f}" if spent.tokens and spent.seconds else ""
         table.add_row(f"  {spent.stage}", time, share, tokens, rate)
     table.add_row("  whole", f"{whole:.1f} s", "100 %")

@@ -1,14 +1,12 @@
-"""Which checkpoint a stopped run goes on from, the newest one that is whole; and the date that its chats bear."""
+"""Which checkpoint a stopped run goes on from: the newest one that is complete."""
 
 import json
-from datetime import datetime
 from pathlib import Path
 
 from bakery.errors import ConfigError
 
 _NEEDED = ("adapter_model.safetensors", "optimizer.pt", "scheduler.pt")
 _STATE = "trainer_state.json"  # written last
-_DATE = "chat_date.txt"
 
 
 def checkpoint_to_resume(wanted: str | bool | None, output_dir: Path) -> str | None:
@@ -34,26 +32,6 @@ def checkpoint_to_resume(wanted: str | bool | None, output_dir: Path) -> str | N
         tried = f"; the newest, {folders[0].name}, {_problem(folders[0])}" if folders else ""
         raise ConfigError(f"resume_from_checkpoint: {output_dir} holds no complete checkpoint{tried}; start without it")
     return str(whole)
-
-
-def write_date(folder: Path, today: datetime) -> None:
-    """Keep beside an adapter the date that the chat template wrote when it was baked."""
-    (folder / _DATE).write_text(today.isoformat(), encoding="utf-8")
-
-
-def read_date(folder: str | Path | None) -> datetime | None:
-    """The date that `write_date` kept in a folder; none if it kept none.
-
-    Raises:
-        ConfigError: the file holds no date.
-    """
-    path = Path(folder or "") / _DATE
-    if folder is None or not path.is_file():
-        return None
-    try:
-        return datetime.fromisoformat(path.read_text("utf-8").strip())
-    except ValueError:
-        raise ConfigError(f"{path} holds no date such as 2026-11-22; write the day of the bake into it") from None
 
 
 def _step(folder: Path) -> int:

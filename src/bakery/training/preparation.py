@@ -2,26 +2,19 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import cast
-
-import torch
-from torch import Tensor
 
 from bakery.chat.views import PromptPair, ViewBuilder, ViewPair
-from bakery.engine.distill.cache import Store
-from bakery.engine.distill.conditions import PROMPTED
-from bakery.engine.distill.engine import Engine
-from bakery.engine.distill.samplers.local import Trajectory
-from bakery.engine.distill.teacher import Known, Teacher, row_key
-from bakery.engine.model.lm_head import LMHead
-from bakery.engine.model.loading import stop_ids
+from bakery.engine.distill.cache import Cache
+from bakery.engine.distill.engine import Engine, sampling_prompts
+from bakery.engine.distill.samplers.sampler import Sampler, Trajectory
+from bakery.engine.distill.teacher import KnownSignals, Teacher, row_key
 from bakery.errors import ViewError
 from bakery.progress import Progress
 from bakery.rows.conversations import Conversation
 from bakery.settings.arguments import BakeryConfig
 
 _MOST_BYTES = 2**32
-"""A signal that would need more is not kept while sampling: the teacher is asked afterwards, a block at a time."""
+"""A signal that would need more is not recorded while sampling: the teacher is asked afterwards, block by block."""
 _SHARE_OF_DISK = 0.9
 """The rest of a disk is left to checkpoints and to others."""
 
@@ -32,6 +25,11 @@ class Views:
 
     pairs: tuple[ViewPair, ...]
     prompts: tuple[PromptPair, ...]
+
+    @property
+    def all(self) -> list[ViewPair | PromptPair]:
+        """Those with an answer, then those without."""
+        return [*self.pairs, *self.prompts]
 
 
 def view_rows(builder: ViewBuilder, rows: Sequence[Conversation], *, anchor: bool = False) -> Views:
@@ -51,85 +49,94 @@ class Preparation:
 
     Args:
         engine: asks the model.
-        args: how many answers, how long, how random, and whether the teacher is kept.
+        args: how many answers, how long, how random, and whether the teacher's signal is stored.
         progress: where stages are shown.
-        store: where answers and the teacher's states outlive this process.
+        cache: where answers and the teacher's signal outlive this process.
+        sampler: where answers come from; none: from the teacher itself, whose signal is then recorded with them.
     """
 
     engine: Engine
     args: BakeryConfig
     progress: Progress
-    store: Store
+    cache: Cache
+    sampler: Sampler | None = None
 
-    def sample(self, prompts: Sequence[PromptPair], seed: int) -> tuple[list[ViewPair], Known]:
+    def sample(self, prompts: Sequence[PromptPair], seed: int) -> tuple[list[ViewPair], KnownSignals]:
         """The teacher's answers to these prompts, `num_trajectories` each, as views, in the prompts' order.
 
-        Beside them the signal at their tokens: who wrote them is the teacher, and need not be asked again.
+        Beside them the signal at their tokens, where the teacher itself was the sampler and need not be asked again.
         """
         if not prompts:
             return [], {}
         args, total = self.args, len(prompts) * self.args.num_trajectories
-        ends = sorted(stop_ids(self.engine.model, self.engine.tokenizer))
-        drawing = [args.trajectory_length, args.sampling_temperature, args.num_trajectories, seed]
-        key = self.store.key("answers", ends, drawing, [prompt.teacher_ids for prompt in prompts])
-        signal_key = self.store.key(key, self.engine.measure.kind)
-        with self.progress.clock("sampling"):
-            kept = self.store.read_answers(key)
-        if kept is not None:
-            self.progress.say(f"  sampled answers        {total:,} taken over from the run that was stopped")
-            sampled = [Trajectory(prompt, number, tuple(ids), stopped) for prompt, number, ids, stopped in kept]
-            self.progress.count("sampling", sum(len(trajectory.ids) for trajectory in sampled), found=True)
-        else:
+        settings = self.engine.sampling_settings(
+            max_new_tokens=args.trajectory_length,
+            temperature=args.sampling_temperature,
+            per_prompt=args.num_trajectories,
+            seed=seed,
+        )
+        record = args.teacher != "live" and self._fits_in_memory(total)
+        sampler = self.sampler or self.engine.sampler(self.engine.teacher_condition, record_signal=record)
+        drawing = [sorted(settings.stop_ids), settings.max_new_tokens, settings.temperature, settings.per_prompt, seed]
+        key = self.cache.key("answers", sampler.identity, drawing, [prompt.teacher_ids for prompt in prompts])
+        signal_key = self.cache.key(key, self.engine.objective.signal_name)
+        trajectories = self._cached_trajectories(key)
+        if trajectories is None:
+            asked = sampling_prompts(prompts, self.engine.teacher_condition)
             with self.progress.stage("sampling", "sampling answers", total, "answers") as on_progress:
-                sampled = self.engine.answers(
-                    PROMPTED,
-                    prompts,
-                    max_new_tokens=args.trajectory_length,
-                    temperature=args.sampling_temperature,
-                    per_prompt=args.num_trajectories,
-                    seed=seed,
-                    on_progress=on_progress,
-                    keep_signal=self.args.teacher != "live" and self._fits(total),
-                )
+                trajectories = sampler.sample(asked, settings, on_progress)
             if self.engine.processes.rank == 0:
-                self.store.write_answers(key, [[t.prompt, t.number, t.ids, t.stopped] for t in sampled])
-                if all(trajectory.kept is not None for trajectory in sampled):
-                    self.store.write_signal(signal_key, torch.cat([cast(Tensor, t.kept) for t in sampled]))
+                self._store(trajectories, key, signal_key)
             self.engine.processes.wait()
-        cut = sum(not trajectory.stopped for trajectory in sampled)
-        if cut:
-            self.progress.say(
-                f"  note: {cut} of {total} answers were cut off at trajectory_length {args.trajectory_length}; "
-                "their end is not trained"
-            )
-        pairs = [prompts[trajectory.prompt].with_answer(trajectory.ids) for trajectory in sampled]
-        sizes = [len(trajectory.ids) for trajectory in sampled]
-        signal = None if self.args.teacher == "live" else self.store.read_signal(signal_key)
+        self._report_cut(trajectories)
+        pairs = [prompts[trajectory.prompt].with_answer(trajectory.ids) for trajectory in trajectories]
+        sizes = [len(trajectory.ids) for trajectory in trajectories]
+        signal = None if args.teacher == "live" else self.cache.read_signal(signal_key)
         if signal is None or len(signal) != sum(sizes):
             return pairs, {}
-        return pairs, dict(zip(map(row_key, pairs), torch.split(signal, sizes), strict=True))
+        return pairs, dict(zip(map(row_key, pairs), signal.split(sizes), strict=True))
 
-    def _fits(self, answers: int) -> bool:
-        """Whether the signal at so many answers may be held in memory until all are sampled."""
-        return self._signal_bytes(answers * self.args.trajectory_length) <= _MOST_BYTES
+    def _cached_trajectories(self, key: str) -> list[Trajectory] | None:
+        """The answers that a run that was stopped has sampled, if it has."""
+        with self.progress.clock("sampling"):
+            rows = self.cache.read_answers(key)
+        if rows is None:
+            return None
+        self.progress.say(f"  sampled answers        {len(rows):,} taken over from the run that was stopped")
+        trajectories = [Trajectory(prompt, number, tuple(ids), stopped) for prompt, number, ids, stopped in rows]
+        self.progress.count("sampling", sum(len(trajectory.ids) for trajectory in trajectories), reused=True)
+        return trajectories
 
-    def _keepable(self, targets: int) -> bool:
-        """Whether there is room for what is to be known of the teacher at so many targets; if not, it is said."""
-        if self.engine.paths.states_are_logits:
-            return False
-        needed = self._signal_bytes(targets)
-        room = min(self.engine.processes.gather([self.store.room()]))
-        if needed > _SHARE_OF_DISK * room:
+    def _store(self, trajectories: Sequence[Trajectory], key: str, signal_key: str) -> None:
+        self.cache.write_answers(key, [[t.prompt, t.number, t.ids, t.stopped] for t in trajectories])
+        signals = [trajectory.signal for trajectory in trajectories if trajectory.signal is not None]
+        if len(signals) == len(trajectories):
+            self.cache.write_signal(signal_key, type(signals[0]).concatenate(signals))
+
+    def _report_cut(self, trajectories: Sequence[Trajectory]) -> None:
+        cut = sum(not trajectory.stopped for trajectory in trajectories)
+        if cut:
             self.progress.say(
-                f"  note: {self.store.folder} has room for {room / 2**30:,.1f} GiB and the teacher's signal would take "
+                f"  note: {cut} of {len(trajectories)} answers were cut off at trajectory_length "
+                f"{self.args.trajectory_length}; their end is not trained"
+            )
+
+    def _fits_in_memory(self, answers: int) -> bool:
+        """Whether the signal at so many answers may be held in memory until all are sampled."""
+        return self.engine.objective.signal_bytes * answers * self.args.trajectory_length <= _MOST_BYTES
+
+    def _fits_on_disk(self, targets: int) -> bool:
+        """Whether the teacher's signal at so many targets can be stored; if not, it is said."""
+        if self.engine.shortcuts.states_are_logits:
+            return False
+        needed = self.engine.objective.signal_bytes * targets
+        free = min(self.engine.processes.gather([self.cache.free_bytes()]))
+        if needed > _SHARE_OF_DISK * free:
+            self.progress.say(
+                f"  note: {self.cache.folder} has room for {free / 2**30:,.1f} GiB and the teacher's signal would take "
                 f"{needed / 2**30:,.1f}: the teacher is asked at every step (teacher: live)"
             )
-        return needed <= _SHARE_OF_DISK * room
-
-    def _signal_bytes(self, targets: int) -> int:
-        """Of a signal at so many targets, at most."""
-        head = self.engine.paths.head
-        return 4 * (head.weight.shape[1] + 2) * targets if isinstance(head, LMHead) else 0
+        return needed <= _SHARE_OF_DISK * free
 
     def within_length(self, pairs: list[ViewPair]) -> list[ViewPair]:
         """The rows that `max_seq_length` allows.
@@ -138,9 +145,7 @@ class Preparation:
             ViewError: a row is longer and none may be skipped, or all are.
         """
         limit = self.args.max_seq_length
-        if limit is None:
-            return pairs
-        long = [pair for pair in pairs if len(pair.teacher_ids) > limit]
+        long = [pair for pair in pairs if limit is not None and len(pair.teacher_ids) > limit]
         if not long:
             return pairs
         if self.args.on_long_row == "error":
@@ -149,18 +154,17 @@ class Preparation:
                 f"max_seq_length is {limit}, and {len(long) - 1} more of {len(pairs)} rows are longer; "
                 "raise it, or set on_long_row: skip"
             )
-        kept = [pair for pair in pairs if len(pair.teacher_ids) <= limit]
         self.progress.say(f"  note: {len(long)} of {len(pairs)} rows skipped: longer than max_seq_length {limit}")
-        if not kept:
+        if len(long) == len(pairs):
             raise ViewError(f"every row is longer than max_seq_length {limit}: nothing is left to learn from")
-        return kept
+        return [pair for pair in pairs if limit is None or len(pair.teacher_ids) <= limit]
 
-    def ask_teacher(self, pairs: list[ViewPair], known: Known) -> Teacher:
-        """The teacher's signal at all targets: kept, or asked again at every step where `teacher` says so."""
+    def ask_teacher(self, pairs: list[ViewPair], known: KnownSignals) -> Teacher:
+        """The teacher, who has read all rows; or who reads them again at every step where `teacher` says so."""
         total = sum(len(pair.teacher_targets) for pair in pairs if row_key(pair) not in known)
-        if self.args.teacher == "live" or (self.args.teacher == "auto" and not self._keepable(total)):
-            return self.engine.live_teacher(pairs)
+        if self.args.teacher == "live" or (self.args.teacher == "auto" and not self._fits_on_disk(total)):
+            return self.engine.live_teacher()
         if not total:
             return self.engine.teacher(pairs, known=known)
         with self.progress.stage("teacher", "asking the teacher", total, "tokens") as on_progress:
-            return self.engine.teacher(pairs, on_progress, self.store, known)
+            return self.engine.teacher(pairs, on_progress, self.cache, known)

@@ -7,34 +7,34 @@ Then transformers' loop runs; every step is one packed forward pass and one fuse
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 from typing import Any, cast
 
 import torch
-from huggingface_hub.errors import HfHubHTTPError
 from torch import Tensor, nn
 from transformers import PreTrainedModel, PreTrainedTokenizerBase, Trainer, TrainerControl, set_seed
 from transformers.trainer_callback import PrinterCallback
 from transformers.trainer_callback import ProgressCallback as TransformersProgress
 
 from bakery.chat.rendering import freeze_dates
-from bakery.chat.views import PromptPair, ViewBuilder, ViewPair
+from bakery.chat.views import ViewPair
 from bakery.engine.attention.packed import packed
 from bakery.engine.attention.packing import Packed
 from bakery.engine.distill.batches import Batch, within_budget, without_targets_from
 from bakery.engine.distill.batches import prompt_baking_collator as prompt_baking_collator
-from bakery.engine.distill.cache import Store, fingerprint
-from bakery.engine.distill.conditions import BAKED
-from bakery.engine.distill.engine import Engine, find_paths_on
+from bakery.engine.distill.cache import Cache
+from bakery.engine.distill.engine import Engine
 from bakery.engine.distill.forward import target_states
 from bakery.engine.distill.objective import TokenDivergence
-from bakery.engine.distill.prefix import PrefixCache
-from bakery.engine.distill.teacher import PerTarget, Teacher
+from bakery.engine.distill.teacher import LiveTeacher, Teacher
 from bakery.engine.model.fused_lora import fusable_layers, fused_lora
-from bakery.engine.model.loading import attach_adapter, load_model, load_tokenizer, unwrap
+from bakery.engine.model.loading import attach_adapter, load_model, load_tokenizer
 from bakery.engine.model.process_group import ProcessGroup
+from bakery.engine.model.structure import unwrap
+from bakery.engine.session import Session, session_of, view_builder
 from bakery.errors import DataError, NumericError, ResourceError
 from bakery.progress import NO_PROGRESS, Progress, ProgressCallback, Verbosity
 from bakery.rows.conversations import Conversation, Message, check_something_to_bake, conversations
@@ -42,16 +42,20 @@ from bakery.rows.prefix import load_prefix
 from bakery.settings.arguments import BakeryConfig
 from bakery.settings.config import ContextConfig, LoraConfig, ModelConfig
 from bakery.training.callbacks import FiniteGradients, ShowSteps
-from bakery.training.checkpoints import checkpoint_to_resume, read_date, write_date
+from bakery.training.chat_date import read_date, write_date
+from bakery.training.checkpoints import checkpoint_to_resume
+from bakery.training.hub import HUB_ERRORS
 from bakery.training.preparation import Preparation, Views, view_rows
 from bakery.training.stopping import StopWhenDone, measuring_often, stops_early
 
-# The bases hold the error of the HTTP library in use, whichever it is.
-HUB_ERRORS: tuple[type[Exception], ...] = cast(Any, (*HfHubHTTPError.__bases__, ValueError))
 
-_TOKEN_BUDGETS = {"cpu": 2048}
-_TOKEN_BUDGET = 8192
-"""Tokens computed at once: on the CPU more are not faster, they only hold more memory."""
+@dataclass(frozen=True)
+class BakeRows:
+    """The rows of one bake: to learn from, to stay unchanged on, and by name those to measure on while training."""
+
+    train: Sequence[Conversation]
+    anchors: Sequence[Conversation]
+    validation: Mapping[str, Sequence[Conversation]]
 
 
 class ContextBakingTrainer(Trainer):  # type: ignore[misc]
@@ -78,7 +82,7 @@ class ContextBakingTrainer(Trainer):  # type: ignore[misc]
 
     def __init__(
         self,
-        model: PreTrainedModel | nn.Module | str,
+        model: PreTrainedModel | nn.Module | str | Session,
         args: BakeryConfig | None = None,
         context_config: ContextConfig | None = None,
         train_dataset: Any = None,
@@ -94,44 +98,39 @@ class ContextBakingTrainer(Trainer):  # type: ignore[misc]
         **others: Any,
     ) -> None:
         args = measuring_often(args or BakeryConfig())
-        if isinstance(model, str):
-            named = ModelConfig(model_name_or_path=model)
-            processing_class = processing_class or load_tokenizer(named)
-            model = load_model(named)
-        if processing_class is None:
-            raise DataError("processing_class: the tokenizer is needed to build the views")
-        if not hasattr(model, "disable_adapter"):
-            set_seed(args.seed)  # before the adapter's random start
-            model = attach_adapter(model, lora_config or LoraConfig())
-        self.context = context_config or ContextConfig()
         self.progress = progress or Progress(Verbosity.QUIET if args.disable_tqdm else Verbosity.NORMAL)
-        prefix = load_prefix(self.context) if prefix_messages is None else tuple(prefix_messages)
-        rows = _conversations(train_dataset, "train_dataset")
-        check_something_to_bake(rows, prefix, self.context.student_retained_turns)
-        anchors = [] if anchor_dataset is None else _conversations(anchor_dataset, "anchor_dataset")
-        self._rows = [row for row in rows if not row.answered]
-        held_out = {} if eval_dataset is None else _by_name(eval_dataset)
-        held = {name: _conversations(rows, "eval_dataset") for name, rows in held_out.items()}
-        self._given = (processing_class, prefix, rows, anchors, held)
-        self._view_all(today)
-        self.trajectories: list[tuple[Conversation, list[ViewPair]]] = []
-        self._meter = _Meter()
-        self._watch: ProgressCallback = NO_PROGRESS
+        self.rows = BakeRows(
+            _conversations(train_dataset, "train_dataset"),
+            [] if anchor_dataset is None else _conversations(anchor_dataset, "anchor_dataset"),
+            {} if eval_dataset is None else _by_name(eval_dataset),
+        )
+        if not isinstance(model, Session):
+            context = context_config or ContextConfig()
+            prefix = load_prefix(context) if prefix_messages is None else prefix_messages
+            adapted, tokenizer = _adapted(model, processing_class, lora_config, args.seed)
+            model = session_of(adapted, tokenizer, view_builder(tokenizer, context, prefix, today), args, self.progress)
+        self.session = model
+        context_rules = self.session.builder.rules
+        check_something_to_bake(self.rows.train, context_rules.prefix, context_rules.retained)
+        if stops_early(args) and not self.rows.validation:
+            raise DataError("eval_dataset: target_divergence and patience need validation rows; give some")
+        self._view_rows()
         if not torch.accelerator.is_available():
             args.dataloader_pin_memory = False
         super().__init__(
-            model=model,
+            model=self.session.model,
             args=args,
-            train_dataset=[{}],
-            eval_dataset=[{}] if eval_dataset is not None else None,
-            processing_class=processing_class,
+            train_dataset=self.rows.train,
+            eval_dataset=self.rows.validation or None,
+            processing_class=self.session.tokenizer,
             data_collator=data_collator or prompt_baking_collator,
             **others,
         )
         self.model_accepts_loss_kwargs = True  # the loss is divided by the tokens of the whole optimiser step
+        self.trajectories: list[tuple[Conversation, list[ViewPair]]] = []
         self.stopping = StopWhenDone(args.target_divergence, args.patience)
-        if stops_early(args) and eval_dataset is None:
-            raise DataError("eval_dataset: target_divergence and patience need validation rows; give some")
+        self._running_means = _RunningMeans()
+        self._on_tokens: ProgressCallback = NO_PROGRESS
         self.add_callback(self.stopping)
         self.add_callback(FiniteGradients())
         for theirs in (TransformersProgress, PrinterCallback):
@@ -139,81 +138,53 @@ class ContextBakingTrainer(Trainer):  # type: ignore[misc]
 
     # ---- what is done once ----
 
-    def _view_all(self, today: datetime | None) -> None:
-        """Build the views of all rows; the template writes this date."""
-        tokenizer, prefix, rows, anchors, held_out = self._given
-        self.builder = ViewBuilder(
-            tokenizer,
-            prefix_messages=prefix,
-            student_retained_turns=self.context.student_retained_turns,
-            target_roles=self.context.target_roles,
-            target_content_pattern=self.context.target_content_pattern,
-            target_span_pattern=self.context.target_span_pattern,
-            system_role=cast(Any, self.context.system_role),
-            student_system=cast(Any, self.context.student_system),
-            chat_template_kwargs=self.context.chat_template_kwargs,
-            today=today,
-        )
-        self._views, self._anchors = view_rows(self.builder, rows), view_rows(self.builder, anchors, anchor=True)
-        self._eval_views = {name: view_rows(self.builder, rows) for name, rows in held_out.items()}
-        self._eval: dict[str, tuple[list[ViewPair], Teacher]] = {}
+    def _view_rows(self) -> None:
+        """Build the views of all rows."""
+        builder, rows = self.session.builder, self.rows
+        self.views, self._anchor_views = view_rows(builder, rows.train), view_rows(builder, rows.anchors, anchor=True)
+        self._validation_views = {name: view_rows(builder, own) for name, own in rows.validation.items()}
+        self._validation: dict[str, tuple[list[ViewPair], Teacher]] = {}
         self._teacher: Teacher | None = None
+        self._pairs: list[ViewPair] = []
 
     @cached_property
     def engine(self) -> Engine:
-        """The model with the shortcuts it allows, found on its own rows when first asked for."""
-        model = unwrap(self.model)
-        rows: list[ViewPair | PromptPair] = [*self._views.pairs, *self._views.prompts]
-        with self.progress.clock("load"), self.accelerator.autocast():
-            prefixes = PrefixCache(model, progress=self.progress)
-            paths = find_paths_on(model, rows, prefixes)
-        for note in paths.notes:
-            self.progress.say(f"  note: {note}")
-        return Engine(
-            model=model,
-            tokenizer=self.processing_class,
-            paths=paths,
-            prefixes=prefixes,
-            token_budget=self.args.token_budget or _TOKEN_BUDGETS.get(self.args.device.type, _TOKEN_BUDGET),
-            temperature=self.args.temperature,
-            beta=self.args.beta,
-            autocast=self.accelerator.autocast,
-            processes=ProcessGroup.present(),
-        )
+        """The model with the shortcuts it allows, tried on its own rows when first asked for."""
+        return self.session.engine(self.views.all)
 
     @cached_property
     def preparation(self) -> Preparation:
-        """What samples answers and asks the teacher, keeping both in the run folder."""
-        about = f"{fingerprint(self.engine.model)} {self.accelerator.mixed_precision}"
-        return Preparation(self.engine, self.args, self.progress, Store(self.cache_folder, about))
+        """What samples answers and asks the teacher, storing both in the run folder."""
+        return Preparation(self.engine, self.args, self.progress, Cache(self.cache_folder, self.session.identity))
 
     @cached_property
-    def _plain_layers(self) -> list[nn.Module]:
+    def _fusable_layers(self) -> list[nn.Module]:
         return fusable_layers(self.model)
 
     @property
     def cache_folder(self) -> Path:
-        """Where answers and the teacher's signal are kept for a run that goes on later; may be deleted at any time."""
+        """Where answers and the teacher's signal lie for a run that goes on later; may be deleted at any time."""
         return Path(self.args.output_dir) / "_cache"  # the hub's upload leaves out what begins like this
 
     def prepare(self) -> None:
         """Do what comes before the first step: try the shortcuts, sample missing answers, ask the teacher. Once."""
         if self._teacher is not None:
             return
-        prepared = self.preparation
+        preparation, per_prompt = self.preparation, self.args.num_trajectories
         # Rows and anchors are sampled together: the more at once, the faster.
-        sampled, known = prepared.sample([*self._views.prompts, *self._anchors.prompts], self.args.seed)
-        per_prompt = self.args.num_trajectories
+        prompts = [*self.views.prompts, *self._anchor_views.prompts]
+        sampled, known = preparation.sample(prompts, self.args.seed)
+        unanswered = [row for row in self.rows.train if not row.answered]
         self.trajectories = [
-            (row, sampled[at * per_prompt : (at + 1) * per_prompt]) for at, row in enumerate(self._rows)
+            (row, sampled[at * per_prompt : (at + 1) * per_prompt]) for at, row in enumerate(unanswered)
         ]
-        pairs = prepared.within_length([*self._views.pairs, *self._anchors.pairs, *sampled])
-        self._teacher = prepared.ask_teacher(pairs, known)
-        if isinstance(self._teacher, PerTarget):
+        self._pairs = preparation.within_length([*self.views.pairs, *self._anchor_views.pairs, *sampled])
+        self._teacher = preparation.ask_teacher(self._pairs, known)
+        if not isinstance(self._teacher, LiveTeacher):
             self.engine.prefixes.clear()  # training wants the memory
         self.train_dataset = [
             {"row": row, "input_ids": pair.student_ids, "targets": pair.student_targets}
-            for row, pair in enumerate(pairs)
+            for row, pair in enumerate(self._pairs)
         ]
 
     def train(self, resume_from_checkpoint: str | bool | None = None, *arguments: Any, **named: Any) -> Any:
@@ -227,14 +198,17 @@ class ContextBakingTrainer(Trainer):  # type: ignore[misc]
         """
         checkpoint = checkpoint_to_resume(resume_from_checkpoint, Path(self.args.output_dir))
         began = read_date(checkpoint)
-        if began and freeze_dates(self.builder.renderer.source, began) != self.builder.renderer.template:
-            self._view_all(began)
+        renderer = self.session.builder.renderer
+        if began and freeze_dates(renderer.source, began) != renderer.template:
+            self.session = replace(self.session, builder=self.session.builder.on(began))
+            self._view_rows()
         self.prepare()
         with self.progress.stage("training", "training", None, "steps") as stage:
-            shown, self._watch = ShowSteps(stage, self.progress), stage
+            shown, self._on_tokens = ShowSteps(stage, self.progress), stage
             self.add_callback(shown)
             try:
-                return super().train(checkpoint, *arguments, **named)
+                self.outcome = super().train(checkpoint, *arguments, **named)
+                return self.outcome
             finally:
                 self.remove_callback(shown)
 
@@ -245,9 +219,10 @@ class ContextBakingTrainer(Trainer):  # type: ignore[misc]
             self.write_date(Path(output_dir or self.args.output_dir))
 
     def write_date(self, folder: Path) -> None:
-        """Keep the date that the chat template writes, if it does, for who resumes or evaluates what is in `folder`."""
-        if self.builder.renderer.dated:
-            write_date(folder, self.builder.renderer.today)
+        """Store the date that the chat template writes, if it does, for whoever resumes or evaluates this folder."""
+        renderer = self.session.builder.renderer
+        if renderer.dated:
+            write_date(folder, renderer.today)
 
     def init_hf_repo(self, *arguments: Any, **named: Any) -> None:
         """As in transformers.
@@ -264,7 +239,7 @@ class ContextBakingTrainer(Trainer):  # type: ignore[misc]
 
     def prefix_tokens(self) -> int:
         """Tokens of prompt that a request saves: the mean over the rows that are not anchors, rounded."""
-        rows: list[ViewPair | PromptPair] = [*self._views.pairs, *self._views.prompts]
+        rows = self.views.all
         return round(sum(len(row.teacher_ids) - len(row.student_ids) for row in rows) / max(1, len(rows)))
 
     # ---- every step ----
@@ -282,7 +257,7 @@ class ContextBakingTrainer(Trainer):  # type: ignore[misc]
             batches[-1] = without_targets_from(batches[-1], max(0, loader.remainder - before))
         count = torch.tensor(sum(batch["labels"].numel() for batch in batches), device=device)
         total = self.accelerator.gather(count).sum()
-        self._watch(0, int(total))
+        self._on_tokens(0, int(total))
         return batches, total
 
     def training_step(self, model: nn.Module, inputs: Batch, num_items_in_batch: Any = None) -> Tensor:
@@ -293,8 +268,8 @@ class ContextBakingTrainer(Trainer):  # type: ignore[misc]
         count = num_items_in_batch if num_items_in_batch is not None else inputs["labels"].numel()
         *parts, last = within_budget(inputs, self.engine.token_budget)
         step = super().training_step
-        attention = packed(unwrap(model)) if self.engine.paths.packed else nullcontext()
-        with attention, fused_lora(self._plain_layers):
+        attention = packed(unwrap(model)) if self.engine.shortcuts.packed else nullcontext()
+        with attention, fused_lora(self._fusable_layers):
             with self.accelerator.no_sync(model):
                 losses = [step(model, part, count) for part in parts]
             return cast(Tensor, sum(losses) + step(model, last, count))
@@ -308,28 +283,29 @@ class ContextBakingTrainer(Trainer):  # type: ignore[misc]
     ) -> Any:
         """The divergence summed over this batch's targets, divided by the targets of the whole step: nats per token."""
         assert self._teacher is not None
-        paths = self.engine.paths
         batch = Packed(inputs["input_ids"], inputs["position_ids"], tuple(inputs["lengths"].tolist()))
-        with self.accelerator.autocast():
-            teacher = self._teacher.of(inputs["rows"][inputs["targets"] > 0].tolist())
-            student = target_states(model, batch, inputs["predicting"], paths)
-            found = self.engine.measure.between(student, teacher.to(student.device))
-        total = found.divergence.sum()
+        rows = inputs["rows"][inputs["targets"] > 0].tolist()
+        # A batch that only fills up the last step has no targets; it is computed and counts nothing.
+        signal = self._teacher.signal([self._pairs[row] for row in rows or inputs["rows"][:1].tolist()])
+        with self.session.autocast():
+            student = target_states(model, batch, inputs["predicting"], self.engine.shortcuts)
+            measured = self.engine.objective.divergence(student, signal[: len(student)].to(student.device))
+        total = measured.divergence.sum()
         if not torch.isfinite(total):
             raise NumericError(
                 f"the loss is {total.item()} at step {self.state.global_step} (rows {inputs['rows'].tolist()}): "
                 "lower learning_rate, or use float32 or bfloat16"
             )
-        self._meter.add(found)
+        self._running_means.add(measured)
         count = total.new_tensor(float(num_items_in_batch or inputs["labels"].numel()))
         # Data parallel averages gradients over processes; the sum over processes is wanted.
         loss = total / count * (self.accelerator.num_processes if num_items_in_batch is not None else 1)
-        return (loss, {"divergence": found.divergence}) if return_outputs else loss
+        return (loss, {"divergence": measured.divergence}) if return_outputs else loss
 
     def log(self, logs: dict[str, float], *arguments: Any, **named: Any) -> None:
         """Beside the loss: the teacher's entropy and how often both would say the same."""
         if "loss" in logs:
-            logs = {**logs, **self._meter.read(self.engine.processes)}
+            logs = {**logs, **self._running_means.read(self.engine.processes)}
         super().log(logs, *arguments, **named)
 
     def evaluate(
@@ -341,24 +317,24 @@ class ContextBakingTrainer(Trainer):  # type: ignore[misc]
         """
         self.prepare()
         if eval_dataset is None or eval_dataset is self.eval_dataset:
-            held = self._eval
-            for name, views in self._eval_views.items():
-                held[name] = held.get(name) or self._with_teacher(views)
+            for name, views in self._validation_views.items():
+                self._validation[name] = self._validation.get(name) or self._with_teacher(views)
+            validation = self._validation
         else:
-            views_of = {name: _conversations(rows, "eval_dataset") for name, rows in _by_name(eval_dataset).items()}
-            held = {name: self._with_teacher(view_rows(self.builder, rows)) for name, rows in views_of.items()}
-        if not held:
+            rows = _by_name(eval_dataset)
+            validation = {name: self._with_teacher(view_rows(self.session.builder, own)) for name, own in rows.items()}
+        if not validation:
             raise DataError("eval_dataset: there are no rows to evaluate on; give some, or set eval_strategy: no")
         metrics: dict[str, float] = {}
-        for name, pairs_and_teacher in held.items():
-            tokens = sum(len(pair.student_targets) for pair in pairs_and_teacher[0])
+        for name, (pairs, teacher) in validation.items():
+            tokens = sum(len(pair.student_targets) for pair in pairs)
             with self.progress.stage("validation", "measuring validation", tokens, "tokens") as on_progress:
-                found = self.engine.compare(BAKED, *pairs_and_teacher, on_progress)
+                measured = self.engine.compare(self.engine.student_condition, pairs, teacher, on_progress)
             prefix = f"{metric_key_prefix}_{name}" if name else metric_key_prefix
             metrics |= {
-                f"{prefix}_loss": float(found.divergence.mean()),
-                f"{prefix}_teacher_entropy": float(found.teacher_entropy.mean()),
-                f"{prefix}_agreement": float(found.agreement.mean()),
+                f"{prefix}_loss": float(measured.divergence.mean()),
+                f"{prefix}_teacher_entropy": float(measured.teacher_entropy.mean()),
+                f"{prefix}_agreement": float(measured.agreement.mean()),
             }
         self.log(metrics)
         control = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
@@ -371,24 +347,27 @@ class ContextBakingTrainer(Trainer):  # type: ignore[misc]
         return pairs, self.preparation.ask_teacher(pairs, known)
 
 
-class _Meter:
-    """Running means of what the loss sees beside itself, between two log lines."""
+class _RunningMeans:
+    """Means of what the loss sees beside itself, between two log lines."""
 
     def __init__(self) -> None:
+        self._clear()
+
+    def _clear(self) -> None:
         self._sums: dict[str, Tensor | float] = {"teacher_entropy": 0.0, "agreement": 0.0}
         self._count = 0
 
-    def add(self, found: TokenDivergence) -> None:
-        self._sums["teacher_entropy"] += found.teacher_entropy.sum()  # stays on the device until it is read
-        self._sums["agreement"] += found.agreement.sum()
-        self._count += found.agreement.numel()
+    def add(self, measured: TokenDivergence) -> None:
+        self._sums["teacher_entropy"] += measured.teacher_entropy.sum()  # stays on the device until it is read
+        self._sums["agreement"] += measured.agreement.sum()
+        self._count += measured.agreement.numel()
 
     def read(self, processes: ProcessGroup) -> dict[str, float]:
         """The means since the last reading, over all processes."""
         read = processes.gather([(*(float(total) for total in self._sums.values()), self._count)])
         *sums, count = (sum(column) for column in zip(*read, strict=True))
         means = {name: total / count for name, total in zip(self._sums, sums, strict=True)} if count else {}
-        self.__init__()  # type: ignore[misc]
+        self._clear()
         return means
 
 
@@ -402,9 +381,29 @@ class PromptBakingTrainer(ContextBakingTrainer):
         super().__init__(*arguments, **named)
 
 
-def _by_name(rows: Any) -> Mapping[str, Any]:
+def _adapted(
+    model: Any, tokenizer: PreTrainedTokenizerBase | None, lora: LoraConfig | None, seed: int
+) -> tuple[nn.Module, PreTrainedTokenizerBase]:
+    """The model with an adapter, and its tokenizer; loaded where only a name is given.
+
+    Raises:
+        DataError: there is a model but no tokenizer.
+    """
+    if isinstance(model, str):
+        named = ModelConfig(model_name_or_path=model)
+        model, tokenizer = load_model(named), tokenizer or load_tokenizer(named)
+    if tokenizer is None:
+        raise DataError("processing_class: the tokenizer is needed to build the views")
+    if not hasattr(model, "disable_adapter"):
+        set_seed(seed)  # before the adapter's random start
+        model = attach_adapter(model, lora or LoraConfig())
+    return model, tokenizer
+
+
+def _by_name(rows: Any) -> dict[str, list[Conversation]]:
     """Data sets by their names; a single one has the empty name."""
-    return rows if isinstance(rows, Mapping) else {"": rows}
+    named = rows if isinstance(rows, Mapping) else {"": rows}
+    return {name: _conversations(own, "eval_dataset") for name, own in named.items()}
 
 
 def _conversations(rows: Any, name: str) -> list[Conversation]:

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from bakery.engine.attention.softmax import Rule, attend, attend_rows
+from bakery.engine.attention.softmax import Rule, attend, attend_rows, merge
 
 
 def _definition(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, rule: Rule) -> torch.Tensor:
@@ -76,3 +76,19 @@ def test_attention_with_its_log_sum_exp_in_any_precision(dtype, tolerance, causa
     wanted = scores.softmax(-1) @ value
     assert (found - wanted).norm() < tolerance * wanted.norm()
     assert (lse - scores.logsumexp(-1)).abs().max() < max(tolerance, 1e-6)
+
+
+@pytest.mark.parametrize("device_path", [True, False])
+def test_two_halves_of_the_keys_merge_into_the_whole(device_path, monkeypatch):
+    torch.manual_seed(0)
+    query, key, value = torch.randn(2, 4, 7, 8), torch.randn(2, 2, 300, 8), torch.randn(2, 2, 300, 8)
+    if not device_path:
+        monkeypatch.setattr("torch.is_autocast_enabled", lambda *_: True)  # takes the path of other devices
+    whole, lse = attend(query, key, value, Rule(0.3))
+    parts = [attend(query, key[:, :, s], value[:, :, s], Rule(0.3)) for s in (slice(0, 120), slice(120, 300))]
+    torch.testing.assert_close(merge(*parts[0], *parts[1]), whole, rtol=1e-5, atol=1e-6)
+    wanted = torch.nn.functional.scaled_dot_product_attention(
+        query, key.repeat_interleave(2, 1), value.repeat_interleave(2, 1), scale=0.3
+    )
+    torch.testing.assert_close(whole, wanted, rtol=1e-5, atol=1e-6)
+    assert lse.shape == (2, 4, 7)

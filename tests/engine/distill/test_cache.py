@@ -3,46 +3,61 @@
 import pytest
 import torch
 
-from bakery.engine.distill.cache import Store, fingerprint
+from bakery.engine.distill.cache import Cache, fingerprint
+from bakery.engine.distill.conditions import BAKED, PROMPTED, Condition
+from bakery.engine.distill.signals import Moments, States
 from bakery.rows.conversations import create_dataset
 from tests.engine_support import QUESTIONS, logged, make_trainer, shake, tiny_model
 
 
-@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
-def test_a_signal_comes_back_bit_for_bit_and_not_when_damaged(tmp_path, dtype):
-    store = Store(tmp_path, "model")
-    key = store.key("rows", [1, 2])
-    signal = torch.randn(5, 3).to(dtype)
-    assert store.read_signal(key) is None
-    store.write_signal(key, signal)
-    assert torch.equal(store.read_signal(key), signal)
+@pytest.mark.parametrize(
+    "signal",
+    [
+        States(torch.randn(5, 3)),
+        States(torch.randn(5, 3).bfloat16()),
+        Moments(torch.randn(5, 3), torch.rand(5), torch.tensor([7, 2**31, 0, 1, 2])),
+    ],
+    ids=["states", "states in half precision", "moments"],
+)
+def test_a_signal_comes_back_bit_for_bit_and_not_when_damaged(tmp_path, signal):
+    cache = Cache(tmp_path, "model")
+    key = cache.key("rows", [1, 2])
+    assert cache.read_signal(key) is None
+    cache.write_signal(key, signal)
+    again = cache.read_signal(key)
+    assert type(again) is type(signal)
+    assert all(torch.equal(again.columns[name], column) for name, column in signal.columns.items())
     (path,) = tmp_path.glob("teacher-*")
     content = bytearray(path.read_bytes())
     content[-1] ^= 1
     path.write_bytes(content)
-    assert store.read_signal(key) is None
+    assert cache.read_signal(key) is None
     path.write_bytes(content[:40])
-    assert store.read_signal(key) is None
+    assert cache.read_signal(key) is None
 
 
 def test_answers_come_back_and_not_when_cut_short(tmp_path):
-    store = Store(tmp_path, "model")
-    store.write_answers("k", [[0, 1, [5, 6], True]])
-    assert store.read_answers("k") == [[0, 1, [5, 6], True]]
+    cache = Cache(tmp_path, "model")
+    cache.write_answers("k", [[0, 1, [5, 6], True]])
+    assert cache.read_answers("k") == [[0, 1, [5, 6], True]]
     (path,) = tmp_path.glob("answers-*")
     path.write_text(path.read_text().replace("5", "7"))
-    assert store.read_answers("k") is None
+    assert cache.read_answers("k") is None
     path.write_text("{")
-    assert store.read_answers("k") is None
+    assert cache.read_answers("k") is None
 
 
-def test_the_key_is_that_of_the_base_model_whatever_its_adapter(tmp_path):
+def test_the_fingerprint_is_that_of_the_base_and_of_the_conditions_adapters(tmp_path):
     model = tiny_model()
-    before = fingerprint(model)
-    assert fingerprint(shake(model)) == before
+    teacher, earlier = fingerprint(model, PROMPTED), fingerprint(model, BAKED)
+    assert teacher != earlier
+    assert fingerprint(model, Condition(BAKED.adapters, prompted=True).at(0.5)) != earlier
+    shake(model)
+    assert fingerprint(model, PROMPTED) == teacher
+    assert fingerprint(model, BAKED) != earlier
     model.base_model.model.model.layers[0].mlp.up_proj.base_layer.weight.data[0, 0] += 1
-    assert fingerprint(model) != before
-    assert Store(tmp_path, "a").key(1) != Store(tmp_path, "b").key(1)
+    assert fingerprint(model, PROMPTED) != teacher
+    assert Cache(tmp_path, "a").key(1) != Cache(tmp_path, "b").key(1)
 
 
 def test_a_second_run_samples_nothing_and_asks_no_teacher(tmp_path, monkeypatch):
@@ -52,8 +67,8 @@ def test_a_second_run_samples_nothing_and_asks_no_teacher(tmp_path, monkeypatch)
         return logged(trainer)
 
     first = run()
-    monkeypatch.setattr("bakery.engine.distill.engine.sample", None)
-    monkeypatch.setattr("bakery.engine.distill.teacher._Pass._compute", None)
+    monkeypatch.setattr("bakery.engine.distill.samplers.local.LocalSampler.sample", None)
+    monkeypatch.setattr("bakery.engine.distill.teacher.LiveTeacher.compute", None)
     assert run() == first
     monkeypatch.undo()
     for path in (tmp_path / "_cache").iterdir():

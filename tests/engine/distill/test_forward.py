@@ -5,10 +5,9 @@ import torch
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
 from bakery.engine.attention.packing import pack
-from bakery.engine.attention.softmax import Rule, attend, merge
-from bakery.engine.distill import forward
-from bakery.engine.distill.forward import find_paths, plain_logits, prefix_key_values, target_states
-from bakery.engine.model.loading import read_head
+from bakery.engine.distill.forward import plain_logits, prefix_key_values, target_states
+from bakery.engine.distill.shortcut_trial import try_shortcuts
+from bakery.engine.model.lm_head import read_head
 from tests.engine.architectures import ALL, PACKABLE, random_rows, tiny
 
 
@@ -20,15 +19,15 @@ def _tolerance(name: str, tolerance: float) -> float:
 def test_every_shortcut_kept_equals_the_plain_pass_and_refusals_are_named(name):
     model = tiny(name, torch.float64)
     rows = random_rows([20, 33, 17, 1], shared=30)
-    paths = find_paths(model, rows, 30)
-    assert paths.packed == paths.prefix == (name in PACKABLE), paths.notes
-    assert bool(paths.notes) == (name not in PACKABLE)
+    shortcuts = try_shortcuts(model, rows, 30)
+    assert shortcuts.packed == shortcuts.prefix == (name in PACKABLE), shortcuts.notes
+    assert bool(shortcuts.notes) == (name not in PACKABLE)
     truth = torch.cat([plain_logits(model, row) for row in rows])
     batch = pack(rows)
     with torch.no_grad():
-        states = target_states(model, batch, torch.arange(sum(batch.lengths)), paths)
+        states = target_states(model, batch, torch.arange(sum(batch.lengths)), shortcuts)
     torch.testing.assert_close(
-        paths.head.logits(states), truth, rtol=_tolerance(name, 1e-9), atol=_tolerance(name, 1e-9)
+        shortcuts.head.logits(states), truth, rtol=_tolerance(name, 1e-9), atol=_tolerance(name, 1e-9)
     )
 
 
@@ -37,13 +36,13 @@ def test_every_shortcut_kept_equals_the_plain_pass_and_refusals_are_named(name):
 def test_rows_behind_a_shared_prefix_equal_full_sequences(name, dtype, tolerance):
     model = tiny(name, dtype)
     rows = random_rows([20, 33, 17, 1, 20], shared=41)
-    paths = find_paths(model, rows, 41)
+    shortcuts = try_shortcuts(model, rows, 41)
     prefix = prefix_key_values(model, rows[0][:41])
     batch = pack([row[41:] for row in rows], first_position=41)
     with torch.no_grad():
-        states = target_states(model, batch, torch.arange(sum(batch.lengths)), paths, prefix=prefix)
+        states = target_states(model, batch, torch.arange(sum(batch.lengths)), shortcuts, prefix=prefix)
     wanted = torch.cat([plain_logits(model, row)[41:] for row in rows])
-    difference = paths.head.logits(states).softmax(-1) - wanted.softmax(-1)
+    difference = shortcuts.head.logits(states).softmax(-1) - wanted.softmax(-1)
     assert difference.abs().max() < _tolerance(name, tolerance)
 
 
@@ -68,19 +67,10 @@ def test_the_models_own_attention_is_put_aside_and_back(implementation, monkeypa
         model.set_attn_implementation(implementation)
     rows = random_rows([20, 33], shared=30)
     with torch.compiler.set_stance("force_eager"):  # compiling flex attention takes twenty seconds
-        paths = find_paths(model, rows, 30)
-    assert paths.packed
-    assert paths.prefix
+        shortcuts = try_shortcuts(model, rows, 30)
+    assert shortcuts.packed
+    assert shortcuts.prefix
     assert model.config._attn_implementation == implementation
-
-
-@pytest.mark.parametrize(("name", "longest"), [("llama", 256 + 7), ("mistral-window", 300 + 7), ("gemma3", 300 + 7)])
-def test_a_prefix_is_tried_as_far_as_its_length_can_matter(monkeypatch, name, longest):
-    read = []
-    monkeypatch.setattr(forward, "plain_logits", lambda m, ids, **k: read.append(len(ids)) or plain_logits(m, ids, **k))
-    rows = random_rows([7, 7], shared=300)
-    assert forward.find_paths(tiny(name, torch.float64), rows, 300).prefix
-    assert max(read) == longest
 
 
 @pytest.mark.parametrize("name", PACKABLE)
@@ -104,45 +94,12 @@ def test_packed_gradients_equal_those_of_single_rows(name, checkpointed):
         enable = getattr(model, "activation_checkpointing_enable", model.gradient_checkpointing_enable)
         enable({"use_reentrant": False})
         model.train()
-    paths = find_paths(tiny(name, torch.float64), rows, 0)
+    shortcuts = try_shortcuts(tiny(name, torch.float64), rows, 0)
     batch = pack(rows)
     with packed(model):
-        (target_states(model, batch, torch.arange(len(weights)), paths) * weights).sum().backward()
+        (target_states(model, batch, torch.arange(len(weights)), shortcuts) * weights).sum().backward()
     for key, p in model.named_parameters():
         if p.grad is not None and p.grad.abs().max() > 0:
             # Gemma normalises in float32 whatever the model's precision.
             tolerance = {"gemma3": 1e-5, "gemma2": 1e-4}.get(name, 1e-8)
             torch.testing.assert_close(p.grad, wanted[key], rtol=tolerance, atol=tolerance)
-
-
-@pytest.mark.parametrize("device_path", [True, False])
-def test_two_halves_of_the_keys_merge_into_the_whole(device_path, monkeypatch):
-    torch.manual_seed(0)
-    query, key, value = torch.randn(2, 4, 7, 8), torch.randn(2, 2, 300, 8), torch.randn(2, 2, 300, 8)
-    if not device_path:
-        monkeypatch.setattr("torch.is_autocast_enabled", lambda *_: True)  # takes the path of other devices
-    whole, lse = attend(query, key, value, Rule(0.3))
-    parts = [attend(query, key[:, :, s], value[:, :, s], Rule(0.3)) for s in (slice(0, 120), slice(120, 300))]
-    torch.testing.assert_close(merge(*parts[0], *parts[1]), whole, rtol=1e-5, atol=1e-6)
-    wanted = torch.nn.functional.scaled_dot_product_attention(
-        query, key.repeat_interleave(2, 1), value.repeat_interleave(2, 1), scale=0.3
-    )
-    torch.testing.assert_close(whole, wanted, rtol=1e-5, atol=1e-6)
-    assert lse.shape == (2, 4, 7)
-
-
-def test_an_adapted_head_is_served_by_the_models_own_logits():
-    model = tiny("llama").requires_grad_(True)
-    paths = find_paths(model, random_rows([5, 9]), 0)
-    assert paths.states_are_logits
-    assert "output head" in paths.notes[0]
-
-
-@pytest.mark.parametrize("kind", ["longrope", "dynamic"])
-def test_scaling_that_depends_on_the_rows_length_is_not_packed(kind):
-    model = tiny("llama")
-    model.config.rope_parameters = {**model.config.rope_parameters, "rope_type": kind}
-    paths = find_paths(model, random_rows([5, 9], shared=12), 12)
-    assert not paths.packed
-    assert not paths.prefix
-    assert kind in paths.notes[0]

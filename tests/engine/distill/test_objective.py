@@ -7,7 +7,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bakery.engine.distill.moments import Moments, moments
+from bakery.engine.distill.moments import moments
 from bakery.engine.distill.objective import (
     DivergenceObjective,
     TokenDivergence,
@@ -30,8 +30,8 @@ def _case(seed: int, dtype: torch.dtype, *, bias: bool = False, softcap: float |
 
 
 def _measured(student: torch.Tensor, teacher: torch.Tensor, head: LMHead, **how: Any) -> TokenDivergence:
-    measure = DivergenceObjective(head, **how)
-    return measure.between(student, measure.signal(teacher.detach()))
+    objective = DivergenceObjective(head, **how)
+    return objective.divergence(student, objective.signal(teacher.detach()))
 
 
 @pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float64, 1e-12), (torch.float32, 1e-6)])
@@ -104,16 +104,6 @@ def test_mean_over_a_mask_and_nothing_selected_is_an_error():
         compute_kl_divergence(student, teacher[:, :2])
 
 
-def test_room_that_is_used_again_changes_nothing():
-    frozen = LMHead(torch.randn(50, 8), softcap=3.0)
-    kept = DivergenceObjective(frozen, chunk_rows=5)
-    for seed, rows in ((1, 13), (2, 3), (3, 13)):
-        student, teacher, _, _ = _case(seed, torch.float32)
-        found = kept.between(student[:rows], teacher[:rows])
-        wanted = DivergenceObjective(frozen, chunk_rows=5).between(student[:rows], teacher[:rows])
-        assert all(torch.equal(a, b) for a, b in zip(found, wanted, strict=True))
-
-
 @settings(max_examples=50, deadline=None)
 @given(
     seed=st.integers(0, 10**6),
@@ -128,8 +118,6 @@ def test_moments_are_those_of_the_softmax_whatever_the_tiles(seed, rows, width, 
     torch.testing.assert_close(found.mean, p @ head.weight, rtol=1e-12, atol=1e-12)
     torch.testing.assert_close(found.entropy, torch.special.entr(p).sum(-1), rtol=1e-10, atol=1e-12)
     assert found.best.tolist() == p.argmax(-1).tolist()
-    again = Moments.of_columns(found.columns())
-    assert all(torch.equal(a, b) for a, b in zip(again, found, strict=True))
 
 
 @pytest.mark.parametrize(("scale", "apart"), [(0.1, 0.1), (0.3, 0.05), (0.3, 0.01)], ids=["flat", "peaked", "close"])

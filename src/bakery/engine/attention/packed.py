@@ -38,12 +38,12 @@ class KeyValues:
     """Keys and values of one sequence, by layer: {layer: ([k, P, d], [k, P, d])}."""
 
     layers: dict[int, tuple[Tensor, Tensor]] = field(default_factory=dict)
-    told: Callable[[], None] = lambda: None  # of every layer that is done
+    on_layer: Callable[[], None] = lambda: None
 
-    def keep(self, layer: int, keys: Tensor, values: Tensor) -> None:
+    def store(self, layer: int, keys: Tensor, values: Tensor) -> None:
         """One more layer's keys and values [k, P, d]."""
         self.layers[layer] = (keys, values)
-        self.told()
+        self.on_layer()
 
     @property
     def length(self) -> int:
@@ -101,7 +101,7 @@ class RowCache:
         self.lengths = self.lengths + 1
         self.longest += 1
 
-    def keep(self, rows: Tensor) -> None:
+    def select(self, rows: Tensor) -> None:
         """Let go of all rows but these (indices)."""
         self.layers = {layer: (keys[rows], values[rows]) for layer, (keys, values) in self.layers.items()}
         self.lengths = self.lengths[rows]
@@ -207,7 +207,7 @@ def packed_attention(
         places = layout.cache.lengths  # of the newest token, counted from the row's own first
         return _grown(query, keys, values, places, prefix, rule, windowed=not rule.sees_all(layout.longest)), None
     if layout.capture is not None:
-        layout.capture.keep(layer, key[0].detach(), value[0].detach())
+        layout.capture.store(layer, key[0].detach(), value[0].detach())
     if prefix is None:
         return _by_rows(query, key, value, layout, rule, dropout)[None], None
     if torch.is_grad_enabled():

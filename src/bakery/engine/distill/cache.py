@@ -1,4 +1,4 @@
-"""What was computed once and is kept in the run folder, so that a run that was stopped does not compute it again.
+"""What was computed once and is stored in the run folder, so that a run that was stopped does not compute it again.
 
     answers-<key>.json          sampled answers, as token ids
     teacher-<key>.safetensors   the teacher's signal at the targets of a few rows, memory-mapped when read
@@ -11,7 +11,7 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,10 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from bakery.engine.model.loading import base_of, is_adapter_weight
+from bakery.engine.distill.conditions import Condition
+from bakery.engine.distill.signals import KINDS, TeacherSignal
+from bakery.engine.model.adapters import is_adapter_weight
+from bakery.engine.model.structure import base_of, unwrap
 from bakery.errors import ResourceError
 
 _PROBED = 256
@@ -30,23 +33,37 @@ _IRRELEVANT = frozenset({"use_cache", "pad_token_id", "bos_token_id", "eos_token
 """Settings of a model that change no hidden state; training changes some of them."""
 
 
-def fingerprint(model: nn.Module) -> str:
-    """A hash of the base model: its configuration, and of every weight tensor its shape and a spread of its numbers."""
+def fingerprint(model: nn.Module, condition: Condition) -> str:
+    """A hash of all that a teacher's answers depend on beside the rows: the base model and the condition's adapters.
+
+    Of the base model its configuration goes in, and of every weight tensor its shape and a spread of its numbers; of
+    the condition's adapters their names, strengths, settings and weights.
+    """
     base = base_of(model)
     settings = {name: value for name, value in base.config.to_diff_dict().items() if name not in _IRRELEVANT}
     digest = hashlib.sha256(json.dumps(settings, sort_keys=True, default=str).encode())
     for name, weight in base.named_parameters():
-        if is_adapter_weight(name):
-            continue
-        flat = weight.detach().reshape(-1)
-        probe = flat[:: max(1, flat.numel() // _PROBED)][:_PROBED].contiguous().cpu()
-        digest.update(f"{name} {tuple(weight.shape)} {weight.dtype}".encode())
-        digest.update(probe.view(torch.uint8).numpy().tobytes())
+        if not is_adapter_weight(name):
+            _add(digest, name, weight)
+    configs: Any = getattr(unwrap(model), "peft_config", {})
+    for adapter, strength in condition.adapters:
+        about = {name: str(value) for name, value in configs[adapter].to_dict().items()}
+        digest.update(json.dumps([adapter, strength, about], sort_keys=True).encode())
+        for name, weight in base.named_parameters():
+            if is_adapter_weight(name) and f".{adapter}." in f"{name}.":
+                _add(digest, name, weight)
     return digest.hexdigest()
 
 
+def _add(digest: Any, name: str, weight: Tensor) -> None:
+    flat = weight.detach().reshape(-1)
+    probe = flat[:: max(1, flat.numel() // _PROBED)][:_PROBED].contiguous().cpu()
+    digest.update(f"{name} {tuple(weight.shape)} {weight.dtype}".encode())
+    digest.update(probe.view(torch.uint8).numpy().tobytes())
+
+
 @dataclass(frozen=True)
-class Store:
+class Cache:
     """A folder of results, by key. `about`: what all of them depend on, such as the model's fingerprint."""
 
     folder: Path
@@ -59,14 +76,16 @@ class Store:
     def read_answers(self, key: str) -> list[list[Any]] | None:
         """What `write_answers` wrote under this key, if it is there and whole."""
         try:
-            held = json.loads(self._path(f"answers-{key}.json").read_text("utf-8"))
+            content = json.loads(self._path(f"answers-{key}.json").read_text("utf-8"))
         except (OSError, ValueError):
             return None
-        rows = held.get("rows") if isinstance(held, dict) else None
-        return rows if isinstance(rows, list) and held.get("sha256") == _checksum(json.dumps(rows).encode()) else None
+        rows = content.get("rows") if isinstance(content, dict) else None
+        return (
+            rows if isinstance(rows, list) and content.get("sha256") == _checksum(json.dumps(rows).encode()) else None
+        )
 
     def write_answers(self, key: str, rows: Sequence[Sequence[Any]]) -> None:
-        """Keep rows of plain values.
+        """Store rows of plain values.
 
         Raises:
             ResourceError: the folder cannot be written.
@@ -74,32 +93,35 @@ class Store:
         text = json.dumps({"sha256": _checksum(json.dumps(rows).encode()), "rows": rows})
         self._write(f"answers-{key}.json", lambda path: path.write_text(text, "utf-8"))
 
-    def read_signal(self, key: str) -> Tensor | None:
-        """A signal [N, K] mapped from their file, if it is there and whole."""
+    def read_signal(self, key: str) -> TeacherSignal | None:
+        """What `write_signal` wrote under this key, memory-mapped, if it is there and whole."""
         path = self._path(f"teacher-{key}.safetensors")
         try:
             with safe_open(path, framework="pt") as file:
-                signal: Tensor = file.get_tensor("signal")
-                wanted = (file.metadata() or {}).get("sha256")
+                about = file.metadata() or {}
+                columns = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)
         except (OSError, SafetensorError):
             return None
-        return signal if wanted == _checksum(_bytes(signal)) else None
+        kind = KINDS.get(about.get("kind", ""))
+        whole = kind is not None and about.get("sha256") == _checksum_of(columns)
+        return kind(**columns) if kind is not None and whole else None
 
-    def write_signal(self, key: str, signal: Tensor) -> None:
-        """Keep a signal [N, K].
+    def write_signal(self, key: str, signal: TeacherSignal) -> None:
+        """Store a signal that is on the CPU.
 
         Raises:
             ResourceError: the folder cannot be written, or the disk is full.
         """
-        signal = signal.contiguous()
-        about = {"sha256": _checksum(_bytes(signal))}
-        self._write(f"teacher-{key}.safetensors", lambda path: save_file({"signal": signal}, path, metadata=about))
+        columns = {name: column.contiguous() for name, column in signal.columns.items()}
+        kind = next(name for name, kind in KINDS.items() if isinstance(signal, kind))
+        about = {"kind": kind, "sha256": _checksum_of(columns)}
+        self._write(f"teacher-{key}.safetensors", lambda path: save_file(columns, path, metadata=about))
 
-    def room(self) -> int:
-        """Bytes of signals there is room for on its disk, those that it holds already included."""
-        there = next(folder for folder in (self.folder, *self.folder.absolute().parents) if folder.exists())
+    def free_bytes(self) -> int:
+        """Bytes of signals that its disk has room for, those that it holds already included."""
+        existing = next(folder for folder in (self.folder, *self.folder.absolute().parents) if folder.exists())
         held = sum(path.stat().st_size for path in self.folder.glob("teacher-*.safetensors"))
-        return shutil.disk_usage(there).free + held
+        return shutil.disk_usage(existing).free + held
 
     def _path(self, name: str) -> Path:
         return self.folder / name
@@ -115,8 +137,11 @@ class Store:
             raise ResourceError(f"{self._path(name)}: cannot be written: {error}") from error
 
 
-def _bytes(signal: Tensor) -> bytes:
-    return bytes(signal.reshape(-1).view(torch.uint8).numpy().data)
+def _checksum_of(columns: Mapping[str, Tensor]) -> str:
+    digest = hashlib.sha256()
+    for name in sorted(columns):
+        digest.update(columns[name].reshape(-1).view(torch.uint8).numpy().data)
+    return digest.hexdigest()
 
 
 def _checksum(content: bytes) -> str:

@@ -1,61 +1,87 @@
 """One model with the shortcuts it allows, asked under any condition: what the trainer and the proof both drive."""
 
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, ExitStack, nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 from transformers import PreTrainedTokenizerBase
 
 from bakery.chat.views import PromptPair, ViewPair
-from bakery.engine.distill.cache import Store
-from bakery.engine.distill.conditions import Condition
-from bakery.engine.distill.forward import Paths, find_paths
+from bakery.engine.distill.cache import Cache
+from bakery.engine.distill.conditions import BAKED, PROMPTED, Condition
+from bakery.engine.distill.forward import Shortcuts
 from bakery.engine.distill.objective import DivergenceObjective, TokenDivergence
-from bakery.engine.distill.prefix import PrefixCache, group_by_prefix
-from bakery.engine.distill.samplers.local import SamplingSettings, Trajectory, sample
-from bakery.engine.distill.teacher import Known, LiveTeacher, Teacher, compare, teacher_signal
-from bakery.engine.model.loading import adapter_off, evaluating, stop_ids
+from bakery.engine.distill.prefix import PrefixCache
+from bakery.engine.distill.samplers.local import LocalSampler
+from bakery.engine.distill.samplers.sampler import SamplingPrompt, SamplingSettings, Trajectory
+from bakery.engine.distill.target_pass import TargetPass
+from bakery.engine.distill.teacher import CachedTeacher, KnownSignals, LiveTeacher, Teacher
+from bakery.engine.model.adapters import acting
 from bakery.engine.model.process_group import SINGLE_PROCESS, ProcessGroup
+from bakery.engine.model.structure import stop_ids
 from bakery.progress import NO_PROGRESS, ProgressCallback
 
-_CHECKED_ROWS = 3
 _SAMPLING_BUDGETS = 8
-"""Sampling keeps no activations, so its batches may hold this many times more tokens than a training batch."""
+"""Sampling holds no activations, so its batches may hold this many times more tokens than a training batch."""
 
 
 @dataclass(frozen=True)
 class Engine:
-    """A model with an adapter, the shortcuts it allows and the precision it runs in.
+    """A model with adapters, the shortcuts it allows and the precision it runs in.
 
     Args:
         model: the peft model, without parallel wrappers.
         tokenizer: its tokenizer.
-        paths: which shortcuts agree with its plain forward pass.
-        prefixes: keys and values of prefixes as the model without its adapter computes them.
+        shortcuts: those that agree with its plain forward pass.
+        prefixes: keys and values of prefixes, of the model under the teacher's adapters.
         token_budget: tokens of one packed pass.
         temperature: softmax temperature of the divergence.
         beta: of the divergence: 0 forward KL, 1 reverse KL.
         autocast: entered around every pass.
-        processes: the processes that share all work here; every one of them must ask the same.
+        processes: they share all work here; every one of them must ask the same.
+        teacher_condition: under which the teacher answers.
+        student_condition: under which the student does.
     """
 
     model: nn.Module
     tokenizer: PreTrainedTokenizerBase
-    paths: Paths
+    shortcuts: Shortcuts
     prefixes: PrefixCache
     token_budget: int
     temperature: float = 1.0
     beta: float = 0.0
     autocast: Callable[[], AbstractContextManager[Any]] = nullcontext
     processes: ProcessGroup = SINGLE_PROCESS
+    teacher_condition: Condition = PROMPTED
+    student_condition: Condition = BAKED
 
     @cached_property
-    def measure(self) -> DivergenceObjective:
-        """What is measured between teacher and student."""
-        return DivergenceObjective(self.paths.head, self.temperature, self.beta)
+    def objective(self) -> DivergenceObjective:
+        """The divergence between teacher and student."""
+        return DivergenceObjective(self.shortcuts.head, self.temperature, self.beta)
+
+    def sampler(self, condition: Condition, *, record_signal: bool = False) -> LocalSampler:
+        """The model as a sampler; `record_signal`: what the objective has to know of it goes with its trajectories."""
+        return LocalSampler(
+            model=self.model,
+            condition=condition,
+            shortcuts=self.shortcuts,
+            prefixes=self._prefixes(condition),
+            token_budget=_SAMPLING_BUDGETS * self.token_budget,
+            autocast=self.autocast,
+            processes=self.processes,
+            signal_of=self.objective.signal if record_signal else None,
+        )
+
+    def sampling_settings(
+        self, *, max_new_tokens: int, temperature: float = 0.0, per_prompt: int = 1, seed: int = 0
+    ) -> SamplingSettings:
+        """Settings with this model's stop tokens; temperature 0 takes the most likely tokens."""
+        return SamplingSettings(stop_ids(self.model, self.tokenizer), max_new_tokens, temperature, per_prompt, seed)
 
     def answers(
         self,
@@ -67,52 +93,28 @@ class Engine:
         per_prompt: int = 1,
         seed: int = 0,
         on_progress: ProgressCallback = NO_PROGRESS,
-        keep_signal: bool = False,
     ) -> list[Trajectory]:
-        """`per_prompt` answers to every prompt, in order; temperature 0 takes the most likely tokens.
-
-        `keep_signal` keeps what `measure` must know of the one who answers, where that is the teacher.
-        """
-        settings = SamplingSettings(
-            stop_ids=stop_ids(self.model, self.tokenizer),
-            max_new_tokens=max_new_tokens,
-            temperature=temperature,
-            per_prompt=per_prompt,
-            seed=seed,
-            token_budget=_SAMPLING_BUDGETS * self.token_budget,
+        """`per_prompt` answers to every prompt, in order, of the model under a condition."""
+        settings = self.sampling_settings(
+            max_new_tokens=max_new_tokens, temperature=temperature, per_prompt=per_prompt, seed=seed
         )
-        ids = [prompt.teacher_ids if condition.prompted else prompt.student_ids for prompt in prompts]
-        keys = [prompt.prefix_key if condition.prompted else "" for prompt in prompts]
-        with self._applied(condition):
-            prefixes = PrefixCache(self.model, progress=self.prefixes.progress) if condition.adapters else self.prefixes
-            keep = self.measure.signal if keep_signal else None
-            return sample(self.model, ids, keys, settings, self.paths, prefixes, on_progress, self.processes, keep)
+        return self.sampler(condition).sample(sampling_prompts(prompts, condition), settings, on_progress)
 
     def teacher(
         self,
         pairs: Sequence[ViewPair],
         on_progress: ProgressCallback = NO_PROGRESS,
-        store: Store | None = None,
-        known: Known | None = None,
+        cache: Cache | None = None,
+        known: KnownSignals | None = None,
     ) -> Teacher:
-        """The prompted model's signal at the targets of all rows, computed once and kept in memory or in a store."""
-        with self.autocast():
-            return teacher_signal(
-                self.model,
-                pairs,
-                self.paths,
-                self.measure,
-                self.token_budget,
-                self.prefixes,
-                on_progress,
-                store=store,
-                processes=self.processes,
-                known=known,
-            )
+        """The teacher that has read these rows once, and remembers what it said in memory or in a cache."""
+        return CachedTeacher(
+            self.live_teacher(), pairs, on_progress, cache=cache, processes=self.processes, known=known
+        )
 
-    def live_teacher(self, pairs: Sequence[ViewPair]) -> Teacher:
-        """The same, computed whenever it is asked for."""
-        return LiveTeacher(self.model, tuple(pairs), self.paths, self.measure, self.token_budget, self.prefixes)
+    def live_teacher(self) -> LiveTeacher:
+        """The teacher that reads a row whenever it is asked about it."""
+        return LiveTeacher(self._pass(self.teacher_condition), self.objective)
 
     def compare(
         self,
@@ -121,36 +123,44 @@ class Engine:
         teacher: Teacher,
         on_progress: ProgressCallback = NO_PROGRESS,
     ) -> TokenDivergence:
-        """How far this condition (BASE or BAKED) is from the teacher, at every target of every row: columns [N]."""
-        with self._applied(condition):
-            return compare(
-                self.model,
-                pairs,
-                teacher,
-                self.paths,
-                self.measure,
-                self.token_budget,
-                processes=self.processes,
-                on_progress=on_progress,
-            )
+        """The divergence of the model under a condition from the teacher, at every target of every row: columns [N]."""
+        target_pass = self._pass(condition)
+        rows = [target_pass.row(pair) for pair in pairs]
+        parts: list[tuple[int, tuple[Tensor, ...]]] = []
+        with acting(self.model, condition.adapters):
+            for block in self.processes.share(target_pass.plan(rows)):
+                states = target_pass.states(rows, block)
+                signal = teacher.signal([pairs[row] for row in block.rows]).to(states.device)
+                with torch.no_grad(), self.autocast():
+                    divergence = self.objective.divergence(states, signal)
+                sizes = [len(rows[row].targets) for row in block.rows]
+                columns = (column.cpu() if self.processes.size > 1 else column for column in divergence)
+                by_row = zip(*(torch.split(column, sizes) for column in columns), strict=True)
+                parts += zip(block.rows, by_row, strict=True)
+                on_progress(sum(sizes), sum(sizes))
+        own = {row for row, _ in parts}
+        parts = sorted(self.processes.gather(parts), key=lambda part: part[0])
+        others = sum(len(rows[row].targets) for row, _ in parts if row not in own)
+        on_progress(others, others)
+        return TokenDivergence(*(torch.cat(column) for column in zip(*(columns for _, columns in parts), strict=True)))
 
-    def _applied(self, condition: Condition) -> ExitStack:
-        stack = ExitStack()
-        stack.enter_context(evaluating(self.model) if condition.adapters else adapter_off(self.model))
-        stack.enter_context(self.autocast())
-        return stack
+    def states(self, condition: Condition, pairs: Sequence[ViewPair]) -> Tensor:
+        """What the LM head turns into logits, at all targets under a condition: [N, H]; without gradient."""
+        return self._pass(condition).all_states(pairs)
+
+    def _pass(self, condition: Condition) -> TargetPass:
+        prefixes = self._prefixes(condition)
+        return TargetPass(self.model, condition, self.shortcuts, prefixes, self.token_budget, self.autocast)
+
+    def _prefixes(self, condition: Condition) -> PrefixCache:
+        """Of frozen adapters keys and values stay valid; those of others, which may be trained, are computed anew."""
+        if condition.adapters == self.teacher_condition.adapters:
+            return self.prefixes
+        return PrefixCache(self.model, progress=self.prefixes.progress)
 
 
-def find_paths_on(model: nn.Module, rows: Sequence[ViewPair | PromptPair], prefixes: PrefixCache) -> Paths:
-    """Try the shortcuts on a few real rows of the largest group that shares a prefix, adapter off.
-
-    The prefix is left in `prefixes` for the teacher and the sampling.
-    """
-    groups: dict[str, list[list[int]]] = {}
-    for row in rows:
-        groups.setdefault(row.prefix_key, []).append(row.teacher_ids)
-    largest = max(groups.values(), key=lambda group: len(group))
-    chosen = sorted(largest, key=len)[:_CHECKED_ROWS]
-    (group,) = group_by_prefix(chosen, [""] * len(chosen), [len(row) - 1 for row in chosen])
-    with adapter_off(model):
-        return find_paths(model, chosen, len(group.ids), prefixes.get)
+def sampling_prompts(prompts: Sequence[PromptPair], condition: Condition) -> list[SamplingPrompt]:
+    """The view of each prompt that a condition reads."""
+    if condition.prompted:
+        return [SamplingPrompt(prompt.teacher_ids, prompt.prefix_key) for prompt in prompts]
+    return [SamplingPrompt(prompt.student_ids) for prompt in prompts]

@@ -19,34 +19,17 @@ mean itself is rounded where a matmul gives it in half precision, so each tile's
 """
 
 from math import ceil
-from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
+from bakery.engine.distill.signals import Moments
 from bakery.engine.model.lm_head import at_least_float32
 
 _CPU_ELEMENTS, _ACCELERATOR_ELEMENTS = 2**19, 2**24
 """Logits of one tile: on the CPU they stay in its cache, elsewhere there are enough of them to fill the device."""
 _NARROWEST, _WIDEST = 1024, 4096
 """Tokens of a tile: fewer make its matmuls slow, more leave more of the mean to be rounded in half precision."""
-
-
-class Moments(NamedTuple):
-    """Of N distributions over the vocabulary; in float32 or wider."""
-
-    mean: Tensor  # [N, H], the expected row of the head's weight
-    entropy: Tensor  # [N], nats
-    best: Tensor  # [N], the most likely token
-
-    def columns(self) -> Tensor:
-        """All in one tensor [N, H + 2]."""
-        return torch.cat([self.mean, self.entropy[:, None], self.best[:, None].to(self.mean)], dim=1)
-
-    @classmethod
-    def of_columns(cls, columns: Tensor) -> "Moments":
-        """The inverse of `columns`; nothing is copied but `best`."""
-        return cls(columns[:, :-2], columns[:, -2], columns[:, -1].long())
 
 
 def moments(hidden: Tensor, weight: Tensor, factor: float, tile: tuple[int, int] | None = None) -> Moments:
@@ -62,7 +45,7 @@ def moments(hidden: Tensor, weight: Tensor, factor: float, tile: tuple[int, int]
     # In the head's own precision: autocast would round the logits of a float32 head, and `addmm_` would not follow it.
     with torch.no_grad(), torch.autocast(hidden.device.type, enabled=False):
         parts = [_sweep(part, weight, factor, width) for part in torch.split(hidden.to(weight.dtype), rows)]
-        return Moments(*(torch.cat(column) for column in zip(*parts, strict=True)))
+        return Moments.concatenate(parts)
 
 
 def equal_part(count: int, most: int) -> int:
@@ -88,8 +71,8 @@ def _sweep(hidden: Tensor, weight: Tensor, factor: float, width: int) -> Moments
         z = at_least_float32(torch.mm(hidden, tile.T))
         if factor != 1.0:
             z.mul_(factor)
-        highest, place = z.max(-1, keepdim=True)
-        best = torch.where(highest > top, place + first, best)
+        highest, likeliest = z.max(-1, keepdim=True)
+        best = torch.where(highest > top, likeliest + first, best)
         raised = torch.maximum(top, highest)
         down = top - raised
         fade = down.exp()
@@ -102,8 +85,8 @@ def _sweep(hidden: Tensor, weight: Tensor, factor: float, width: int) -> Moments
         else:
             rounded = weights.to(weight.dtype)
             weights.copy_(rounded)
-            mean += weights.gather(1, place) * tile[place[:, 0]]
-            mean += rounded.scatter_(1, place, 0.0) @ tile
+            mean += weights.gather(1, likeliest) * tile[likeliest[:, 0]]
+            mean += rounded.scatter_(1, likeliest, 0.0) @ tile
         total += weights.sum(-1, keepdim=True)
         tilted += z.mul_(weights).sum(-1, keepdim=True)
         top = raised

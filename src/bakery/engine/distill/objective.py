@@ -11,7 +11,8 @@ softmax(logits / temperature).
 `token_divergence` is the definition. A `DivergenceObjective` gives the same values and gradients from hidden states
 without ever holding [N, V], the gradient at once with the value. Forward KL behind a head that is only a matrix goes by
 moments (`moments.py`): the teacher's are computed once. Everything else forms both logits, a chunk of rows at a time.
-For D of one row and z the student's logits, with g = log(q / p) for reverse KL and (1 - beta) log(q / m) for the mixture,
+For D of one row and z the student's logits, with g = log(q / p) for reverse KL and (1 - beta) log(q / m) for the
+mixture,
 
     forward KL:  dD/dz = (q - p) / temperature            otherwise:  dD/dz = q (g - sum(q g)) / temperature
 
@@ -19,7 +20,7 @@ and dD/dh follows through the frozen head. (d/dq of the mixture's two terms is (
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from math import log
 from typing import Any, NamedTuple, cast
 
@@ -27,7 +28,8 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from bakery.engine.distill.moments import Moments, equal_part, moments
+from bakery.engine.distill.moments import equal_part, moments
+from bakery.engine.distill.signals import Moments, States, TeacherSignal
 from bakery.engine.model.lm_head import IdentityHead, LMHead, at_least_float32
 
 _CPU_ELEMENTS, _ACCELERATOR_ELEMENTS = 2**22, 2**27
@@ -86,7 +88,7 @@ def compute_kl_divergence(
 
 @dataclass(frozen=True)
 class DivergenceObjective:
-    """What is measured between teacher and student behind one frozen head, and how.
+    """The divergence of student from teacher behind one frozen LM head, from their hidden states.
 
     Args:
         head: turns states into logits.
@@ -99,7 +101,6 @@ class DivergenceObjective:
     temperature: float = 1.0
     beta: float = 0.0
     chunk_rows: int | None = None
-    _room: "_Room" = field(default_factory=lambda: _Room(), init=False, repr=False, compare=False)
 
     @property
     def by_moments(self) -> bool:
@@ -107,27 +108,37 @@ class DivergenceObjective:
         return self.beta == 0.0 and isinstance(self.head, LMHead) and self.head.is_matrix
 
     @property
-    def kind(self) -> str:
-        """What signals are, in words: those under different words cannot stand for each other."""
+    def signal_name(self) -> str:
+        """What a signal is, in words: one under another name cannot stand for it."""
         return f"moments at temperature {self.temperature}" if self.by_moments else "states"
 
-    def signal(self, teacher_states: Tensor) -> Tensor:
-        """What must be known of the teacher's states [N, H] at every step: moments [N, H + 2], or they themselves."""
-        return self._moments(teacher_states).columns() if self.by_moments else teacher_states
+    @property
+    def signal_bytes(self) -> int:
+        """Memory of the signal at one target, at most."""
+        if isinstance(self.head, IdentityHead):
+            return 4 * self.head.vocabulary
+        width = self.head.weight.shape[1]
+        return 4 * width + 12 if self.by_moments else 4 * width
 
-    def between(self, student_states: Tensor, signal: Tensor) -> TokenDivergence:
-        """How far states [N, H] are from those the signal was made of. The gradient flows to the student's only.
+    def signal(self, teacher_states: Tensor) -> TeacherSignal:
+        """What has to be known of the teacher's states [N, H] at every step."""
+        return self._moments(teacher_states) if self.by_moments else States(teacher_states)
+
+    def divergence(self, student_states: Tensor, signal: TeacherSignal) -> TokenDivergence:
+        """The divergence of student states [N, H] from the teacher. The gradient flows to the student's states only.
 
         Values and gradients equal `token_divergence` on `head.logits`.
         """
-        measured = self._by_moments if self.by_moments else self._by_logits
         wanted = student_states.requires_grad and torch.is_grad_enabled()
         with torch.no_grad():
-            found, gradient = measured(student_states, signal, wanted)
+            if isinstance(signal, Moments):
+                measured, gradient = self._from_moments(student_states, signal, wanted)
+            else:
+                measured, gradient = self._from_logits(student_states, cast(States, signal).states, wanted)
         if gradient is None:
-            return found
-        divergence = _Known.apply(student_states, found.divergence, gradient)  # type: ignore[no-untyped-call]
-        return found._replace(divergence=divergence)
+            return measured
+        divergence = _WithGradient.apply(student_states, measured.divergence, gradient)  # type: ignore[no-untyped-call]
+        return measured._replace(divergence=divergence)
 
     @property
     def _factor(self) -> float:
@@ -137,37 +148,38 @@ class DivergenceObjective:
     def _moments(self, states: Tensor) -> Moments:
         return moments(states, cast(LMHead, self.head).weight, self._factor)
 
-    def _by_moments(
-        self, student_states: Tensor, signal: Tensor, with_gradient: bool
+    def _from_moments(
+        self, student_states: Tensor, p: Moments, with_gradient: bool
     ) -> tuple[TokenDivergence, Tensor | None]:
-        p, q = Moments.of_columns(signal), self._moments(student_states)
+        q = self._moments(student_states)
         gradient = (q.mean - p.mean).mul_(self._factor)
-        found = TokenDivergence(
+        measured = TokenDivergence(
             (gradient * student_states).sum(-1) + (q.entropy - p.entropy),
             p.entropy,
             (p.best == q.best).to(gradient.dtype),
         )
-        return found, gradient.to(student_states.dtype) if with_gradient else None
+        return measured, gradient.to(student_states.dtype) if with_gradient else None
 
-    def _by_logits(
+    def _from_logits(
         self, student_states: Tensor, teacher_states: Tensor, with_gradient: bool
     ) -> tuple[TokenDivergence, Tensor | None]:
         head, temperature = self.head, self.temperature
         most = self.chunk_rows or rows_at_once(head, student_states.device)
         empty = at_least_float32(student_states[:0, 0])
-        student_room, teacher_room, room = self._room.take(3, (min(most, len(student_states)), head.vocabulary), empty)
+        # Every chunk is computed in the same memory: on the CPU touching fresh memory costs much.
+        buffers = empty.new_empty(3, min(most, len(student_states)), head.vocabulary)
         gradient = torch.empty_like(student_states) if with_gradient else None
         parts: list[_Chunk] = []
         for rows in _chunks(len(student_states), most):
-            count = rows.stop - rows.start
-            student = head.logits(student_states[rows], student_room[:count])
-            teacher = head.logits(teacher_states[rows], teacher_room[:count])
+            student_buffer, teacher_buffer, spare = buffers[:, : rows.stop - rows.start]
+            student = head.logits(student_states[rows], student_buffer)
+            teacher = head.logits(teacher_states[rows], teacher_buffer)
             derivative = head.derivative(student) if with_gradient else 1.0
             if temperature != 1.0:
                 student, teacher = student / temperature, teacher / temperature
             # An impossible token (minus infinity) cannot be subtracted from another.
             if self.beta == 0.0 and isinstance(head, LMHead):
-                part = _forward_kl(student, teacher, room[:count], with_gradient)
+                part = _forward_kl(student, teacher, spare, with_gradient)
             else:
                 part = _by_definition(student, teacher, self.beta, with_gradient)
             parts.append(part)
@@ -177,8 +189,8 @@ class DivergenceObjective:
         return TokenDivergence(*(torch.cat([empty, *column]) for column in columns)), gradient
 
 
-class _Known(torch.autograd.Function):
-    """Values [N] of states [N, H] that come with their gradient [N, H]."""
+class _WithGradient(torch.autograd.Function):
+    """Values [N] of states [N, H] whose gradient [N, H] is known already."""
 
     @staticmethod
     def forward(ctx: Any, states: Tensor, values: Tensor, gradient: Tensor) -> Tensor:
@@ -187,9 +199,9 @@ class _Known(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, given: Tensor) -> tuple[Tensor, None, None]:
+    def backward(ctx: Any, upstream: Tensor) -> tuple[Tensor, None, None]:
         (gradient,) = cast(tuple[Tensor, ...], ctx.saved_tensors)
-        return gradient * given.unsqueeze(-1).to(gradient.dtype), None, None
+        return gradient * upstream.unsqueeze(-1).to(gradient.dtype), None, None
 
 
 def rows_at_once(head: LMHead | IdentityHead, device: torch.device) -> int:
@@ -273,22 +285,3 @@ def _forward_kl(student: Tensor, teacher: Tensor, space: Tensor, with_gradient: 
         (best_q == best_p)[:, 0].to(q.dtype),
         q.div_(total_q).addcmul_(p, 1 / total_p, value=-1) if with_gradient else None,
     )
-
-
-class _Room:
-    """Room for the logits of one chunk, kept from one call to the next: on the CPU touching fresh memory costs much.
-
-    Elsewhere nothing is kept, since accelerators' allocators do that themselves.
-    """
-
-    def __init__(self) -> None:
-        self._kept: Tensor | None = None
-
-    def take(self, count: int, shape: tuple[int, int], like: Tensor) -> tuple[Tensor, ...]:
-        """`count` tensors of this shape, not initialised, valid until the next call."""
-        size = count * shape[0] * shape[1]
-        kept = self._kept
-        if kept is None or kept.numel() < size or kept.dtype != like.dtype or kept.device != like.device:
-            kept = like.new_empty(size)
-            self._kept = kept if like.device.type == "cpu" else None
-        return kept[:size].view(count, *shape).unbind()

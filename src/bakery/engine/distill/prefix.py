@@ -1,4 +1,4 @@
-"""Prefixes that rows share: found by their token ids, their keys and values computed once each, kept within a bound.
+"""Prefixes that rows share: recognised by their token ids, their keys and values computed once and cached.
 
 What is shared is the longest run of first tokens that rows have in common: that needs no knowledge of templates, and
 causal attention makes it exact.
@@ -66,21 +66,21 @@ class PrefixCache:
     def __init__(self, model: nn.Module, limit_bytes: int = 2**32, progress: Progress | None = None) -> None:
         self._model, self.progress = model, progress
         self._limit = limit_bytes
-        self._kept: OrderedDict[tuple[int, ...], KeyValues] = OrderedDict()
+        self._cached: OrderedDict[tuple[int, ...], KeyValues] = OrderedDict()
 
     def get(self, ids: tuple[int, ...]) -> KeyValues | None:
         """The prefix's keys and values; none for an empty prefix."""
         if not ids:
             return None
-        for kept in self._kept:
-            if kept[: len(ids)] == ids:  # causality: the first keys and values do not depend on later ones
-                self._kept.move_to_end(kept)
-                return self._kept[kept].first(len(ids))
+        for cached in self._cached:
+            if cached[: len(ids)] == ids:  # causality: the first keys and values do not depend on later ones
+                self._cached.move_to_end(cached)
+                return self._cached[cached].first(len(ids))
         with self._stage(len(ids)) as on_progress:
-            made = self._kept[ids] = prefix_key_values(self._model, ids, on_progress)
-        while len(self._kept) > 1 and sum(kept.bytes for kept in self._kept.values()) > self._limit:
-            self._kept.popitem(last=False)
-        return made
+            computed = self._cached[ids] = prefix_key_values(self._model, ids, on_progress)
+        while len(self._cached) > 1 and sum(cached.bytes for cached in self._cached.values()) > self._limit:
+            self._cached.popitem(last=False)
+        return computed
 
     def _stage(self, tokens: int) -> AbstractContextManager[ProgressCallback]:
         if self.progress is None:
@@ -89,4 +89,4 @@ class PrefixCache:
 
     def clear(self) -> None:
         """Let go of everything."""
-        self._kept.clear()
+        self._cached.clear()

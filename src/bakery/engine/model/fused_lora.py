@@ -22,7 +22,7 @@ from peft.tuners.lora.layer import Linear
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-from bakery.engine.model.loading import unwrap
+from bakery.engine.model.structure import unwrap
 
 
 def fusable_layers(model: nn.Module) -> list[nn.Module]:

@@ -1,4 +1,4 @@
-"""Output heads: hidden states to logits, and the gradient back.
+"""The frozen LM head as a formula: hidden states to logits, and the gradient back.
 
 Shapes: N rows, H hidden width, V vocabulary.
 """
@@ -6,8 +6,10 @@ Shapes: N rows, H hidden width, V vocabulary.
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
+
+from bakery.engine.model.structure import base_of
 
 
 def at_least_float32(x: Tensor) -> Tensor:
@@ -79,3 +81,19 @@ class IdentityHead:
     def vjp(self, gradient: Tensor, derivative: Tensor | float) -> Tensor:
         """The gradient itself."""
         return gradient
+
+
+def read_head(model: nn.Module) -> LMHead | None:
+    """The LM head as a formula, or None where it is adapted or trained: teacher and student differ there."""
+    base = base_of(model)
+    head = base.get_output_embeddings()
+    if type(head) is not nn.Linear or any(parameter.requires_grad for parameter in head.parameters()):
+        return None
+    config = base.config.get_text_config()
+    scale = getattr(config, "logit_scale", None) or 1.0 / (getattr(config, "logits_scaling", None) or 1.0)
+    return LMHead(
+        weight=head.weight.detach(),
+        bias=None if head.bias is None else head.bias.detach(),
+        scale=float(scale),
+        softcap=getattr(config, "final_logit_softcapping", None),
+    )

@@ -10,11 +10,10 @@ from typing import Any, cast
 import torch
 from peft import LoraConfig as PeftLoraConfig
 from peft import PeftModel, get_peft_model
-from peft.tuners.lora import LoraLayer
 from torch import nn
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
-from bakery.engine.model.lm_head import LMHead
+from bakery.engine.model.structure import unwrap
 from bakery.errors import ConfigError, ModelError
 from bakery.settings.config import LoraConfig, ModelConfig
 
@@ -121,139 +120,6 @@ def load_adapter(model: PreTrainedModel, folder: str | Path) -> PeftModel:
             return cast(PeftModel, PeftModel.from_pretrained(model, str(folder)).eval())
     except (RuntimeError, ValueError, KeyError) as error:
         raise ModelError(f"{folder} does not fit this base model: {str(error).splitlines()[0]}") from error
-
-
-@contextmanager
-def adapter_off(model: nn.Module) -> Iterator[None]:
-    """The model as it was before the adapter, in evaluation mode: the teacher and the base.
-
-    Whatever was training before trains again afterwards.
-    """
-    inner = unwrap(model)
-    if not isinstance(inner, PeftModel):
-        raise ModelError("the model carries no adapter: without one there is nothing to switch off for the teacher")
-    training = inner.training
-    inner.eval()
-    try:
-        with inner.disable_adapter():
-            yield
-    finally:
-        inner.train(training)
-
-
-@contextmanager
-def adapter_strength(model: nn.Module, strength: float) -> Iterator[None]:
-    """The model with its adapter at `strength` times its trained scale inside the block.
-
-    Raises:
-        ModelError: the adapter has no scale, and another than the trained one is asked for.
-    """
-    layers = _lora_layers(model)
-    if not layers and strength != 1:
-        raise ModelError(f"strength {strength:g}: only a LoRA adapter can be made stronger or weaker; use strength 1")
-    kept = [dict(layer.scaling) for layer in layers]
-    try:
-        for layer, scales in zip(layers, kept, strict=True):
-            layer.scaling.update({name: scale * strength for name, scale in scales.items()})
-        yield
-    finally:
-        for layer, scales in zip(layers, kept, strict=True):
-            layer.scaling.update(scales)
-
-
-@contextmanager
-def merged_weights(model: nn.Module) -> Iterator[float | None]:
-    """The model with its adapter merged into the base weights inside the block; afterwards exactly as before.
-
-    Yields:
-        The share of the adapter's change that rounding to the base's number format has lost (0: none, 1: as large an
-        error as the change itself); None where the base is quantised and its weights cannot be compared.
-
-    Raises:
-        ModelError: the adapter cannot be merged.
-    """
-    layers = _lora_layers(model)
-    if not layers:
-        raise ModelError("only a LoRA adapter can be merged")
-    kept = [(layer.get_base_layer(), layer.get_base_layer().weight) for layer in layers]
-    copies = [weight.data.clone() for _, weight in kept]
-    wanted, lost, comparable = 0.0, 0.0, all(weight.is_floating_point() for weight in copies)
-    try:
-        for layer, copy in zip(layers, copies, strict=True):
-            change = sum(layer.get_delta_weight(name).detach().float() for name in layer.active_adapters)
-            layer.merge()
-            if comparable:
-                made = layer.get_base_layer().weight.data.float() - copy.float()
-                wanted += float((change**2).sum())
-                lost += float(((made - change) ** 2).sum())
-        yield (lost / wanted) ** 0.5 if comparable and wanted > 0 else 0.0 if comparable else None
-    finally:
-        for layer, (base, weight), copy in zip(layers, kept, copies, strict=True):
-            base.weight = weight
-            base.weight.data = copy
-            layer.merged_adapters.clear()
-
-
-def _lora_layers(model: nn.Module) -> list[Any]:
-    return [module for module in unwrap(model).modules() if isinstance(module, LoraLayer)]
-
-
-@contextmanager
-def evaluating(model: nn.Module) -> Iterator[None]:
-    """The model without dropout inside the block, as it was afterwards."""
-    training = model.training
-    model.eval()
-    try:
-        yield
-    finally:
-        model.train(training)
-
-
-def unwrap(model: nn.Module) -> nn.Module:
-    """The model inside data-parallel wrappers."""
-    while isinstance(model, nn.parallel.DistributedDataParallel | nn.DataParallel):
-        model = model.module
-    return model
-
-
-def base_of(model: nn.Module) -> PreTrainedModel:
-    """The transformers model inside wrappers and peft; adapter layers stay where they are."""
-    inner = unwrap(model)
-    return cast(PreTrainedModel, inner.get_base_model() if isinstance(inner, PeftModel) else inner)
-
-
-def is_adapter_weight(name: str) -> bool:
-    """Whether a parameter of this name belongs to an adapter rather than to the base model."""
-    return ".lora_" in name or ".modules_to_save." in name
-
-
-def decoder(model: nn.Module) -> nn.Module:
-    """The part of the model below its output head: token ids to final hidden states."""
-    return cast(nn.Module, base_of(model).get_decoder())
-
-
-def read_head(model: nn.Module) -> LMHead | None:
-    """The output head as a formula, or None where it is adapted or trained: teacher and student differ there."""
-    base = base_of(model)
-    head = base.get_output_embeddings()
-    if type(head) is not nn.Linear or any(parameter.requires_grad for parameter in head.parameters()):
-        return None
-    config = base.config.get_text_config()
-    scale = getattr(config, "logit_scale", None) or 1.0 / (getattr(config, "logits_scaling", None) or 1.0)
-    return LMHead(
-        weight=head.weight.detach(),
-        bias=None if head.bias is None else head.bias.detach(),
-        scale=float(scale),
-        softcap=getattr(config, "final_logit_softcapping", None),
-    )
-
-
-def stop_ids(model: nn.Module, tokenizer: PreTrainedTokenizerBase) -> frozenset[int]:
-    """Every token that ends a turn: those of the generation config and the tokenizer's own."""
-    generation = getattr(base_of(model), "generation_config", None)
-    configured = getattr(generation, "eos_token_id", None)
-    ids = [configured] if isinstance(configured, int) else list(configured or [])
-    return frozenset(i for i in [*ids, tokenizer.eos_token_id] if i is not None)
 
 
 def save_adapter(model: nn.Module, tokenizer: PreTrainedTokenizerBase, folder: str | Path) -> None:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
+from accelerate.utils import gather_object
 from torch import distributed
 
 T = TypeVar("T")
@@ -17,7 +18,7 @@ class ProcessGroup:
     size: int = 1
 
     @classmethod
-    def present(cls) -> "ProcessGroup":
+    def current(cls) -> "ProcessGroup":
         """The processes of the default process group; this one alone where there is none."""
         if distributed.is_available() and distributed.is_initialized():
             return cls(distributed.get_rank(), distributed.get_world_size())
@@ -29,11 +30,7 @@ class ProcessGroup:
 
     def gather(self, done: Sequence[T]) -> list[T]:
         """What all processes did, one process after the other; tensors are to be on the CPU."""
-        if self.size == 1:
-            return list(done)
-        found: list[list[T]] = [[] for _ in range(self.size)]
-        distributed.all_gather_object(found, list(done))
-        return [piece for theirs in found for piece in theirs]
+        return list(gather_object(list(done))) if self.size > 1 else list(done)
 
     def wait(self) -> None:
         """Until every process is here."""

@@ -7,10 +7,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from transformers import GenerationConfig
 
-from bakery.engine.distill.forward import Paths, find_paths
+from bakery.engine.distill.conditions import BASE
+from bakery.engine.distill.forward import Shortcuts
 from bakery.engine.distill.prefix import PrefixCache
-from bakery.engine.distill.samplers.local import SamplingSettings, _choose, sample
-from bakery.engine.model.loading import read_head
+from bakery.engine.distill.samplers.local import LocalSampler, _choose
+from bakery.engine.distill.samplers.sampler import SamplingPrompt, SamplingSettings, collect
+from bakery.engine.distill.shortcut_trial import try_shortcuts
+from bakery.engine.model.lm_head import read_head
+from bakery.engine.model.loading import attach_adapter
+from bakery.settings.config import LoraConfig
 from tests.engine.architectures import ALL, VOCABULARY, random_rows, tiny
 
 PROMPTS = random_rows([5, 9, 3, 12, 7], shared=20)
@@ -22,48 +27,61 @@ def _settings(**changes) -> SamplingSettings:
     return SamplingSettings(**{**usual, **changes})
 
 
-def _sampled(model, paths, keys=KEYS, **changes):
-    return sample(model, PROMPTS, keys, _settings(**changes), paths, PrefixCache(model))
+def _sampler(model, shortcuts, token_budget=65_536) -> LocalSampler:
+    return LocalSampler(model, BASE, shortcuts, PrefixCache(model), token_budget)
+
+
+def _prompts(keys=KEYS) -> list[SamplingPrompt]:
+    return [SamplingPrompt(ids, key) for ids, key in zip(PROMPTS, keys, strict=True)]
+
+
+def _sampled(model, shortcuts, keys=KEYS, token_budget=65_536, **changes):
+    return _sampler(model, shortcuts, token_budget).sample(_prompts(keys), _settings(**changes))
+
+
+def _adapted(name="qwen3", dtype=torch.float32):
+    """The base as every session has it: below an adapter."""
+    return attach_adapter(tiny(name, dtype), LoraConfig(r=2))
 
 
 @pytest.fixture(scope="module")
 def model():
-    return tiny("qwen3", torch.float64)
+    return _adapted("qwen3", torch.float64)
 
 
 @pytest.fixture(scope="module")
-def paths(model):
-    return find_paths(model, PROMPTS, 20)
+def shortcuts(model):
+    return try_shortcuts(model, PROMPTS, 20)
 
 
 @pytest.fixture(scope="module")
-def wanted(model, paths):
-    return _sampled(model, paths)
+def wanted(model, shortcuts):
+    return _sampled(model, shortcuts)
 
 
 @pytest.mark.parametrize("budget", [1, 60, 300, 10**6])
-def test_the_same_seed_gives_the_same_answers_for_every_token_budget(model, paths, wanted, budget):
-    assert _sampled(model, paths, token_budget=budget) == wanted
+def test_the_same_seed_gives_the_same_answers_for_every_token_budget(model, shortcuts, wanted, budget):
+    assert _sampled(model, shortcuts, token_budget=budget) == wanted
 
 
-def test_the_same_seed_gives_the_same_answers_without_a_shared_prefix(model, paths, wanted):
-    assert _sampled(model, paths, keys=list("abcde")) == wanted
+def test_the_same_seed_gives_the_same_answers_without_a_shared_prefix(model, shortcuts, wanted):
+    assert _sampled(model, shortcuts, keys=list("abcde")) == wanted
 
 
 def test_the_same_seed_gives_the_same_answers_on_the_plain_path(model, wanted):
-    plain = Paths(packed=False, prefix=False, head=read_head(model))
+    plain = Shortcuts(packed=False, prefix=False, head=read_head(model))
     assert _sampled(model, plain) == wanted
     assert _sampled(model, plain, token_budget=1) == wanted
 
 
-def test_a_prompt_alone_gets_the_answers_it_gets_in_company(model, paths, wanted):
-    # The stream of random numbers is named by the prompt's place, so the first prompt is asked alone.
-    alone = sample(model, PROMPTS[:1], KEYS[:1], _settings(), paths, PrefixCache(model))
+def test_a_prompt_alone_gets_the_answers_it_gets_in_company(model, shortcuts, wanted):
+    # The stream of random numbers is named by the prompt's index, so the first prompt is asked alone.
+    alone = _sampler(model, shortcuts).sample(_prompts()[:1], _settings())
     assert alone == [trajectory for trajectory in wanted if trajectory.prompt == 0]
 
 
-def test_another_seed_gives_other_answers_and_answers_of_one_prompt_differ(model, paths, wanted):
-    assert _sampled(model, paths, seed=8) != wanted
+def test_another_seed_gives_other_answers_and_answers_of_one_prompt_differ(model, shortcuts, wanted):
+    assert _sampled(model, shortcuts, seed=8) != wanted
     assert len({trajectory.ids for trajectory in wanted if trajectory.prompt == 1}) > 1
     assert [(t.prompt, t.number) for t in wanted] == [(p, n) for p in range(len(PROMPTS)) for n in range(3)]
 
@@ -77,30 +95,62 @@ def test_an_answer_ends_with_a_stop_token_or_was_cut_and_holds_none_before(wante
         assert trajectory.stopped or len(trajectory.ids) == 12
 
 
-def test_every_token_may_be_a_stop_token(model, paths):
-    found = _sampled(model, paths, stop_ids=frozenset(range(VOCABULARY)))
-    assert all(len(trajectory.ids) == 1 and trajectory.stopped for trajectory in found)
+def test_every_token_may_be_a_stop_token(model, shortcuts):
+    trajectories = _sampled(model, shortcuts, stop_ids=frozenset(range(VOCABULARY)))
+    assert all(len(trajectory.ids) == 1 and trajectory.stopped for trajectory in trajectories)
 
 
 @pytest.mark.parametrize("name", ALL)
 def test_greedy_answers_are_those_of_transformers(name):
-    model = tiny(name)
-    paths = find_paths(model, PROMPTS, 20)
-    found = sample(model, PROMPTS, KEYS, _settings(temperature=0.0, per_prompt=1), paths, PrefixCache(model))
+    model = _adapted(name)
+    shortcuts = try_shortcuts(model, PROMPTS, 20)
+    trajectories = _sampled(model, shortcuts, temperature=0.0, per_prompt=1)
     config = GenerationConfig(max_new_tokens=12, do_sample=False, eos_token_id=[2, 5], pad_token_id=0)
-    for prompt, trajectory in zip(PROMPTS, found, strict=True):
+    for prompt, trajectory in zip(PROMPTS, trajectories, strict=True):
         ids = torch.tensor([prompt])
         with torch.no_grad():
             said = model.generate(ids, attention_mask=torch.ones_like(ids), generation_config=config)
         assert list(trajectory.ids) == said[0, len(prompt) :].tolist()
 
 
-def test_finished_rows_are_counted_once(model, paths):
+def test_finished_rows_are_counted_once(model, shortcuts):
     counts = []
-    found = sample(model, PROMPTS, KEYS, _settings(), paths, PrefixCache(model), lambda *told: counts.append(told))
+    trajectories = _sampler(model, shortcuts).sample(_prompts(), _settings(), lambda *done: counts.append(done))
     answers, tokens = (sum(column) for column in zip(*counts, strict=True))
-    assert answers == len(found) == 15
-    assert tokens == sum(len(trajectory.ids) for trajectory in found)
+    assert answers == len(trajectories) == 15
+    assert tokens == sum(len(trajectory.ids) for trajectory in trajectories)
+
+
+def test_a_stream_yields_the_tokens_of_the_trajectories_one_by_one_and_marks_the_last(model, shortcuts, wanted):
+    tokens: dict[tuple[int, int], list[int]] = {}
+    ended = []
+    stream = _sampler(model, shortcuts).stream(_prompts(), _settings())
+    while True:
+        try:
+            token = next(stream)
+        except StopIteration as end:
+            trajectories = end.value
+            break
+        assert (token.prompt, token.number) not in ended
+        tokens.setdefault((token.prompt, token.number), []).append(token.id)
+        ended += [(token.prompt, token.number)] if token.last else []
+    assert trajectories == wanted
+    assert {(t.prompt, t.number): list(t.ids) for t in wanted} == tokens
+    assert sorted(ended) == sorted(tokens)
+
+
+def test_between_two_tokens_of_a_stream_the_model_is_free(model, shortcuts, wanted):
+    """Two streams of one model, and its own use in training mode with a gradient, do not disturb each other."""
+    layer = model.base_model.model.model.layers[0].self_attn.q_proj
+    one, other = (_sampler(model, shortcuts).stream(_prompts(), _settings(seed=seed)) for seed in (7, 8))
+    next(one)
+    next(other)
+    assert not layer.disable_adapters
+    assert not torch.is_inference_mode_enabled()
+    assert model.config._attn_implementation != "bakery_packed"
+    next(other)
+    assert collect(one) == wanted
+    assert collect(other) == _sampled(model, shortcuts, seed=8)
 
 
 @settings(deadline=None)
@@ -120,12 +170,12 @@ def test_a_token_of_probability_zero_is_never_chosen():
     assert chosen == [1, 1, 3, 3, 3]
 
 
-def test_shares_of_many_samples_are_those_of_the_model(model, paths):
+def test_shares_of_many_samples_are_those_of_the_model(model, shortcuts):
     """Chi-squared over the first token of 2,000 answers to one prompt."""
-    found = sample(model, PROMPTS[:1], ["a"], _settings(per_prompt=2000, max_new_tokens=1), paths, PrefixCache(model))
+    trajectories = _sampler(model, shortcuts).sample(_prompts()[:1], _settings(per_prompt=2000, max_new_tokens=1))
     with torch.no_grad():
         p = model(torch.tensor(PROMPTS[:1])).logits[0, -1].softmax(-1)
-    counts = torch.bincount(torch.tensor([t.ids[0] for t in found]), minlength=VOCABULARY).double()
+    counts = torch.bincount(torch.tensor([t.ids[0] for t in trajectories]), minlength=VOCABULARY).double()
     likely = p * 2000 >= 5
     observed = torch.cat([counts[likely], counts[~likely].sum()[None]])
     expected = torch.cat([p[likely], p[~likely].sum()[None]]) * 2000

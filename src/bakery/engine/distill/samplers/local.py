@@ -1,11 +1,11 @@
-"""Trajectories: answers sampled in batches behind shared prefixes, kept as the token ids that were sampled.
+"""The model itself as a sampler: trajectories drawn in batches behind shared prefixes, reproducible for any batch size.
 
 Every trajectory draws from its own stream of random numbers, named by (seed, prompt, number), by inverting its
 cumulative distribution: the same seed gives the same answers whatever is batched together.
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -15,83 +15,28 @@ from torch import Tensor, nn
 
 from bakery.engine.attention.packed import KeyValues, Layout, RowCache, packed
 from bakery.engine.attention.packing import pack
-from bakery.engine.distill.forward import Paths
+from bakery.engine.distill.conditions import Condition
+from bakery.engine.distill.forward import Shortcuts
 from bakery.engine.distill.prefix import PrefixCache, group_by_prefix
-from bakery.engine.model.loading import decoder, evaluating
+from bakery.engine.distill.samplers.sampler import (
+    SampledToken,
+    SamplingPrompt,
+    SamplingSettings,
+    TokenStream,
+    Trajectory,
+    collect,
+)
+from bakery.engine.distill.signals import TeacherSignal
+from bakery.engine.model.adapters import acting
 from bakery.engine.model.process_group import SINGLE_PROCESS, ProcessGroup
+from bakery.engine.model.structure import decoder, device_of
 from bakery.progress import NO_PROGRESS, ProgressCallback
 
 _SHRINK_AT = 0.75
+"""Rows that have ended are let go of once no more than this share is still running."""
 
-
-Keep = Callable[[Tensor], Tensor]
-"""States [n, H] to what is kept of them [n, K]."""
-
-
-@dataclass(frozen=True)
-class SamplingSettings:
-    """How answers are drawn. temperature 0 takes the most likely token."""
-
-    stop_ids: frozenset[int]
-    max_new_tokens: int
-    temperature: float = 1.0
-    per_prompt: int = 1
-    seed: int = 0
-    token_budget: int = 65_536
-
-
-@dataclass(frozen=True)
-class Trajectory:
-    """One sampled answer.
-
-    Args:
-        prompt: which prompt it answers.
-        number: which of that prompt's answers it is.
-        ids: what was sampled.
-        stopped: the last id is an end-of-turn token the model wrote; else the answer was cut off.
-        kept: what was to be kept [ids, K] of the states each id was drawn from, where there are any.
-    """
-
-    prompt: int
-    number: int
-    ids: tuple[int, ...]
-    stopped: bool
-    kept: Tensor | None = field(default=None, compare=False, repr=False)
-
-
-def sample(
-    model: nn.Module,
-    prompts: Sequence[Sequence[int]],
-    keys: Sequence[str],
-    settings: SamplingSettings,
-    paths: Paths,
-    prefixes: PrefixCache,
-    on_progress: ProgressCallback = NO_PROGRESS,
-    processes: ProcessGroup = SINGLE_PROCESS,
-    keep: Keep | None = None,
-) -> list[Trajectory]:
-    """Sample `per_prompt` answers to every prompt (token ids ending with the generation prompt), in prompt order.
-
-    Args:
-        model: with its adapter as the caller wants it.
-        prompts: token ids.
-        keys: prompts of one key may share their first tokens' keys and values.
-        settings: how to draw.
-        paths: the shortcuts this model allows.
-        prefixes: where keys and values of prefixes are kept; of the model as it stands.
-        on_progress: told of every finished answer and its tokens.
-        processes: the processes that share the prompts; every one gets all answers.
-        keep: what to keep of the states ids are drawn from (models without shortcuts give none).
-    """
-    found: list[Trajectory] = []
-    mine = frozenset(processes.share(range(len(prompts))))
-    with torch.inference_mode(), evaluating(model), packed(model) if paths.prefix else nullcontext():
-        for decoding, members in _batches(model, prompts, keys, settings, paths, prefixes, mine):
-            found.extend(_run(decoding, members, settings, on_progress, keep))
-    found = processes.gather(found)
-    others = [trajectory for trajectory in found if trajectory.prompt not in mine]
-    on_progress(len(others), sum(len(trajectory.ids) for trajectory in others))
-    return sorted(found, key=lambda trajectory: (trajectory.prompt, trajectory.number))
+Row = tuple[int, int]
+"""A prompt's index, and which of its answers."""
 
 
 class _Decoding(Protocol):
@@ -108,102 +53,178 @@ class _Decoding(Protocol):
 
     def logits(self, states: Tensor) -> Tensor: ...
 
-    def keep(self, rows: Tensor) -> None: ...
+    def select(self, rows: Tensor) -> None: ...
 
 
-def _batches(
-    model: nn.Module,
-    prompts: Sequence[Sequence[int]],
-    keys: Sequence[str],
-    settings: SamplingSettings,
-    paths: Paths,
-    prefixes: PrefixCache,
-    mine: frozenset[int],
-) -> Iterator[tuple[_Decoding, list[tuple[int, int]]]]:
-    """Batches of this process's rows, each row a (prompt, number), with what decodes them."""
-    if not paths.prefix:
-        yield from _plain_batches(model, prompts, settings, mine)
-        return
-    for group in group_by_prefix(prompts, keys, [len(prompt) - 1 for prompt in prompts]):
+@dataclass(frozen=True)
+class LocalSampler:
+    """Samples from a model under one condition.
+
+    Args:
+        model: carries the adapters that the condition names.
+        condition: which adapters act; the caller chooses the prompts' view.
+        shortcuts: the shortcuts this model allows.
+        prefixes: where keys and values of prefixes are cached; of the model under this condition.
+        token_budget: tokens of a batch of rows, prompts and answers together.
+        autocast: entered around every pass.
+        processes: they share the prompts, and every one gets all answers; a stream yields only this process's tokens.
+        signal_of: what to record of the states [n, H] that ids are drawn from; models without shortcuts record nothing.
+    """
+
+    model: nn.Module
+    condition: Condition
+    shortcuts: Shortcuts
+    prefixes: PrefixCache
+    token_budget: int = 65_536
+    autocast: Callable[[], AbstractContextManager[Any]] = nullcontext
+    processes: ProcessGroup = SINGLE_PROCESS
+    signal_of: Callable[[Tensor], TeacherSignal] | None = None
+
+    @property
+    def identity(self) -> str:
+        """Local sampling is the same wherever the model is."""
+        return "local"
+
+    def sample(
+        self,
+        prompts: Sequence[SamplingPrompt],
+        settings: SamplingSettings,
+        on_progress: ProgressCallback = NO_PROGRESS,
+    ) -> list[Trajectory]:
+        """`per_prompt` trajectories for every prompt, in order; those of other processes are reported too."""
+        with self._computing():
+            trajectories = collect(self.stream(prompts, settings), on_progress)
+        mine = frozenset(self.processes.share(range(len(prompts))))
+        others = [trajectory for trajectory in trajectories if trajectory.prompt not in mine]
+        on_progress(len(others), sum(len(trajectory.ids) for trajectory in others))
+        return trajectories
+
+    def stream(self, prompts: Sequence[SamplingPrompt], settings: SamplingSettings) -> TokenStream:
+        """The same token by token. Between two tokens the model may be used under other conditions."""
+        trajectories: list[Trajectory] = []
+        mine = frozenset(self.processes.share(range(len(prompts))))
+        plan = _behind_prefixes if self.shortcuts.prefix else _of_one_length
+        for batch in plan(prompts, settings, mine, self.token_budget):
+            trajectories.extend((yield from self._decode(batch, settings)))
+        trajectories = self.processes.gather(trajectories)
+        return sorted(trajectories, key=lambda trajectory: (trajectory.prompt, trajectory.number))
+
+    def _computing(self) -> ExitStack:
+        """The model as it computes here; entered within itself it costs nothing."""
+        stack = ExitStack()
+        stack.enter_context(torch.inference_mode())
+        stack.enter_context(acting(self.model, self.condition.adapters))
+        stack.enter_context(self.autocast())
+        stack.enter_context(packed(self.model) if self.shortcuts.prefix else nullcontext())
+        return stack
+
+    def _decode(self, batch: "_Batch", settings: SamplingSettings) -> TokenStream:
+        """Grow all rows of a batch until each has stopped or is as long as allowed."""
+        rows, longest = batch.rows, settings.max_new_tokens
+        uniforms = np.stack([np.random.default_rng([settings.seed, *row]).random(longest) for row in rows])
+        ids: list[list[int]] = [[] for _ in rows]
+        running = list(range(len(rows)))  # rows still wanted
+        active = list(range(len(rows)))  # rows still computed
+        with self._computing():
+            decoding = self._decoding(batch, settings)
+            states = decoding.start()
+        history = None
+        if self.signal_of and decoding.has_states:
+            history = torch.empty(len(rows), longest, states.shape[-1], dtype=states.dtype)
+        for step in range(longest):
+            with self._computing():
+                if history is not None:
+                    history[active, step] = states.cpu()
+                logits = decoding.logits(states)
+                draws = torch.as_tensor(uniforms[active, step], device=logits.device)
+                tokens = _choose(logits, draws, settings.temperature)
+            unfinished = set(running)
+            for row, token in zip(active, tokens.tolist(), strict=True):
+                if row in unfinished:
+                    ids[row].append(token)
+                    if token in settings.stop_ids:
+                        unfinished.discard(row)
+                    yield SampledToken(*rows[row], token, last=row not in unfinished or step + 1 == longest)
+            running = [row for row in running if row in unfinished]
+            if not running or step + 1 == longest:
+                break
+            with self._computing():
+                if decoding.can_shrink and len(running) <= _SHRINK_AT * len(active):
+                    remaining = torch.tensor([at for at, row in enumerate(active) if row in unfinished])
+                    remaining = remaining.to(tokens.device)
+                    decoding.select(remaining)
+                    tokens, active = tokens[remaining], running
+                states = decoding.step(tokens)
+        signals = self._signals(history, ids, states.device)
+        return [
+            Trajectory(*row, tuple(own), stopped=bool(own) and own[-1] in settings.stop_ids, signal=signal)
+            for row, own, signal in zip(rows, ids, signals, strict=True)
+        ]
+
+    def _decoding(self, batch: "_Batch", settings: SamplingSettings) -> _Decoding:
+        if not self.shortcuts.prefix:
+            return _PlainDecoding(self.model, batch.prompts)
+        prefix = self.prefixes.get(batch.shared)
+        return _PackedDecoding(self.model, batch.prompts, prefix, settings, self.shortcuts)
+
+    def _signals(
+        self, history: Tensor | None, ids: Sequence[Sequence[int]], device: torch.device
+    ) -> Sequence[TeacherSignal | None]:
+        """What is recorded of every row, of the states [rows, steps, H] that its ids were drawn from."""
+        if history is None or self.signal_of is None:
+            return [None] * len(ids)
+        states = torch.cat([history[row, : len(own)] for row, own in enumerate(ids)])
+        with self._computing():
+            signal = self.signal_of(states.to(device)).to("cpu")
+        # A part of a tensor would travel to other processes as the whole of it.
+        return [part.clone() for part in signal.split([len(own) for own in ids])]
+
+
+@dataclass(frozen=True)
+class _Batch:
+    """Rows to decode together: the tokens all prompts begin with, each prompt's others, and who the rows are."""
+
+    shared: tuple[int, ...]
+    prompts: list[list[int]]
+    rows: list[Row]
+
+
+def _behind_prefixes(
+    prompts: Sequence[SamplingPrompt], settings: SamplingSettings, mine: frozenset[int], token_budget: int
+) -> Iterator[_Batch]:
+    """Batches of prompts that share a prefix; a prompt's answers are rows beside each other."""
+    ids = [prompt.ids for prompt in prompts]
+    for group in group_by_prefix(ids, [prompt.prefix_key for prompt in prompts], [len(own) - 1 for own in ids]):
         shared = len(group.ids)
         batch: list[int] = []
-        room = 0
-        for row in [*sorted(mine.intersection(group.rows), key=lambda row: (len(prompts[row]), row)), None]:
-            need = 0 if row is None else (len(prompts[row]) - shared + settings.max_new_tokens) * settings.per_prompt
-            if batch and (row is None or room + need > settings.token_budget):
-                own = [list(prompts[member][shared:]) for member in batch]
-                yield _PackedDecoding(model, own, prefixes.get(group.ids), settings, paths), _rows(batch, settings)
-                batch, room = [], 0
-            if row is not None:
-                batch.append(row)
-                room += need
+        filled = 0
+        for prompt in [*sorted(mine.intersection(group.rows), key=lambda row: (len(ids[row]), row)), None]:
+            need = 0 if prompt is None else (len(ids[prompt]) - shared + settings.max_new_tokens) * settings.per_prompt
+            if batch and (prompt is None or filled + need > token_budget):
+                yield _Batch(group.ids, [list(ids[member][shared:]) for member in batch], _rows(batch, settings))
+                batch, filled = [], 0
+            if prompt is not None:
+                batch.append(prompt)
+                filled += need
 
 
-def _plain_batches(
-    model: nn.Module, prompts: Sequence[Sequence[int]], settings: SamplingSettings, mine: frozenset[int]
-) -> Iterator[tuple[_Decoding, list[tuple[int, int]]]]:
+def _of_one_length(
+    prompts: Sequence[SamplingPrompt], settings: SamplingSettings, mine: frozenset[int], token_budget: int
+) -> Iterator[_Batch]:
     """For models that allow no shortcut: prompts of one length together, so that still nothing is padded."""
     by_length: dict[int, list[int]] = {}
-    for row in sorted(mine):
-        by_length.setdefault(len(prompts[row]), []).append(row)
-    for length, rows in by_length.items():
-        size = max(1, settings.token_budget // ((length + settings.max_new_tokens) * settings.per_prompt))
-        for start in range(0, len(rows), size):
-            batch = rows[start : start + size]
-            own = [list(prompts[row]) for row in batch for _ in range(settings.per_prompt)]
-            yield _PlainDecoding(model, own), _rows(batch, settings)
+    for prompt in sorted(mine):
+        by_length.setdefault(len(prompts[prompt].ids), []).append(prompt)
+    for length, members in by_length.items():
+        size = max(1, token_budget // ((length + settings.max_new_tokens) * settings.per_prompt))
+        for start in range(0, len(members), size):
+            batch = members[start : start + size]
+            own = [list(prompts[member].ids) for member in batch for _ in range(settings.per_prompt)]
+            yield _Batch((), own, _rows(batch, settings))
 
 
-def _rows(prompts: Sequence[int], settings: SamplingSettings) -> list[tuple[int, int]]:
+def _rows(prompts: Sequence[int], settings: SamplingSettings) -> list[Row]:
     return [(prompt, number) for prompt in prompts for number in range(settings.per_prompt)]
-
-
-def _run(
-    decoding: _Decoding,
-    rows: list[tuple[int, int]],
-    settings: SamplingSettings,
-    on_progress: ProgressCallback,
-    keep: Keep | None,
-) -> list[Trajectory]:
-    """Grow all rows of a batch until each has stopped or is as long as allowed."""
-    uniforms = np.stack([np.random.default_rng([settings.seed, *row]).random(settings.max_new_tokens) for row in rows])
-    written: list[list[int]] = [[] for _ in rows]
-    running = list(range(len(rows)))  # rows still wanted
-    active = list(range(len(rows)))  # rows still computed
-    states = decoding.start()
-    seen = None
-    if keep and decoding.has_states:
-        seen = torch.empty(len(rows), settings.max_new_tokens, states.shape[-1], dtype=states.dtype)
-    for step in range(settings.max_new_tokens):
-        if seen is not None:
-            seen[active, step] = states.cpu()
-        logits = decoding.logits(states)
-        tokens = _choose(logits, torch.as_tensor(uniforms[active, step], device=logits.device), settings.temperature)
-        unfinished = set(running)
-        for row, token in zip(active, tokens.tolist(), strict=True):
-            if row in unfinished:
-                written[row].append(token)
-                if token in settings.stop_ids:
-                    unfinished.discard(row)
-                    on_progress(1, len(written[row]))
-        running = [row for row in running if row in unfinished]
-        if not running or step + 1 == settings.max_new_tokens:
-            break
-        if decoding.can_shrink and len(running) <= _SHRINK_AT * len(active):
-            kept = torch.tensor([place for place, row in enumerate(active) if row in unfinished], device=tokens.device)
-            decoding.keep(kept)
-            tokens, active = tokens[kept], running
-        states = decoding.step(tokens)
-    on_progress(len(running), sum(len(written[row]) for row in running))
-    kept_of: Sequence[Tensor | None] = [None] * len(rows)
-    if keep and seen is not None:
-        drawn_from = torch.cat([seen[row, : len(ids)] for row, ids in enumerate(written)])
-        parts = torch.split(keep(drawn_from.to(states.device)).cpu(), [len(ids) for ids in written])
-        kept_of = [part.clone() for part in parts]  # a part of a tensor travels to other processes as the whole of it
-    return [
-        Trajectory(prompt, number, tuple(ids), stopped=bool(ids) and ids[-1] in settings.stop_ids, kept=mine)
-        for (prompt, number), ids, mine in zip(rows, written, kept_of, strict=True)
-    ]
 
 
 def _choose(logits: Tensor, uniforms: Tensor, temperature: float) -> Tensor:
@@ -226,17 +247,17 @@ class _PackedDecoding:
     prompts: list[list[int]]
     prefix: KeyValues | None
     settings: SamplingSettings
-    paths: Paths
+    shortcuts: Shortcuts
     can_shrink: bool = True
     _cache: RowCache | None = field(default=None, init=False)
 
     @property
     def has_states(self) -> bool:
-        return not self.paths.states_are_logits
+        return not self.shortcuts.states_are_logits
 
     def start(self) -> Tensor:
         first = self.prefix.length if self.prefix else 0
-        batch = pack(self.prompts, first_position=first).to(next(self.model.parameters()).device)
+        batch = pack(self.prompts, first_position=first).to(device_of(self.model))
         capture = KeyValues()
         layout = Layout(batch.lengths, prefix=self.prefix, capture=capture)
         ends = torch.tensor(batch.lengths).cumsum(0) - 1
@@ -254,15 +275,15 @@ class _PackedDecoding:
         return states[:, 0]
 
     def logits(self, states: Tensor) -> Tensor:
-        return self.paths.head.logits(states)
+        return self.shortcuts.head.logits(states)
 
-    def keep(self, rows: Tensor) -> None:
+    def select(self, rows: Tensor) -> None:
         assert self._cache is not None
-        self._cache.keep(rows)
+        self._cache.select(rows)
 
     def _forward(self, ids: Tensor, positions: Tensor, layout: Layout) -> Tensor:
         arguments: dict[str, Any] = {"input_ids": ids, "position_ids": positions, "layout": layout, "use_cache": False}
-        if self.paths.states_are_logits:
+        if self.shortcuts.states_are_logits:
             return self.model(**arguments).logits  # type: ignore[no-any-return]
         return decoder(self.model)(**arguments).last_hidden_state  # type: ignore[no-any-return]
 
@@ -278,7 +299,7 @@ class _PlainDecoding:
     _cache: Any = field(default=None, init=False)
 
     def start(self) -> Tensor:
-        return self._forward(torch.tensor(self.prompts, device=next(self.model.parameters()).device))
+        return self._forward(torch.tensor(self.prompts, device=device_of(self.model)))
 
     def step(self, tokens: Tensor) -> Tensor:
         return self._forward(tokens[:, None])
@@ -286,7 +307,7 @@ class _PlainDecoding:
     def logits(self, states: Tensor) -> Tensor:
         return states
 
-    def keep(self, rows: Tensor) -> None:
+    def select(self, rows: Tensor) -> None:
         raise NotImplementedError("not every model's own cache can let go of rows")
 
     def _forward(self, ids: Tensor) -> Tensor:

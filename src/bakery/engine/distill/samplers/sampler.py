@@ -1,0 +1,96 @@
+"""What a sampler is: prompts and settings in, tokens one by one and whole trajectories out, as token ids."""
+
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from bakery.engine.distill.signals import TeacherSignal
+from bakery.progress import NO_PROGRESS, ProgressCallback
+
+
+@dataclass(frozen=True)
+class SamplingPrompt:
+    """Token ids that end with the generation prompt; prompts of one key may share their first tokens' computation."""
+
+    ids: Sequence[int]
+    prefix_key: str = ""
+
+
+@dataclass(frozen=True)
+class SamplingSettings:
+    """How trajectories are drawn. Temperature 0 takes the most likely token."""
+
+    stop_ids: frozenset[int]
+    max_new_tokens: int
+    temperature: float = 1.0
+    per_prompt: int = 1
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class SampledToken:
+    """One token as it is drawn: of which prompt (its index), which of that prompt's trajectories, and if the last."""
+
+    prompt: int
+    number: int
+    id: int
+    last: bool
+
+
+@dataclass(frozen=True)
+class Trajectory:
+    """One sampled answer.
+
+    Args:
+        prompt: the index of the prompt that it answers.
+        number: which of that prompt's answers it is.
+        ids: what was sampled, never decoded and encoded again.
+        stopped: the last id is an end-of-turn token the model wrote; else the answer was cut off.
+        signal: what is known of the states that the ids were drawn from, where the sampler was asked to record it.
+    """
+
+    prompt: int
+    number: int
+    ids: tuple[int, ...]
+    stopped: bool
+    signal: TeacherSignal | None = field(default=None, compare=False, repr=False)
+
+
+TokenStream = Generator[SampledToken, None, list[Trajectory]]
+"""Yields tokens as they are drawn; returns all trajectories, in the order of the prompts and their numbers."""
+
+
+class Sampler(Protocol):
+    """A source of trajectories."""
+
+    @property
+    def identity(self) -> str:
+        """What the trajectories depend on beside model, prompts and settings; part of the key they are cached under."""
+        ...
+
+    def stream(self, prompts: Sequence[SamplingPrompt], settings: SamplingSettings) -> TokenStream:
+        """`per_prompt` trajectories for every prompt, token by token."""
+        ...
+
+    def sample(
+        self,
+        prompts: Sequence[SamplingPrompt],
+        settings: SamplingSettings,
+        on_progress: ProgressCallback = NO_PROGRESS,
+    ) -> list[Trajectory]:
+        """The same at once; `on_progress` is told of every finished trajectory and its tokens."""
+        ...
+
+
+def collect(stream: TokenStream, on_progress: ProgressCallback = NO_PROGRESS) -> list[Trajectory]:
+    """Run a stream to its end; `on_progress` is told of every finished trajectory and its tokens."""
+    lengths: dict[tuple[int, int], int] = {}
+    while True:
+        try:
+            token = next(stream)
+        except StopIteration as end:
+            return list(end.value)
+        row = token.prompt, token.number
+        lengths[row] = lengths.get(row, 0) + 1
+        if token.last:
+            on_progress(1, lengths.pop(row))
