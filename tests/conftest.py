@@ -1,13 +1,30 @@
-"""Every test runs offline and on one thread a process; what the tests of templates counted is told at the end."""
+"""Every test runs offline, on one thread a process, and with the shapes of the engine's tensors checked.
+
+What the tests of templates counted is printed at the end.
+"""
 
 import os
 from collections import Counter
+from typing import Any, Self
 
 import pytest
+from beartype import BeartypeConf, FrozenDict, beartype
+from jaxtyping import install_import_hook
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+
+SHAPE_CHECKED = (
+    "bakery.engine.attention",
+    "bakery.engine.distill.moments",
+    "bakery.engine.distill.objective",
+    "bakery.engine.model.lm_head",
+    "bakery.engine.model.fused_lora",
+)
+# jaxtyping's hook decorates methods one by one, where beartype does not know what `Self` is.
+checked = beartype(conf=BeartypeConf(hint_overrides=FrozenDict({Self: Any})))
+install_import_hook(SHAPE_CHECKED, f"{__name__}.checked")
 
 COUNTS = pytest.StashKey[dict[str, Counter[str]]]()
 

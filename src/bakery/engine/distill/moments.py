@@ -25,6 +25,7 @@ import torch
 from torch import Tensor
 
 from bakery.engine.model.lm_head import at_least_float32
+from bakery.engine.tensor_types import Float
 
 _CPU_ELEMENTS, _ACCELERATOR_ELEMENTS = 2**19, 2**24
 """Logits of one tile: on the CPU they stay in its cache, elsewhere there are enough of them to fill the device."""
@@ -49,12 +50,14 @@ class Moments(NamedTuple):
         return cls(columns[:, :-2], columns[:, -2], columns[:, -1].long())
 
 
-def moments(hidden: Tensor, weight: Tensor, factor: float, tile: tuple[int, int] | None = None) -> Moments:
+def moments(
+    hidden: Float[Tensor, "N H"], weight: Float[Tensor, "V H"], factor: float, tile: tuple[int, int] | None = None
+) -> Moments:
     """The moments of softmax(factor * hidden @ weight.T), without gradient.
 
     Args:
-        hidden: [N, H].
-        weight: [V, H].
+        hidden: final hidden states.
+        weight: of the head.
         factor: c.
         tile: rows and tokens of a tile of logits; by the device when omitted.
     """
