@@ -46,6 +46,7 @@ format: $(STAMP)
 ## make bench     measure against a plain bake loop and TRL (about an hour); writes benchmarks/results
 bench: $(STAMP)
 	@$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[bench]'
+	$(BIN)/python benchmarks/startup.py
 	$(BIN)/python benchmarks/bake_against_naive.py --trl $(BIN)/python
 	$(BIN)/python benchmarks/student_step.py
 	$(BIN)/python benchmarks/student_step.py --dtype bfloat16

@@ -86,7 +86,7 @@ def measure(table: list[Row], dtype: str, rounds: int, trl: str | None) -> dict[
 
 
 def main() -> None:
-    """DivergenceObjective, print, write."""
+    """Measure, print, write."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--trl", help="a Python that can import trl")

@@ -42,7 +42,7 @@ TABLE = [
 
 
 def main() -> None:
-    """DivergenceObjective, print, write."""
+    """Measure, print, write."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seconds", type=float, default=450, help="no run is started after so many")
     parser.add_argument("--output", type=Path, default=HERE / "results")

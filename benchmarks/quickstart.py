@@ -35,7 +35,7 @@ def run(seed: int) -> dict[str, float]:
 
 
 def main() -> None:
-    """DivergenceObjective, print, write."""
+    """Measure, print, write."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, nargs="+", default=[42, 1, 2])
     seeds = parser.parse_args().seeds
