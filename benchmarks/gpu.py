@@ -94,8 +94,8 @@ def main() -> None:
 def _last_line(done: "subprocess.CompletedProcess[str]") -> dict[str, Any]:
     if done.returncode:
         return {"failed": done.stderr.strip().splitlines()[-1:]}
-    found: dict[str, Any] = json.loads(done.stdout.strip().splitlines()[-1])
-    return found
+    report: dict[str, Any] = json.loads(done.stdout.strip().splitlines()[-1])
+    return report
 
 
 if __name__ == "__main__":

@@ -38,24 +38,24 @@ def counts(request: pytest.FixtureRequest) -> dict[str, Counter[str]]:
 def pytest_sessionfinish(session):
     """A worker of xdist hands its counters to the process that prints."""
     if hasattr(session.config, "workeroutput"):
-        found = session.config.stash.get(COUNTS, {})
-        session.config.workeroutput["counts"] = {label: dict(counter) for label, counter in found.items()}
+        counters = session.config.stash.get(COUNTS, {})
+        session.config.workeroutput["counts"] = {label: dict(counter) for label, counter in counters.items()}
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_testnodedown(node):
     """Add up what a worker counted."""
-    held = node.config.stash.setdefault(COUNTS, {})
+    total = node.config.stash.setdefault(COUNTS, {})
     for label, counter in getattr(node, "workeroutput", {}).get("counts", {}).items():
-        held.setdefault(label, Counter()).update(counter)
+        total.setdefault(label, Counter()).update(counter)
 
 
 def pytest_terminal_summary(terminalreporter, config):
     """Templates times shapes: exact, refused, wrong; and rows a second."""
-    found = config.stash.get(COUNTS, {})
-    if not found:
+    counters = config.stash.get(COUNTS, {})
+    if not counters:
         return
     terminalreporter.section("templates x shapes")
-    for label, counter in sorted(found.items()):
+    for label, counter in sorted(counters.items()):
         figures = "  ".join(f"{name} {number:,}" for name, number in counter.items())
         terminalreporter.write_line(f"{label:<52} {figures}")
