@@ -1,6 +1,5 @@
 """Settings files and command lines: every spelling means the same, nothing is swallowed, what is saved runs again."""
 
-import random
 import string
 
 import pytest
@@ -20,7 +19,6 @@ from bakery.settings.reading import (
     resolve,
     to_yaml,
 )
-from bakery.text import nearest
 
 GOOD = {"prefix_messages": [{"role": "system", "content": "Speak like a pirate."}], "training_prompts": ["What is AI?"]}
 
@@ -283,40 +281,6 @@ def test_no_text_breaks_the_readers(text, as_json):
 def test_no_command_line_breaks_the_reader(words):
     problem = refusal(lambda: read_command_line(words))
     assert problem.startswith("command line: ") or not problem
-
-
-def typos(name):
-    letters = string.ascii_lowercase + "_"
-    for place in range(len(name) + 1):
-        yield from (name[:place] + letter + name[place:] for letter in letters)
-        if place < len(name):
-            yield name[:place] + name[place + 1 :]
-            yield from (name[:place] + letter + name[place + 1 :] for letter in letters)
-        if place + 1 < len(name):
-            yield name[:place] + name[place + 1] + name[place] + name[place + 2 :]
-
-
-def test_single_edit_typos_over_all_fields_get_the_right_suggestion():
-    known = all_fields()
-    names = [*known, *(alias for item in known.values() for alias in item.aliases)]
-    cases = sorted({(name, typo) for name in names for typo in typos(name) if typo and typo not in names})
-    sample = [case for name in names for case in random.Random(name).sample([c for c in cases if c[0] == name], 6)]
-    right = sum(nearest(typo, names) == name for name, typo in sample)
-    assert right >= 0.95 * len(sample), f"{right} of {len(sample)}"
-
-
-@pytest.mark.parametrize(
-    ("typo", "name"),
-    [
-        ("bais", "bias"),
-        ("sede", "seed"),
-        ("Beta", "beta"),
-        ("max-steps", "max_steps"),
-        ("num_trajectory", "num_trajectories"),
-    ],
-)
-def test_swapped_letters_capitals_hyphens_and_endings_are_near(typo, name):
-    assert nearest(typo, all_fields()) == name
 
 
 def test_an_unknown_key_far_from_all_gets_no_suggestion():
