@@ -34,7 +34,7 @@ def test_bad_input_is_one_clear_line(case, place, monkeypatch, capfd):
     code = main(case["args"])
     captured = capfd.readouterr()
     assert captured.out == ""
-    lines = [line for line in captured.err.splitlines() if "DeprecationWarning" not in line]
+    lines = captured.err.splitlines()
     assert len(lines) == 1, captured.err
     assert lines[0].startswith("bakery: error: ")
     for fragment in case["says"]:

@@ -10,7 +10,8 @@ from bakery.engine.distill.conditions import BAKED
 from bakery.errors import ConfigError, ModelError
 from bakery.evaluate import check_strengths, cost, eval_figures, print_eval, run_eval, run_gap
 from bakery.progress import Progress, Verbosity
-from bakery.settings.config import BakeSettings, ContextConfig, DataConfig, LoraConfig, ModelConfig
+from bakery.settings.build import BakeSettings
+from bakery.settings.config import ContextConfig, DataConfig, LoraConfig, ModelConfig
 from tests.engine_support import SYSTEM, settings, tiny_base, tokenizer
 
 QUIET = Progress(Verbosity.QUIET)

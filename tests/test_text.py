@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bakery.settings.config import all_fields
+from bakery.settings.catalog import all_fields
 from bakery.text import describe, excerpt, listed, nearest, suggestion
 
 

@@ -13,9 +13,9 @@ from bakery.evaluation.proving import prepare, prove, refuse_no_gap
 from bakery.progress import Progress, Verbosity
 from bakery.report.outputs import publish, write_outputs
 from bakery.report.results import BakeResult
-from bakery.rows.conversations import BakeData, load_bake_data
+from bakery.rows.bake_data import BakeData, load_bake_data
 from bakery.scoring.rules import parse_rules
-from bakery.settings.config import BakeSettings
+from bakery.settings.build import BakeSettings
 from bakery.settings.paths import check_output
 from bakery.training.checkpoints import checkpoint_to_resume, read_date
 from bakery.training.stopping import stops_early
@@ -36,7 +36,7 @@ def bake(settings: BakeSettings, progress: Progress | None = None, data: BakeDat
     progress = Progress(Verbosity.QUIET) if settings.bakery.process_index else progress or Progress()
     args = settings.bakery
     if not args.process_index:  # the first process may already be writing when the others look
-        check_output(vars(args))
+        check_output(args.output_dir, bool(args.overwrite or args.resume_from_checkpoint))
     data = data or load_bake_data(settings.context, settings.data)
     data = keep_aside(data, settings.data.validation_share, args.seed, needed=stops_early(args))
     rows = proof_rows(data, parse_rules(settings.data.rules))

@@ -31,9 +31,9 @@ from bakery.report.page import page
 from bakery.report.results import SCHEMA, proof_figures, write_answers, write_json
 from bakery.report.summary import decimal, nats, percent
 from bakery.report.terminal import print_figures
-from bakery.rows.conversations import BakeData, load_bake_data
+from bakery.rows.bake_data import BakeData, load_bake_data
 from bakery.scoring.rules import parse_rules
-from bakery.settings.config import BakeSettings
+from bakery.settings.build import BakeSettings
 from bakery.training.checkpoints import read_date
 from bakery.training.stopping import stops_early
 from bakery.training.trainer import ContextBakingTrainer

@@ -11,8 +11,8 @@ from bakery.engine.model.loading import save_adapter
 from bakery.errors import ResourceError
 from bakery.report.results import BakeResult, write_results
 from bakery.report.terminal import model_card, report_page
-from bakery.settings.config import BakeSettings
-from bakery.settings.reading import to_yaml
+from bakery.settings.build import BakeSettings
+from bakery.settings.saving import to_yaml
 from bakery.training.trainer import HUB_ERRORS, ContextBakingTrainer
 
 _STAGING = ".staging"

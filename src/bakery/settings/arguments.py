@@ -1,4 +1,4 @@
-"""`BakeryConfig`: transformers' `TrainingArguments` with the settings of a bake (the only settings file with torch)."""
+"""`BakeryConfig`: transformers' `TrainingArguments` with the settings of a bake; importing it imports torch."""
 
 from __future__ import annotations
 

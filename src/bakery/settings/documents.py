@@ -13,6 +13,8 @@ from typing import Any
 import yaml
 
 from bakery.errors import BakeryError, ConfigError
+from bakery.settings.files import read_text
+from bakery.text import excerpt
 
 MAX_BYTES = 4_000_000
 MAX_DEPTH = 40
@@ -91,14 +93,6 @@ def _construct_int(loader: _Loader, node: yaml.ScalarNode) -> int:
     return int(text[2:] if base != 10 else text, base)
 
 
-def _construct_float(loader: _Loader, node: yaml.ScalarNode) -> float:
-    return float(node.value.lower().replace(".inf", "inf").replace(".nan", "nan"))
-
-
-def _construct_map(loader: _Loader, node: yaml.MappingNode) -> dict[Any, Any]:
-    return loader.construct_mapping(node, deep=True)
-
-
 class _Dumper(yaml.SafeDumper):
     """Quotes what any YAML, 1.1 or 1.2, would take for something else than text."""
 
@@ -110,8 +104,6 @@ for _tag, _pattern, _first in _YAML_1_2:
     for _class in (_Loader, _Dumper):
         _class.add_implicit_resolver(_tag, re.compile(rf"^(?:{_pattern})$"), list(_first) + [""] * ("\0" in _first))
 _Loader.add_constructor("tag:yaml.org,2002:int", _construct_int)
-_Loader.add_constructor("tag:yaml.org,2002:float", _construct_float)
-_Loader.add_constructor("tag:yaml.org,2002:map", _construct_map)
 
 
 class _FlowDumper(_Dumper):
@@ -137,26 +129,6 @@ def dump_yaml(value: Any, flow: bool = False) -> str:
         return yaml.dump(value, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=110)
     text = yaml.dump([value], Dumper=_FlowDumper, sort_keys=False, allow_unicode=True, width=math.inf)
     return text.strip()[1:-1]
-
-
-def read_text(path: str | Path, error: type[BakeryError], max_bytes: int | None = None) -> str:
-    """Read a UTF-8 text file (a byte-order mark is skipped), or raise `error` with one line."""
-    place = Path(path)
-    if not place.exists():
-        raise error(f"{path}: no such file (looked in {Path.cwd()})")
-    if place.is_dir():
-        raise error(f"{path}: is a folder; a file is needed")
-    try:
-        if max_bytes is not None and place.stat().st_size > max_bytes:
-            raise error(f"{path}: is {place.stat().st_size:,} bytes long; at most {max_bytes:,} are read")
-        data = place.read_bytes()
-    except OSError as problem:
-        raise error(f"{path}: cannot be read: {problem.strerror}") from problem
-    try:
-        return data.decode("utf-8-sig")
-    except UnicodeDecodeError as problem:
-        line = data.count(b"\n", 0, problem.start) + 1
-        raise error(f"{path} line {line}: not UTF-8 text; save the file as UTF-8") from problem
 
 
 def read_document(path: str | Path, error: type[BakeryError] = ConfigError) -> Document:
@@ -209,35 +181,31 @@ def _sentence(problem: yaml.MarkedYAMLError) -> str:
     return text if "support" in text or "duplicate" in text or "nested" in text else f"not valid YAML: {text}"
 
 
-def parse_inline(word: str, place: str) -> Any:
+def parse_inline(word: str, location: str) -> Any:
     """Parse one word of a command line as YAML, so that [a, b], {k: v}, null and 1e-4 mean what they mean there."""
     try:
-        return parse_yaml(word, place).value
+        return parse_yaml(word, location).value
     except ConfigError as problem:
-        raise ConfigError(f"{place}: cannot read {word!r}: {str(problem).partition(': ')[2]}") from problem
-
-
-class _DuplicateKey(ValueError):
-    pass
+        raise ConfigError(f"{location}: cannot read {word!r}: {str(problem).partition(': ')[2]}") from problem
 
 
 def _unique(pairs: Iterable[tuple[str, Any]]) -> dict[str, Any]:
-    found: dict[str, Any] = {}
+    mapping: dict[str, Any] = {}
     for key, value in pairs:
-        if key in found:
-            raise _DuplicateKey(f"duplicate key {key!r}; keep one")
-        found[key] = value
-    return found
+        if key in mapping:
+            raise ValueError(f"duplicate key {key!r}; keep one")
+        mapping[key] = value
+    return mapping
 
 
 def _no_constant(word: str) -> float:
-    raise _DuplicateKey(f"{word} is not a number in JSON")
+    raise ValueError(f"{word} is not a number in JSON")
 
 
 def _number(word: str) -> float:
     value = float(word)
     if math.isinf(value):
-        raise _DuplicateKey(f"the number {word} is too large")
+        raise ValueError(f"the number {excerpt(word)} is too large")
     return value
 
 
@@ -245,12 +213,21 @@ _DECODER = json.JSONDecoder(object_pairs_hook=_unique, parse_constant=_no_consta
 
 
 def parse_json(text: str, name: str, error: type[BakeryError] = ConfigError) -> Document:
-    """Parse one JSON document strictly: no doubled keys, no NaN; `name` stands for it in messages."""
+    """Parse one JSON document strictly: no duplicate keys, no NaN.
+
+    Args:
+        text: the document.
+        name: stands for it in messages.
+        error: the class to raise.
+
+    Raises:
+        error: the text is malformed or nested too deeply; the message names the line where it is known.
+    """
     try:
         value = _DECODER.decode(text)
     except json.JSONDecodeError as problem:
         raise error(f"{name} line {problem.lineno}: invalid JSON: {problem.msg} (column {problem.colno})") from problem
-    except _DuplicateKey as problem:
+    except ValueError as problem:
         raise error(f"{name}: {problem}") from problem
     except RecursionError as problem:
         raise error(f"{name}: nested too deeply") from problem
@@ -258,18 +235,18 @@ def parse_json(text: str, name: str, error: type[BakeryError] = ConfigError) -> 
 
 
 def _key_lines(text: str) -> dict[str, int]:
-    """Find the line of each key of the outermost object of a valid JSON text."""
+    """The line of each key of the outermost object of a valid JSON text."""
+
+    def skip_separators(position: int) -> int:
+        while text[position] in " \t\r\n,:":
+            position += 1
+        return position
+
     lines: dict[str, int] = {}
-    space = re.compile(r"[\s,:{]*")
-    position = _end(space, text, 0)
+    position = skip_separators(text.index("{") + 1)
     while text[position] != "}":
-        key, after = _DECODER.raw_decode(text, position)
+        key, end = _DECODER.raw_decode(text, position)
         lines[key] = text.count("\n", 0, position) + 1
-        _, after = _DECODER.raw_decode(text, _end(re.compile(r"[\s:]*"), text, after))
-        position = _end(re.compile(r"[\s,]*"), text, after)
+        _, end = _DECODER.raw_decode(text, skip_separators(end))
+        position = skip_separators(end)
     return lines
-
-
-def _end(pattern: re.Pattern[str], text: str, position: int) -> int:
-    match = pattern.match(text, position)
-    return match.end() if match else position

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from bakery.engine.distill.cache import Store, fingerprint
-from bakery.rows.conversations import create_dataset
+from bakery.rows.datasets import create_dataset
 from tests.engine_support import QUESTIONS, logged, make_trainer, shake, tiny_model
 
 
