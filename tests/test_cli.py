@@ -71,7 +71,7 @@ def test_bake_is_the_verb_that_needs_not_be_said(words, place, baked, capsys):
 def test_a_bake_needs_no_file(place, baked):
     words = ["--training_prompts", "a", "--prefix_messages", "[{role: user, content: b}]", "--output-dir=x"]
     assert main([*words, "--use_cpu"]) == 0
-    assert baked.calls[0][0].source is None
+    assert baked.calls[0][0].bakery.output_dir == "x"
 
 
 @pytest.mark.parametrize(

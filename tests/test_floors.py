@@ -29,13 +29,10 @@ TORCH_FREE = (
     "cli",
     "errors",
     "settings.config",
-    "settings.reading",
+    "settings.build",
     "settings.paths",
-    "rows.conversations",
-    "rows.prefix",
+    "rows.bake_data",
 )
-# `config.BakeryConfig` is looked up lazily in `arguments`, which builds on `config`: the one name that needs torch.
-LAZY = ("settings.config", "settings.arguments")
 
 
 def modules() -> list[str]:
@@ -64,7 +61,7 @@ def imports(module: str) -> set[str]:
             found.update(f"{name}.{alias.name}" for alias in node.names) if folder else found.add(name)
         elif isinstance(node, ast.Import):
             found.update(a.name.removeprefix("bakery.") for a in node.names if a.name.startswith("bakery."))
-    return found - ({LAZY[1]} if module == LAZY[0] else set())
+    return found
 
 
 def test_every_module_stands_on_a_floor_and_every_floor_is_lived_in():
