@@ -138,12 +138,15 @@ def test_a_large_file_is_read_quickly(tmp_path):
     assert len(read_rows(str(path))) == 20_000
 
 
-def test_a_folder_of_too_many_files_is_refused_at_once(tmp_path, monkeypatch):
-    monkeypatch.setattr(sources, "MAX_FILES", 3)
+def test_a_folder_with_many_files_that_are_no_data_is_refused_at_once(tmp_path, monkeypatch):
+    monkeypatch.setattr(sources, "MAX_OTHER_FILES", 3)
     for number in range(4):
         (tmp_path / f"{number}.txt").write_text("a")
-    with pytest.raises(DataError, match="holds more than 3 files; give the folder that holds only the data"):
+        (tmp_path / f"{number}.jsonl").write_text('{"prompt": "a"}')
+    with pytest.raises(DataError, match="holds over 3 files that are no data; give the folder of the rows"):
         read_rows(str(tmp_path))
+    monkeypatch.setattr(sources, "MAX_OTHER_FILES", 4)
+    sources._refuse_large_folder(str(tmp_path), tmp_path)
 
 
 @pytest.mark.parametrize("suffix", [".json", ".jsonl", ".csv", ".parquet", ""])

@@ -27,7 +27,7 @@ from bakery.settings.files import as_path, existing_file, read_text
 from bakery.text import describe, listed
 
 MAX_LINE = 32_000_000
-MAX_FILES = 2_000
+MAX_OTHER_FILES = 2_000
 
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")
 _SLICE = re.compile(r"(?P<name>[^\[\]]+)(?:\[(?P<from>-?\d+%?)?:(?P<to>-?\d+%?)?\])?")
@@ -77,9 +77,10 @@ def read_rows(spec: str, split: str | None = "train") -> list[Row]:
 
 def _refuse_large_folder(spec: str, folder: Path) -> None:
     """Refuse a home folder or the like: `datasets` would look through every file below it, many times over."""
-    files = (file for _, _, names in os.walk(folder) for file in names)
-    if next(islice(files, MAX_FILES, None), None) is not None:
-        raise DataError(f"{spec}: holds more than {MAX_FILES:,} files; give the folder that holds only the data")
+    suffixes = {*_READERS, ".arrow", ".gz", ".zst"}
+    others = (name for _, _, names in os.walk(folder) for name in names if Path(name).suffix.lower() not in suffixes)
+    if next(islice(others, MAX_OTHER_FILES, None), None) is not None:
+        raise DataError(f"{spec}: holds over {MAX_OTHER_FILES:,} files that are no data; give the folder of the rows")
 
 
 def _slice(rows: list[Row], split: str | None, spec: str, only: str | None = None) -> list[Row]:

@@ -27,7 +27,7 @@ def resolve_model(name: str, location: str = "model_name_or_path") -> str:
     path = _folder(name, location)
     if not path.exists() and not (name.startswith((".", "~", "/")) or "\\" in name or name.count("/") > 1):
         return name
-    if path.is_file():
+    if path.exists() and not path.is_dir():
         raise ConfigError(f"{location}: {name} is a file; give the model's folder or a hub id")
     if not path.is_dir():
         raise ConfigError(

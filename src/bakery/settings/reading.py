@@ -133,4 +133,4 @@ def find_field(key: str, location: str, shown: str | None = None) -> Field:
         return by_name[key]
     hint = f"did you mean {_OTHER_NAMES[key]}?" if key in _OTHER_NAMES else None
     remedy = hint or suggestion(key, by_name, "`bakery schema` lists every key")
-    raise ConfigError(f"{location}: unknown key {shown or repr(excerpt(key))}; {remedy}")
+    raise ConfigError(f"{location}: unknown key {excerpt(shown or repr(key))}; {remedy}")
