@@ -25,7 +25,7 @@ def test_annotations_are_understood(text, kinds, items, choices):
 
 @dataclass
 class Example:
-    number: "int | None" = setting(None, "A number.", example=3)
+    number: "int | None" = setting(None, "A number.", 3)
     words: "list[str]" = setting(["a"], "Some words.", aliases=("--terms",))
     kind: "str" = setting("plain", "A kind.", choices=("plain", "fancy"))
 

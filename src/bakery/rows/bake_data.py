@@ -41,16 +41,11 @@ def load_bake_data(context: ContextConfig, data: DataConfig) -> BakeData:
         train = conversations_from_prompts(data.training_prompts or [], "training_prompts")
     check_something_to_bake(train, prefix, context.student_retained_turns)
     anchors = conversations_from_prompts(data.anchor_prompts or [], "anchor_prompts")
-    if data.anchor_dataset is not None:
-        anchors += load_rows(data.anchor_dataset)
-    validation: list[Conversation] = []
-    if data.eval_dataset is not None:
-        validation = load_rows(data.eval_dataset, data.eval_dataset_split, **columns)
     return BakeData(
         prefix=prefix,
         train=train,
-        anchors=anchors,
-        validation=validation,
+        anchors=anchors + (load_rows(data.anchor_dataset) if data.anchor_dataset else []),
+        validation=load_rows(data.eval_dataset, data.eval_dataset_split, **columns) if data.eval_dataset else [],
         heldout=load_scored_rows(data.heldout_file) if data.heldout_file else [],
         evaluation=load_scored_rows(data.eval_file) if data.eval_file else [],
         drift=load_rows(data.anchor_file) if data.anchor_file else [],

@@ -21,11 +21,10 @@ def create_dataset(prompts: Sequence[str], answers: Sequence[str] | None = None)
     """
     if answers is not None and len(answers) != len(prompts):
         raise DataError(f"create_dataset: got {len(prompts)} prompts but {len(answers)} answers; give one for each")
-    rows: list[dict[str, Any]] = [{"prompt": prompt} for prompt in prompts]
-    if answers is not None:
-        rows = [{**row, "response": answer} for row, answer in zip(rows, answers, strict=True)]
-    conversations(rows, "create_dataset")
-    return _dataset(rows)
+    rows = [{"prompt": prompt} for prompt in prompts]
+    for row, answer in zip(rows, answers or (), strict=False):
+        row["response"] = answer
+    return _dataset(rows, "create_dataset")
 
 
 def create_conversational_dataset(
@@ -39,13 +38,12 @@ def create_conversational_dataset(
     if prefix_messages is not None and len(prefix_messages) != len(chats):
         raise DataError(
             f"create_conversational_dataset: got {len(chats)} chats but {len(prefix_messages)} prefixes; "
-            " give one (or None) for each"
+            "give one (or None) for each"
         )
     rows: list[dict[str, Any]] = [{"messages": list(messages)} for messages in chats]
-    if prefix_messages is not None:
-        rows = [{**row, PREFIX_COLUMN: own} for row, own in zip(rows, prefix_messages, strict=True)]
-    conversations(rows, "create_conversational_dataset")
-    return _dataset(rows)
+    for row, own in zip(rows, prefix_messages or (), strict=False):
+        row[PREFIX_COLUMN] = own
+    return _dataset(rows, "create_conversational_dataset")
 
 
 def load_dataset(spec: str, split: str | None = "train") -> datasets.Dataset:
@@ -54,18 +52,17 @@ def load_dataset(spec: str, split: str | None = "train") -> datasets.Dataset:
     Raises:
         DataError: see `load_rows`.
     """
-    rows = load_rows(spec, split)
-    own = any(row.prefix is not None for row in rows)
-    return _dataset(
-        [
-            {"messages": list(row.messages)}
-            | ({PREFIX_COLUMN: None if row.prefix is None else list(row.prefix)} if own else {})
-            for row in rows
-        ]
-    )
+    chats = load_rows(spec, split)
+    rows: list[dict[str, Any]] = [{"messages": list(chat.messages)} for chat in chats]
+    if any(chat.prefix is not None for chat in chats):
+        for row, chat in zip(rows, chats, strict=True):
+            row[PREFIX_COLUMN] = None if chat.prefix is None else list(chat.prefix)
+    return _dataset(rows, spec)
 
 
-def _dataset(rows: list[dict[str, Any]]) -> datasets.Dataset:
+def _dataset(rows: list[dict[str, Any]], name: str) -> datasets.Dataset:
+    """A data set of rows that can be read as conversations; `name` stands for them in messages."""
     from datasets import Dataset
 
+    conversations(rows, name)
     return Dataset.from_list(rows)

@@ -131,27 +131,20 @@ def _unwrap(value: Mapping[str, Any], spec: str) -> Any:
 def _read_jsonl(spec: str, path: Path) -> Iterator[Row]:
     try:
         with path.open("rb") as file:
-            for number, raw in enumerate(file, 1):
-                location = f"{spec} line {number}"
-                line = _decode(raw, location, first=number == 1)
-                if line.strip():
-                    yield Row(_parse_line(line, location), location)
+            for number, line in enumerate(file, 1):
+                if line.strip(b"\xef\xbb\xbf \t\r\n"):
+                    yield _parse_line(line, f"{spec} line {number}")
     except OSError as problem:
         raise DataError(f"{spec}: cannot be read: {problem.strerror}") from problem
 
 
-def _decode(raw: bytes, location: str, first: bool) -> str:
-    if len(raw) > MAX_LINE:
-        raise DataError(f"{location}: is {len(raw):,} bytes long; at most {MAX_LINE:,} are read")
+def _parse_line(line: bytes, location: str) -> Row:
+    if len(line) > MAX_LINE:
+        raise DataError(f"{location}: is {len(line):,} bytes long; at most {MAX_LINE:,} are read")
     try:
-        return raw.decode("utf-8-sig" if first else "utf-8")
+        return Row(parse_json(line.decode("utf-8-sig"), location, DataError).value, location)
     except UnicodeDecodeError as problem:
         raise DataError(f"{location}: not UTF-8 text; save the file as UTF-8") from problem
-
-
-def _parse_line(line: str, location: str) -> Any:
-    try:
-        return parse_json(line, location, DataError).value
     except DataError as problem:
         text = re.sub(r"^(.* line \d+) line \d+:", r"\1:", str(problem))
         raise DataError(f"{text}; each line must be one JSON object or text") from problem

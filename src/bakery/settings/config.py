@@ -26,19 +26,15 @@ SYSTEM_PROMPT_NOTE = (
 class BakingFields:
     """How to bake, and the defaults in which a bake differs from plain training."""
 
-    output_dir: str | None = setting("outputs", "Folder for the adapter and the results.", example="outputs/pirate")
-    overwrite: bool = setting(
-        False, "Replace the finished bake in output_dir; without it an older result is never touched."
-    )
-    num_trajectories: int = setting(4, "Answers sampled from the teacher per prompt.", example=8)
-    trajectory_length: int = setting(128, "Maximum new tokens of a sampled answer.", example=256)
-    sampling_temperature: float = setting(0.8, "Temperature at which answers are sampled.", example=1.0)
-    temperature: float = setting(1.0, "Softmax temperature of the divergence.", example=2.0)
-    beta: float = setting(
-        0.0, "0: forward KL (teacher to student), 1: reverse KL, between: generalised Jensen-Shannon.", example=0.5
-    )
+    output_dir: str | None = setting("outputs", "Folder for the adapter and the results.", "outputs/pirate")
+    overwrite: bool = setting(False, "Replace the finished bake in output_dir. false: it is never touched.")
+    num_trajectories: int = setting(4, "Answers sampled from the teacher per prompt.", 8)
+    trajectory_length: int = setting(128, "Maximum new tokens of a sampled answer.", 256)
+    sampling_temperature: float = setting(0.8, "Temperature at which answers are sampled.", 1.0)
+    temperature: float = setting(1.0, "Softmax temperature of the divergence.", 2.0)
+    beta: float = setting(0.0, "0: forward KL, 1: reverse KL, between: generalised Jensen-Shannon.", 0.5)
     max_seq_length: int | None = setting(
-        None, "Longest row in tokens (teacher's view); nothing is ever cut. null: no limit.", example=4096
+        None, "Longest row in tokens (teacher's view); nothing is cut. null: no limit.", 4096
     )
     on_long_row: str = setting("error", "What happens to a row over max_seq_length.", choices=("error", "skip"))
     teacher: str = setting(
@@ -47,37 +43,27 @@ class BakingFields:
         choices=("auto", "cached", "live"),
     )
     token_budget: int | None = setting(
-        None, "Tokens computed at once in a packed micro-batch. null: 2,048 on the CPU, 8,192 elsewhere.", example=16384
+        None, "Tokens computed at once in a packed micro-batch. null: 2,048 on the CPU, 8,192 elsewhere.", 16384
     )
     eval_max_new_tokens: int | None = setting(
-        None, "Maximum new tokens of a scored answer. null: trajectory_length.", example=64
+        None, "New tokens of a scored answer at most. null: trajectory_length.", 64
     )
     allow_no_gap: bool = setting(False, "Bake even if the prompt changes (almost) nothing on the rows measured.")
     target_divergence: float | None = setting(
-        None, "Stop once the divergence on validation rows is this low, in nats per token.", example=0.01
+        None, "Stop at this divergence on validation rows, in nats per token.", 0.01
     )
-    patience: int | None = setting(
-        None, "Stop after this many measurements on validation rows without improvement.", example=3
-    )
+    patience: int | None = setting(None, "Stop after this many measurements on validation rows without improvement.", 3)
     weights: str = setting("adapter", "merged: prove the model with merged weights too.", choices=("adapter", "merged"))
-    learning_rate: float = setting(
-        1e-3, "Peak learning rate. 1e-3: only a small adapter is trained, against a dense target.", example=5e-4
-    )
-    lr_scheduler_type: str = setting(
-        "cosine", "Learning rate schedule. cosine: a bake ends close to its teacher.", example="constant"
-    )
-    warmup_steps: float = setting(0.05, "Warm-up steps; a number below 1 is a share of all steps.", example=20)
-    logging_steps: float = setting(10, "Steps between log lines. 10: a bake is short.", example=1)
-    logging_nan_inf_filter: bool = setting(
-        False, "false: a loss that is not finite is an error, never replaced by an average."
-    )
+    learning_rate: float = setting(1e-3, "Peak learning rate. 1e-3: a small adapter, a dense target.", 5e-4)
+    lr_scheduler_type: str = setting("cosine", "Schedule. cosine: a bake ends close to its teacher.", "constant")
+    warmup_steps: float = setting(0.05, "Warm-up steps; a number below 1 is a share of all steps.", 20)
+    logging_steps: float = setting(10, "Steps between log lines. 10: a bake is short.", 1)
+    logging_nan_inf_filter: bool = setting(False, "false: a loss that is not finite is an error, never hidden.")
     report_to: None | str | list[str] = setting(  # noqa: RUF036 (HfArgumentParser needs this order)
-        "none", "Trackers to log to, e.g. tensorboard. none: nothing leaves the machine.", example="tensorboard"
+        "none", "Trackers to log to, e.g. tensorboard. none: nothing leaves the machine.", "tensorboard"
     )
     remove_unused_columns: bool = setting(False, "false: rows are views made by Bakery, not columns of the model.")
-    save_strategy: str = setting(
-        "no", "When to write checkpoints. no: the finished adapter is always written.", example="epoch"
-    )
+    save_strategy: str = setting("no", "When to write checkpoints; the finished adapter is always written.", "epoch")
 
 
 @dataclass(frozen=True)
@@ -87,29 +73,20 @@ class ContextConfig:
     prefix_messages: list[dict[str, Any]] | None = setting(
         None,
         "Chat messages the teacher sees before every row: the context to bake in.",
-        example=[{"role": "system", "content": "You are a pirate."}],
+        [{"role": "system", "content": "You are a pirate."}],
     )
-    prefix_messages_file: str | None = setting(
-        None, "The same from a .yaml, .yml or .json file.", example="prefix.yaml"
-    )
-    system_prompt: str | None = setting(
-        None, "Older way to say prefix_messages: [{role: system, content: ...}].", example="You are a pirate."
-    )
-    system_prompt_file: str | None = setting(
-        None, "Older way: a text file that holds the system prompt.", example="prompt.txt"
-    )
+    prefix_messages_file: str | None = setting(None, "The same from a .yaml, .yml or .json file.", "prefix.yaml")
+    system_prompt: str | None = setting(None, "Older way to give one system message.", "You are a pirate.")
+    system_prompt_file: str | None = setting(None, "Older way: a text file that holds the system prompt.", "prompt.txt")
     student_retained_turns: int = setting(
-        0,
-        "How many of the last prefix messages the student sees too; for rows without a prefix: "
-        "how many of the row's last messages.",
-        example=2,
+        0, "How many of the last messages of the prefix the student sees too; without a prefix: of the row.", 2
     )
-    target_roles: list[str] = setting(["assistant"], "Whose messages are learned.", example=["assistant", "tool"])
+    target_roles: list[str] = setting(["assistant"], "Whose messages are learned.", ["assistant", "tool"])
     target_content_pattern: str | None = setting(
-        None, "Regular expression: only messages that it matches are learned.", example="^Answer:"
+        None, "Regular expression: only matching messages are learned.", "^Answer:"
     )
     target_span_pattern: str | None = setting(
-        None, "Regular expression: inside a message only its match (or first group) is learned.", example="Answer: (.*)"
+        None, "Regular expression: inside a message only its match (or first group) is learned.", "Answer: (.*)"
     )
     system_role: str = setting(
         "native",
@@ -122,9 +99,7 @@ class ContextConfig:
         choices=("none", "empty"),
     )
     chat_template_kwargs: dict[str, Any] | None = setting(
-        None,
-        "Passed to the chat template everywhere, e.g. {enable_thinking: false}.",
-        example={"enable_thinking": False},
+        None, "Passed to the chat template everywhere, e.g. {enable_thinking: false}.", {"enable_thinking": False}
     )
 
     def __post_init__(self) -> None:
@@ -141,7 +116,7 @@ class ModelConfig:
     """The base model: teacher and student in one."""
 
     model_name_or_path: str = setting(
-        "Qwen/Qwen3-0.6B", "Hub id or folder; starter: the small model shipped with Bakery.", example="starter"
+        "Qwen/Qwen3-0.6B", "Hub id or folder; starter: the model shipped with Bakery.", "starter"
     )
     torch_dtype: str = setting(
         "auto",
@@ -149,9 +124,7 @@ class ModelConfig:
         choices=("auto", "bfloat16", "float16", "float32"),
         aliases=("--dtype",),
     )
-    attn_implementation: str | None = setting(
-        None, "Attention, as in transformers: eager, sdpa, flash_attention_2, ...", example="sdpa"
-    )
+    attn_implementation: str | None = setting(None, "Attention as in transformers: eager, sdpa, ...", "sdpa")
     trust_remote_code: bool = setting(False, "Run code that the model's folder brings along.")
     load_in_4bit: bool = setting(False, "Quantise the base to 4 bits (extra: qlora).")
     bnb_4bit_quant_type: str = setting("nf4", "Kind of 4-bit number.", choices=("nf4", "fp4"))
@@ -167,16 +140,14 @@ class ModelConfig:
 class LoraConfig:
     """The adapter that is trained."""
 
-    r: int = setting(16, "Rank of the adapter.", example=32)
-    lora_alpha: int = setting(32, "Scale of the adapter (divided by r).", example=64)
+    r: int = setting(16, "Rank of the adapter.", 32)
+    lora_alpha: int = setting(32, "Scale of the adapter (divided by r).", 64)
     target_modules: list[str] | str = setting(
         "all-linear",
         "Layers that get an adapter: all-linear (or all), a list of names, or one pattern.",
-        example=["q_proj", "v_proj"],
+        ["q_proj", "v_proj"],
     )
-    lora_dropout: float = setting(
-        0.0, "Dropout in the adapter. 0: the student must equal the teacher, not a blur.", example=0.05
-    )
+    lora_dropout: float = setting(0.0, "Dropout in the adapter. 0: the student must equal the teacher.", 0.05)
     bias: str = setting("none", "Which biases are trained.", choices=("none", "all", "lora_only"))
 
 
@@ -184,54 +155,38 @@ class LoraConfig:
 class DataConfig:
     """The rows to learn from and the rows to be scored on. Paths are relative to the working directory."""
 
-    dataset: str | None = setting(
-        None, "Training rows: .json, .jsonl, .csv, .parquet, a folder, or a hub id.", example="data/train.jsonl"
-    )
-    dataset_split: str = setting("train", "Split of dataset, e.g. train_sft[:1000].", example="train_sft[:1000]")
-    training_prompts: list[str] | None = setting(
-        None, "Prompts written right here.", example=["What is AI?", "Explain gravity."]
-    )
+    dataset: str | None = setting(None, "Training rows: a file, a folder, or a hub id.", "data/train.jsonl")
+    dataset_split: str = setting("train", "Split of dataset, e.g. train_sft[:1000].", "train_sft[:1000]")
+    training_prompts: list[str] | None = setting(None, "Prompts written here.", ["What is AI?", "Explain gravity."])
     prompt_column: str | None = setting(
-        None, "Column with the prompt (or messages), where several could be meant.", example="instruction"
+        None, "Column with the prompt or messages, where several could be.", "instruction"
     )
-    response_column: str | None = setting(
-        None, "Column with the response, where several could be meant.", example="output"
-    )
-    eval_dataset: str | None = setting(
-        None, "Validation rows: divergence during training.", example="data/validation.jsonl"
-    )
-    eval_dataset_split: str | None = setting(
-        None, "Split of eval_dataset. null: validation or test of a folder or hub id.", example="test"
-    )
-    validation_share: float = setting(
-        0.1, "Share of the training prompts set apart to measure on, where no other rows are given.", example=0.2
-    )
+    response_column: str | None = setting(None, "Column with the response, where several could be.", "output")
+    eval_dataset: str | None = setting(None, "Validation rows: divergence during training.", "data/validation.jsonl")
+    eval_dataset_split: str | None = setting(None, "Split of eval_dataset. null: its validation or test.", "test")
+    validation_share: float = setting(0.1, "Share of the prompts to measure on, where no rows for it are given.", 0.2)
     rules: list[Any] | None = setting(
         None,
         "Clauses of the prompt, scored one by one: name and check each, e.g. {name: short, max_words: 30}.",
-        example=[{"name": "greets", "regex": "^Ahoy!"}, {"name": "short", "max_words": 30}],
+        [{"name": "greets", "regex": "^Ahoy!"}, {"name": "short", "max_words": 30}],
     )
-    eval_file: str | None = setting(
-        None, "Questions with answers, scored before and after the bake.", example="data/questions.jsonl"
-    )
-    heldout_file: str | None = setting(
-        None, "The same, with questions whose wording occurs in no training row.", example="data/heldout.jsonl"
-    )
+    eval_file: str | None = setting(None, "Questions with answers, scored before and after.", "data/questions.jsonl")
+    heldout_file: str | None = setting(None, "The same; its questions occur in no training row.", "data/heldout.jsonl")
     anchor_prompts: list[Any] | None = setting(
         None,
         "Prompts (or {messages: [...]}) where the model stays as it is; trained without prefix.",
-        example=["What is the capital of France?"],
+        ["What is the capital of France?"],
     )
-    anchor_dataset: str | None = setting(None, "The same from a file, folder or hub id.", example="data/anchors.jsonl")
+    anchor_dataset: str | None = setting(None, "The same from a file, folder or hub id.", "data/anchors.jsonl")
     anchor_file: str | None = setting(
-        None, "Rows on which drift from the base is measured after the bake; not trained.", example="data/drift.jsonl"
+        None, "Rows on which drift from the base is measured after the bake; not trained.", "data/drift.jsonl"
     )
-    corpus_file: str | None = setting(None, "A knowledge file that becomes the prefix.", example="data/papers.json")
+    corpus_file: str | None = setting(None, "A knowledge file that becomes the prefix.", "data/papers.json")
     corpus_format: str = setting(
         "papers",
         "papers: list of {title, abstract}; list: list of texts; text: plain; custom: any JSON as it is.",
         choices=("papers", "text", "list", "custom"),
     )
     system_prompt_template: str | None = setting(
-        None, "Text with {corpus} where the knowledge goes; other braces stay.", example="You know this:\n{corpus}"
+        None, "Text with {corpus} where the knowledge goes; other braces stay.", "You know this:\n{corpus}"
     )

@@ -106,16 +106,9 @@ for _tag, _pattern, _first in _YAML_1_2:
 _Loader.add_constructor("tag:yaml.org,2002:int", _construct_int)
 
 
-class _FlowDumper(_Dumper):
-    """Puts everything on one line."""
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **{**kwargs, "default_flow_style": True})
-
-
 def _represent_text(dumper: _Dumper, text: str) -> yaml.ScalarNode:
     style = '"' if re.search("[\x85\u2028\u2029]", text) else None
-    if style is None and "\n" in text and not text[:1].isspace() and not isinstance(dumper, _FlowDumper):
+    if style is None and "\n" in text and not text[:1].isspace():
         style = "|"
     return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
 
@@ -125,10 +118,12 @@ _Dumper.add_representer(str, _represent_text)
 
 def dump_yaml(value: Any, flow: bool = False) -> str:
     """Write plain values as YAML that `parse_yaml` reads back unchanged; `flow` puts all on one line."""
-    if not flow:
-        return yaml.dump(value, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=110)
-    text = yaml.dump([value], Dumper=_FlowDumper, sort_keys=False, allow_unicode=True, width=math.inf)
-    return text.strip()[1:-1]
+    width = math.inf if flow else 110
+    shown = [value] if flow else value
+    text: str = yaml.dump(
+        shown, Dumper=_Dumper, default_flow_style=flow, sort_keys=False, allow_unicode=True, width=width
+    )
+    return text.strip()[1:-1] if flow else text
 
 
 def read_document(path: str | Path, error: type[BakeryError] = ConfigError) -> Document:

@@ -65,7 +65,7 @@ class _Help(str):
 
 
 def setting(
-    default: Any, help: str, *, example: Any = None, choices: Sequence[str] = (), aliases: Sequence[str] = ()
+    default: Any, help: str, example: Any = None, *, choices: Sequence[str] = (), aliases: Sequence[str] = ()
 ) -> Any:
     """Declare a setting as a field of a dataclass, in the form that `HfArgumentParser` reads.
 

@@ -22,44 +22,11 @@ Written from the dataclasses by `python -m bakery.settings.reference`; a test ke
 
 A settings file is flat YAML or JSON: one key per setting, every key below. On the command line the same setting is
 `--key value`, `--key=value`, `--some-key` or `--some_key`; lists are `--key a b c`, switches `--key` or `--no-key`;
-`null`, lists and mappings can be given as YAML in quotes. The command line wins over the file.
+`null`, lists and mappings can be given as YAML in quotes. The command line wins over the file. What files of rows may
+hold is described in [rows](rows.md).
 
 For completion in an editor write `bakery schema > bakery.schema.json` and begin the settings file with
 `# yaml-language-server: $schema=bakery.schema.json`.
-"""
-
-_ROWS = """\
-## Rows
-
-`dataset`, `eval_dataset`, `anchor_dataset` and `anchor_file` take a `.json`, `.jsonl`, `.csv` or `.parquet` file, a
-folder, a folder saved by `datasets`, or a hub id. A `.json` file holds a list, or one object that holds the list.
-
-| columns | what a row is |
-|---|---|
-| none: a list of texts | a prompt; the teacher writes the answers |
-| `prompt`, `user_message`, `input`, `question` or `instruction` | a prompt, as text or as a list of messages |
-| with `response`, `completion`, `output` or `answer` | a prompt with its answer, trained on directly |
-| `messages` | a chat, with its answers if the assistant has the last word; every assistant turn is learned |
-| `conversations` | the same as ShareGPT writes it (`from`, `value`) |
-| `prefix_messages` beside any of these | this row's own prefix; `[]`: none; absent or null: the configured one |
-
-Where two columns could be meant, `prompt_column` and `response_column` choose. Rows with and without answers do not
-mix. `eval_file` and `heldout_file` take the same files; every row has a question (a prompt column, or `messages` that
-end with the user) and an answer (a response column: a text, or a list of texts any of which is right), and may have
-`check` (exact, contains, regex, json or callable:NAME).
-
-## Exit codes
-
-| code | meaning |
-|---|---|
-| 0 | done |
-| 1 | a bug of ours, with its traceback |
-| 2 | settings or the command line |
-| 3 | rows or a knowledge file |
-| 4 | a model or adapter that cannot be loaded |
-| 5 | memory, disk or permissions |
-| 6 | a loss that is not finite |
-| 130 | interrupted |
 """
 
 _GROUPS = {
@@ -121,7 +88,7 @@ def _items(item: Field) -> dict[str, Any]:
 
 def reference_page() -> str:
     """Return the reference page as Markdown: every setting with type, default, help and example."""
-    return "\n".join([_INTRODUCTION, _ROWS, *_sections()]).rstrip() + "\n"
+    return "\n".join([_INTRODUCTION, *_sections()]).rstrip() + "\n"
 
 
 def _sections() -> Iterator[str]:

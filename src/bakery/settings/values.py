@@ -8,7 +8,7 @@ from typing import Any
 from bakery.errors import ConfigError
 from bakery.settings.documents import parse_inline
 from bakery.settings.fields import Field, Kinds
-from bakery.text import describe, nearest
+from bakery.text import describe, excerpt, nearest
 
 _TOO_LARGE = 2**63
 
@@ -80,25 +80,24 @@ def from_words(words: list[str], item: Field, location: str) -> Any:
         if "bool" in item.kinds:
             return True
         raise ConfigError(f"{location}: has no value; allowed is {item.allowed}")
-    if "list" in item.kinds and not (len(words) == 1 and "str" in item.kinds and not words[0].startswith("[")):
-        if len(words) == 1 and (words[0].startswith("[") or words[0] == "null"):
-            return parse_inline(words[0], location)
-        return [_from_word(word, item.items, location) for word in words]
-    if len(words) > 1:
-        raise ConfigError(
-            f"{location}: takes one value, got {len(words)}: {' '.join(words)}; quote it if it has spaces"
-        )
-    return _from_word(words[0], item.kinds, location)
+    if len(words) == 1:
+        value = _from_word(words[0], item.kinds, location)
+        if "list" not in item.kinds or "str" in item.kinds or not isinstance(value, str):
+            return value
+    if "list" not in item.kinds:
+        got = f"{len(words)}: {excerpt(' '.join(words))}"
+        raise ConfigError(f"{location}: takes one value, got {got}; quote it if it has spaces")
+    return [_from_word(word, item.items, location) for word in words]
 
 
 def _from_word(word: str, kinds: Kinds, location: str) -> Any:
-    """One word as what these kinds can hold; text is the last resort."""
-    if "bool" in kinds and word.lower() in ("true", "false"):
-        return word.lower() == "true"
-    if (word.startswith("{") and "mapping" in kinds) or (word == "null" and "null" in kinds):
-        return parse_inline(word, location)
-    if "str" not in kinds or kinds & {"int", "float"}:
+    """One word as what these kinds can hold: YAML where that gives such a value, text where it does not."""
+    inline = (word.startswith("[") and "list" in kinds) or (word.startswith("{") and bool(kinds & {"mapping", "any"}))
+    try:
         value = parse_inline(word, location)
-        if isinstance(value, int | float) and not isinstance(value, bool):
-            return value
-    return word if "mapping" not in kinds or "str" in kinds or not word.strip() else parse_inline(word, location)
+    except ConfigError:
+        if inline or not kinds & {"str", "any", "list"}:
+            raise
+        return word
+    fits = _convert(value, kinds - {"str", "any"}) is not None or (value is None and "null" in kinds)
+    return value if inline or fits else word
