@@ -1,7 +1,7 @@
 """Every mistake in `bad_inputs/table.json` gets its exit code and one line with location and remedy, and no file.
 
-The commands run in a copy of `tests/bad_inputs`, so the paths in the table are relative to that folder. Two words of the
-table stand for what would make it unreadable: see `LONG`.
+The commands run in a copy of `tests/bad_inputs`, so the paths in the table are relative to that folder. What would make
+the table unreadable is written as a word of `LONG`.
 """
 
 import json

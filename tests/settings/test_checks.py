@@ -4,7 +4,7 @@ import pytest
 
 from bakery.errors import ConfigError
 from bakery.settings.catalog import all_fields
-from bakery.settings.checks import PATH_KEYS, PREFIX_KEYS, RANGES, Range, check_retained, validate
+from bakery.settings.checks import PATH_KEYS, PREFIX_KEYS, RANGES, Range, refuse, retained_problems, validate
 from tests.settings.support import GOOD, refusal
 
 
@@ -68,5 +68,5 @@ def test_what_contradicts_itself_is_refused(given, says):
 
 
 def test_retained_turns_leave_the_student_something_to_be_without():
-    check_retained(2, 1)
-    assert "use at most 1" in refusal(lambda: check_retained(2, 2))
+    assert not list(retained_problems(2, 1))
+    assert "use at most 1" in refusal(lambda: refuse(retained_problems(2, 2)))

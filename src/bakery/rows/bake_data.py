@@ -9,7 +9,7 @@ from bakery.errors import ConfigError, DataError
 from bakery.rows.conversations import Conversation, Message, conversations_from_prompts, load_rows
 from bakery.rows.prefix import load_prefix
 from bakery.rows.questions import ScoredQuestion, load_scored_rows
-from bakery.settings.checks import check_retained
+from bakery.settings.checks import refuse, retained_problems
 from bakery.settings.config import ContextConfig, DataConfig
 
 
@@ -62,7 +62,7 @@ def check_something_to_bake(rows: Sequence[Conversation], prefix: Sequence[Messa
         own = prefix if row.prefix is None else row.prefix
         if own:
             try:
-                check_retained(len(own), retained)
+                refuse(retained_problems(len(own), retained))
             except ConfigError as error:
                 raise ConfigError(f"{row.source}: {error}") if row.prefix is not None else error from None
         elif not retained:

@@ -63,13 +63,7 @@ def load_rows(
 def conversations(
     rows: Iterable[Any], name: str = "rows", *, prompt_column: str | None = None, response_column: str | None = None
 ) -> list[Conversation]:
-    """Turn raw rows into conversations.
-
-    Args:
-        rows: texts, mappings, or `Row`s.
-        name: stands for their source in messages.
-        prompt_column: see `load_rows`.
-        response_column: see `load_rows`.
+    """Turn raw rows (texts, mappings, or `Row`s) into conversations; `name` stands for their source in messages.
 
     Raises:
         DataError: there are no rows, their columns are unclear, or a row is malformed.

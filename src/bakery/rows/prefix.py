@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bakery.errors import ConfigError, DataError
-from bakery.settings.checks import check_retained
+from bakery.settings.checks import refuse, retained_problems
 from bakery.settings.documents import parse_json, read_document
 from bakery.settings.files import read_text
 from bakery.settings.messages import check_messages
@@ -38,7 +38,7 @@ def load_prefix(context: ContextConfig, data: DataConfig | None = None) -> tuple
         prefix = [_system((data.system_prompt_template or DEFAULT_TEMPLATE).replace("{corpus}", corpus))]
     else:
         return None
-    check_retained(len(prefix), context.student_retained_turns)
+    refuse(retained_problems(len(prefix), context.student_retained_turns))
     return tuple(prefix)
 
 

@@ -1,23 +1,26 @@
 """What settings must satisfy, as pure functions over plain values; nothing here reads a file or imports torch.
 
-Each function takes the values by name and `at`, which turns a name into the location to be named in the message
-("examples/basic.yaml line 4: num_trajectories"). All of them raise ConfigError with one line.
+Each function yields the name of a setting and what is wrong with it. `refuse` raises the first problem, with the
+location that `at` knows for the name ("examples/basic.yaml line 4: num_trajectories").
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from bakery.errors import ConfigError
 from bakery.scoring.answers import pattern_problem
 from bakery.scoring.rules import parse_rules
-from bakery.settings.messages import ROLES, check_messages
+from bakery.settings.messages import ROLES, messages_problem
 from bakery.text import describe
 
 Locate = Callable[[str], str]
+Values = Mapping[str, Any]
+Problems = Iterator[tuple[str, str]]
+"""The name of a setting (empty for the file as a whole), and what is wrong with it."""
 
 
 def by_name(name: str) -> str:
@@ -68,130 +71,120 @@ PATH_KEYS = ("dataset", "eval_dataset", "anchor_dataset", "anchor_file", "eval_f
              "prefix_messages_file", "system_prompt_file")  # fmt: skip
 
 
-def validate(values: Mapping[str, Any], at: Locate = by_name) -> None:
+def validate(values: Values, at: Locate = by_name) -> None:
     """Check all settings of a bake, given by name with defaults filled in, before anything is loaded.
 
     Raises:
         ConfigError: a value is out of range, or two settings contradict each other.
     """
-    check_ranges(values, at)
-    check_context(values, at)
-    check_data(values, at)
-    check_training(values, at)
+    for problems in (range_problems, context_problems, data_problems, training_problems):
+        refuse(problems(values), at)
+    parse_rules(values.get("rules"), at("rules"))
 
 
-def check_ranges(values: Mapping[str, Any], at: Locate = by_name) -> None:
-    """Check every number against `RANGES`."""
+def refuse(problems: Iterable[tuple[str, str]], at: Locate = by_name) -> None:
+    """Raise ConfigError for the first problem, if there is one."""
+    for name, problem in problems:
+        raise ConfigError(f"{at(name)}: {problem}" if name else f"{at(name)}{problem}")
+
+
+def range_problems(values: Values) -> Problems:
+    """Numbers outside of `RANGES`."""
     for name, allowed in RANGES.items():
         value = values.get(name)
         if isinstance(value, int | float) and not allowed.holds(value):
-            raise ConfigError(f"{at(name)}: must be {allowed}, got {value}")
+            yield name, f"must be {allowed}, got {value}"
     max_steps = values.get("max_steps")
     if isinstance(max_steps, int) and (max_steps == 0 or max_steps < -1):
-        raise ConfigError(f"{at('max_steps')}: must be at least 1, or -1 for num_train_epochs, got {max_steps}")
+        yield "max_steps", f"must be at least 1, or -1 for num_train_epochs, got {max_steps}"
 
 
-def check_context(values: Mapping[str, Any], at: Locate = by_name) -> None:
-    """Check the prefix, the roles, the patterns, and that something is left to bake."""
+def context_problems(values: Values) -> Problems:
+    """What is wrong with the prefix, the roles and the patterns, and whether anything is left to bake."""
     given = [key for key in PREFIX_KEYS if values.get(key) is not None]
     if len(given) > 1:
-        raise ConfigError(f"{at(given[1])}: the prefix is given twice, also by {given[0]}; keep one of them")
-    prefix = values.get("prefix_messages")
-    retained = values.get("student_retained_turns", 0)
-    if prefix is not None:
-        check_messages(prefix, at("prefix_messages"), ConfigError)
-        if not prefix:
-            raise ConfigError(f"{at('prefix_messages')}: an empty list, so there is nothing to bake; add a message")
-        check_retained(len(prefix), retained, at)
-    elif values.get("system_prompt") is not None:
-        if not values["system_prompt"].strip():
-            raise ConfigError(f"{at('system_prompt')}: empty, so there is nothing to bake; write the prompt")
-        check_retained(1, retained, at)
+        yield given[1], f"the prefix is given twice, also by {given[0]}; keep one of them"
+    prefix, prompt = values.get("prefix_messages"), values.get("system_prompt")
+    if prefix is not None and (problem := messages_problem(prefix)):
+        yield "prefix_messages", problem
+    if prefix is not None and not prefix:
+        yield "prefix_messages", "an empty list, so there is nothing to bake; add a message"
+    if prompt is not None and not prompt.strip():
+        yield "system_prompt", "empty, so there is nothing to bake; write the prompt"
+    if prefix or prompt:
+        yield from retained_problems(len(prefix or [prompt]), values.get("student_retained_turns", 0))
     roles = values.get("target_roles", ["assistant"])
     if not roles:
-        raise ConfigError(f"{at('target_roles')}: an empty list, so nothing would be learned; use [assistant]")
+        yield "target_roles", "an empty list, so nothing would be learned; use [assistant]"
     for role in roles:
         if role not in ROLES:
-            raise ConfigError(f"{at('target_roles')}: unknown role {role!r}; allowed are {', '.join(ROLES)}")
+            yield "target_roles", f"unknown role {role!r}; allowed are {', '.join(ROLES)}"
     for name in ("target_content_pattern", "target_span_pattern"):
-        if values.get(name) is not None:
-            _check_pattern(values[name], at(name))
+        pattern = values.get(name)
+        if pattern == "":
+            yield name, "an empty pattern matches everything; leave it out instead"
+        elif pattern is not None and (problem := pattern_problem(pattern)):
+            yield name, problem
 
 
-def check_retained(prefix_length: int, retained: int, at: Locate = by_name) -> None:
-    """Refuse retained turns that leave the student nothing to be without."""
+def retained_problems(prefix_length: int, retained: int) -> Problems:
+    """Retained turns that leave the student nothing to be without."""
     if retained >= prefix_length:
-        raise ConfigError(
-            f"{at('student_retained_turns')}: {retained} covers all {prefix_length} message(s) of the prefix, so "
-            f"teacher and student see the same and there is nothing to bake; use at most {prefix_length - 1}"
+        yield (
+            "student_retained_turns",
+            (
+                f"{retained} covers all {prefix_length} message(s) of the prefix, so teacher and student see the same "
+                f"and there is nothing to bake; use at most {prefix_length - 1}"
+            ),
         )
 
 
-def _check_pattern(pattern: str, location: str) -> None:
-    if not pattern:
-        raise ConfigError(f"{location}: an empty pattern matches everything; leave it out instead")
-    if problem := pattern_problem(pattern):
-        raise ConfigError(f"{location}: {problem}")
-
-
-def check_data(values: Mapping[str, Any], at: Locate = by_name) -> None:
-    """Check that there are rows to learn from, a context to bake, and no contradictory sources."""
-    prompts, dataset = values.get("training_prompts"), values.get("dataset")
+def data_problems(values: Values) -> Problems:
+    """Rows to learn from that are missing, empty or given twice, and a template without its file."""
+    prompts, dataset, template = (values.get(k) for k in ("training_prompts", "dataset", "system_prompt_template"))
     if prompts is not None and dataset is not None:
-        raise ConfigError(f"{at('training_prompts')}: training rows are also given by dataset; keep one of them")
+        yield "training_prompts", "training rows are also given by dataset; keep one of them"
     if prompts is None and dataset is None:
-        raise ConfigError(f"{at('')}nothing to learn from; give training_prompts (a list) or dataset (file or hub id)")
+        yield "", "nothing to learn from; give training_prompts (a list) or dataset (file or hub id)"
     for name in PATH_KEYS:
         if values.get(name) is not None and not values[name].strip():
-            raise ConfigError(f"{at(name)}: is empty; give a file, or leave it out")
-    _check_prompts(prompts, at("training_prompts"))
-    parse_rules(values.get("rules"), at("rules"))
-    if values.get("anchor_prompts") is not None:
-        _check_anchors(values["anchor_prompts"], at("anchor_prompts"))
-    if values.get("system_prompt_template") is not None:
-        if values.get("corpus_file") is None:
-            raise ConfigError(f"{at('system_prompt_template')}: is filled from corpus_file, which is not given")
-        if "{corpus}" not in values["system_prompt_template"]:
-            raise ConfigError(f"{at('system_prompt_template')}: has no {{corpus}}; write it where the knowledge goes")
+            yield name, "is empty; give a file, or leave it out"
+    for name in ("training_prompts", "anchor_prompts"):
+        if values.get(name) == []:
+            yield name, "an empty list; write at least one prompt"
+        for number, prompt in enumerate(values.get(name) or (), 1):
+            if problem := _prompt_problem(prompt):
+                yield name, f"prompt {number}{problem}"
+    if template is not None and values.get("corpus_file") is None:
+        yield "system_prompt_template", "is filled from corpus_file, which is not given"
+    if template is not None and "{corpus}" not in template:
+        yield "system_prompt_template", "has no {corpus}; write it where the knowledge goes"
     if prompts is not None and all(values.get(key) is None for key in PREFIX_KEYS):
-        raise ConfigError(f"{at('')}nothing to bake: there is no prefix; give prefix_messages, a list of chat messages")
+        yield "", "nothing to bake: there is no prefix; give prefix_messages, a list of chat messages"
 
 
-def _check_prompts(prompts: Sequence[Any] | None, location: str) -> None:
-    if prompts is None:
-        return
-    if not prompts:
-        raise ConfigError(f"{location}: an empty list; write at least one prompt")
-    for number, prompt in enumerate(prompts, 1):
-        if not prompt.strip():
-            raise ConfigError(f"{location}: prompt {number} is empty; write it or take it out")
+def _prompt_problem(prompt: Any) -> str | None:
+    if isinstance(prompt, Mapping) and set(prompt) == {"messages"}:
+        problem = messages_problem(prompt["messages"])
+        return f": {problem}" if problem else None
+    if not isinstance(prompt, str):
+        return f" must be a text or {{messages: [...]}}, got {describe(prompt)}"
+    return None if prompt.strip() else " is empty; write it or take it out"
 
 
-def _check_anchors(anchors: Sequence[Any], location: str) -> None:
-    if not anchors:
-        raise ConfigError(f"{location}: an empty list; write at least one prompt, or leave it out")
-    for number, anchor in enumerate(anchors, 1):
-        if isinstance(anchor, Mapping) and set(anchor) == {"messages"}:
-            check_messages(anchor["messages"], f"{location}: prompt {number}", ConfigError)
-        elif not isinstance(anchor, str) or not anchor.strip():
-            raise ConfigError(
-                f"{location}: prompt {number} must be a text or {{messages: [...]}}, got {describe(anchor)}"
-            )
-
-
-def check_training(values: Mapping[str, Any], at: Locate = by_name) -> None:
-    """Check what `TrainingArguments` would refuse only after torch is imported, or not at all."""
+def training_problems(values: Values) -> Problems:
+    """What `TrainingArguments` would refuse only after torch is imported, or not at all."""
     evaluates = values.get("eval_strategy") not in (None, "no")
-    if evaluates and values.get("eval_dataset") is None:
-        raise ConfigError(f"{at('eval_strategy')}: validation needs rows; give eval_dataset, or eval_strategy: no")
-    if values.get("load_best_model_at_end") and not evaluates:
-        raise ConfigError(f"{at('load_best_model_at_end')}: needs eval_strategy (steps or epoch) and eval_dataset")
-    if values.get("fp16") and values.get("bf16"):
-        raise ConfigError(f"{at('fp16')}: at most one of fp16 and bf16 can be true")
-    if values.get("hub_model_id") is not None and not values.get("push_to_hub"):
-        raise ConfigError(f"{at('hub_model_id')}: has no effect without push_to_hub: true")
-    if values.get("bias", "none") != "none":
-        raise ConfigError(f"{at('bias')}: a trained bias would change the teacher, which is the same model; use none")
     modules = values.get("target_modules")
+    if evaluates and values.get("eval_dataset") is None:
+        yield "eval_strategy", "validation needs rows; give eval_dataset, or eval_strategy: no"
+    if values.get("load_best_model_at_end") and not evaluates:
+        yield "load_best_model_at_end", "needs eval_strategy (steps or epoch) and eval_dataset"
+    if values.get("fp16") and values.get("bf16"):
+        yield "fp16", "at most one of fp16 and bf16 can be true"
+    if values.get("hub_model_id") is not None and not values.get("push_to_hub"):
+        yield "hub_model_id", "has no effect without push_to_hub: true"
+    if values.get("bias", "none") != "none":
+        yield "bias", "a trained bias would change the teacher, which is the same model; use none"
     if modules is not None and (not modules or any(not name for name in modules)):
-        raise ConfigError(f"{at('target_modules')}: names no layer; use all-linear or a list of names")
+        yield "target_modules", "names no layer; use all-linear or a list of names"

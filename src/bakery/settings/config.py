@@ -13,7 +13,7 @@ import warnings
 from dataclasses import dataclass
 from typing import Any
 
-from bakery.settings.checks import check_context
+from bakery.settings.checks import context_problems, refuse
 from bakery.settings.fields import setting
 
 SYSTEM_PROMPT_NOTE = (
@@ -33,9 +33,7 @@ class BakingFields:
     sampling_temperature: float = setting(0.8, "Temperature at which answers are sampled.", 1.0)
     temperature: float = setting(1.0, "Softmax temperature of the divergence.", 2.0)
     beta: float = setting(0.0, "0: forward KL, 1: reverse KL, between: generalised Jensen-Shannon.", 0.5)
-    max_seq_length: int | None = setting(
-        None, "Longest row in tokens (teacher's view); nothing is cut. null: no limit.", 4096
-    )
+    max_seq_length: int | None = setting(None, "Longest row in tokens of the teacher's view. null: no limit.", 4096)
     on_long_row: str = setting("error", "What happens to a row over max_seq_length.", choices=("error", "skip"))
     teacher: str = setting(
         "auto",
@@ -103,7 +101,7 @@ class ContextConfig:
     )
 
     def __post_init__(self) -> None:
-        check_context(vars(self))
+        refuse(context_problems(vars(self)))
         if self.system_prompt is not None or self.system_prompt_file is not None:
             warnings.warn(SYSTEM_PROMPT_NOTE, DeprecationWarning, stacklevel=3)
         if self.system_prompt is not None:

@@ -208,12 +208,7 @@ _DECODER = json.JSONDecoder(object_pairs_hook=_unique, parse_constant=_no_consta
 
 
 def parse_json(text: str, name: str, error: type[BakeryError] = ConfigError) -> Document:
-    """Parse one JSON document strictly: no duplicate keys, no NaN.
-
-    Args:
-        text: the document.
-        name: stands for it in messages.
-        error: the class to raise.
+    """Parse one JSON document strictly: no duplicate keys, no NaN; `name` stands for it in messages.
 
     Raises:
         error: the text is malformed or nested too deeply; the message names the line where it is known.

@@ -107,23 +107,17 @@ def _field(item: dataclasses.Field[Any], annotation: str, group: str) -> Field:
 
 
 def read_annotation(text: str, enums: Mapping[str, Choices] | None = None) -> tuple[Kinds, Kinds, Choices]:
-    """What a type annotation allows.
+    """The kinds of value that a type annotation allows, the kinds of the items of a list, and the allowed words.
 
     Args:
         text: the annotation as it is written.
         enums: the words of each enumeration by its name.
-
-    Returns:
-        The kinds of value, the kinds of the items of a list, and the allowed words.
     """
-    return _read(ast.parse(text, mode="eval").body, enums or {})
-
-
-def _read(annotation: ast.expr, enums: Mapping[str, Choices]) -> tuple[Kinds, Kinds, Choices]:
+    enums = enums or {}
     kinds: set[str] = set()
     items: set[str] = set()
     choices: list[str] = []
-    for part in _alternatives(annotation):
+    for part in _alternatives(ast.parse(text, mode="eval").body):
         name = name_of(part.value if isinstance(part, ast.Subscript) else part)
         if isinstance(part, ast.Constant) and part.value is None:
             kinds.add("null")
@@ -138,7 +132,7 @@ def _read(annotation: ast.expr, enums: Mapping[str, Choices]) -> tuple[Kinds, Ki
         elif name in _KINDS:
             kinds.add(_KINDS[name])
             if _KINDS[name] == "list" and isinstance(part, ast.Subscript):
-                items |= _read(part.slice, enums)[0]
+                items |= read_annotation(ast.unparse(part.slice), enums)[0]
     return frozenset(kinds), frozenset(items), tuple(choices)
 
 

@@ -8,22 +8,27 @@ from bakery.errors import BakeryError
 from bakery.text import excerpt
 
 
-def as_path(name: str | Path, error: type[BakeryError]) -> Path:
+def as_path(name: str | Path, error: type[BakeryError], location: str = "") -> Path:
     """The path that a text names, whether or not something is there; `~` is the home folder.
+
+    Args:
+        name: the text.
+        error: the class to raise.
+        location: where the name was given, for the message.
 
     Raises:
         error: the text is empty, too long for a path, or names a folder that may not be looked into.
     """
-    shown = excerpt(str(name))
+    shown, start = excerpt(str(name)), location and f"{location}: "
     if not shown:
-        raise error("the name of a file or folder is empty; write it, or leave the setting out")
+        raise error(f"{start}the name of a file or folder is empty; write it, or leave the setting out")
     try:
         path = Path(name).expanduser()
         path.stat()
     except (FileNotFoundError, NotADirectoryError):
         pass
     except (OSError, RuntimeError, ValueError) as problem:
-        raise error(f"{shown}: cannot be a path: {getattr(problem, 'strerror', None) or problem}") from problem
+        raise error(f"{start}{shown}: cannot be a path: {getattr(problem, 'strerror', None) or problem}") from problem
     return path
 
 

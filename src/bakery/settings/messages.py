@@ -12,16 +12,17 @@ ROLES = ("system", "developer", "user", "assistant", "tool")
 
 
 def check_messages(messages: Any, location: str, error: type[BakeryError]) -> None:
-    """Check a list of chat messages.
+    """Raise `error` where `messages_problem` has something to say."""
+    if problem := messages_problem(messages):
+        raise error(f"{location}: {problem}")
 
-    Raises:
-        error: it is not a list, or a message has no known role or no usable content.
-    """
+
+def messages_problem(messages: Any) -> str | None:
+    """What is wrong with a list of chat messages, in words; None when a template can show them."""
     if not isinstance(messages, list | tuple):
-        raise error(f"{location}: must be a list of messages {{role: ..., content: ...}}, got {describe(messages)}")
-    for number, message in enumerate(messages, 1):
-        if problem := _problem(message):
-            raise error(f"{location}: message {number}: {problem}")
+        return f"must be a list of messages {{role: ..., content: ...}}, got {describe(messages)}"
+    problems = ((number, _problem(message)) for number, message in enumerate(messages, 1))
+    return next((f"message {number}: {problem}" for number, problem in problems if problem), None)
 
 
 def _problem(message: Any) -> str | None:

@@ -24,7 +24,7 @@ def resolve_model(name: str, location: str = "model_name_or_path") -> str:
         return str(Path(__file__).parents[1] / STARTER)
     if not name.strip():
         raise ConfigError(f"{location}: is empty; give a hub id, a folder, or {STARTER}")
-    path = _folder(name, location)
+    path = as_path(name, ConfigError, location)
     if not path.exists() and not (name.startswith((".", "~", "/")) or "\\" in name or name.count("/") > 1):
         return name
     if path.exists() and not path.is_dir():
@@ -39,13 +39,6 @@ def resolve_model(name: str, location: str = "model_name_or_path") -> str:
         hint = f"an adapter; give its base model {base!r}" if base else "not a model: it has no config.json"
         raise ConfigError(f"{location}: {name} is {hint}")
     return str(path)
-
-
-def _folder(name: str, location: str) -> Path:
-    try:
-        return as_path(name, ConfigError)
-    except ConfigError as error:
-        raise ConfigError(f"{location}: {error}") from error
 
 
 def _base_of(folder: Path) -> str | None:
@@ -68,7 +61,7 @@ def check_checkpoint(checkpoint: str | bool | None, output_dir: str | None, base
         ConfigError: it cannot be resumed from.
     """
     if checkpoint is True:
-        output = _folder(output_dir or "outputs", "output_dir")
+        output = as_path(output_dir or "outputs", ConfigError, "output_dir")
         if not any(output.glob("checkpoint-*")):
             raise ConfigError(f"{location}: true, but {output} holds no checkpoint; start without it")
     elif checkpoint is not None and checkpoint is not False:
@@ -81,7 +74,7 @@ def check_adapter(name: str, base_model: str, location: str) -> None:
     Raises:
         ConfigError: it cannot be used.
     """
-    folder = _folder(name, location)
+    folder = as_path(name, ConfigError, location)
     if not folder.is_dir():
         raise ConfigError(f"{location}: no such folder: {name} (looked in {Path.cwd()})")
     base = _base_of(folder)
@@ -99,7 +92,7 @@ def check_output(output_dir: str | None, may_replace: bool, location: str = "out
     """
     if output_dir is not None and not output_dir.strip():
         raise ConfigError(f"{location}: is empty; give a folder")
-    folder = _folder(output_dir or "outputs", location)
+    folder = as_path(output_dir or "outputs", ConfigError, location)
     parent = next(path for path in (folder, *folder.absolute().parents) if path.exists())
     if not parent.is_dir():
         raise ConfigError(f"{location}: {parent} is a file; give a folder")

@@ -118,12 +118,7 @@ def _option(name: str, words: list[str]) -> tuple[Field, Any]:
 
 
 def find_field(key: str, location: str, shown: str | None = None) -> Field:
-    """The field of this name or alias.
-
-    Args:
-        key: the name.
-        location: where it was given.
-        shown: how it was written, for the message.
+    """The field of this name or alias; `shown` is how it was written.
 
     Raises:
         ConfigError: there is none; the message names the nearest one.

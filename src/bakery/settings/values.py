@@ -99,5 +99,7 @@ def _from_word(word: str, kinds: Kinds, location: str) -> Any:
         if inline or not kinds & {"str", "any", "list"}:
             raise
         return word
-    fits = _convert(value, kinds - {"str", "any"}) is not None or (value is None and "null" in kinds)
-    return value if inline or fits else word
+    if value is None:
+        return None if "null" in kinds else word
+    number = isinstance(value, int | float) and kinds & {"int", "float"}
+    return value if inline or number or _convert(value, kinds - {"str", "any"}) is not None else word
