@@ -16,11 +16,11 @@ KINDS = [
 ]
 
 
-@pytest.mark.parametrize(("check", "kept", "broken"), KINDS, ids=[next(iter(kind[0])) for kind in KINDS])
-def test_a_rule_holds_and_can_be_broken(check, kept, broken):
+@pytest.mark.parametrize(("check", "good", "bad"), KINDS, ids=[next(iter(kind[0])) for kind in KINDS])
+def test_a_rule_holds_and_can_be_broken(check, good, bad):
     (rule,) = parse_rules([{"name": "clause", **check}])
-    assert rule.holds(kept, "?")
-    assert not rule.holds(broken, "?")
+    assert rule.holds(good, "?")
+    assert not rule.holds(bad, "?")
 
 
 def test_when_limits_a_rule_to_its_questions():

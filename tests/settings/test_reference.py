@@ -1,4 +1,4 @@
-"""The reference page and the JSON schema are made from the dataclasses and kept up to date."""
+"""The reference page and the JSON schema are made from the dataclasses and up to date."""
 
 from importlib.metadata import version
 from pathlib import Path

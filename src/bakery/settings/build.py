@@ -26,7 +26,7 @@ NEWER_NAMES = {
     "gradient_checkpointing": "activation_checkpointing",
     "gradient_checkpointing_kwargs": "activation_checkpointing_kwargs",
 }
-"""Fields of `TrainingArguments` that a newer transformers calls otherwise, and warns about."""
+"""Fields of `TrainingArguments` that a newer transformers has under another name, and warns about."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -39,6 +39,10 @@ class Document:
     lines: Mapping[str, int] = field(default_factory=dict)
 
 
+def _refusal(problem: str, where: Any) -> yaml.MarkedYAMLError:
+    return yaml.MarkedYAMLError(problem=problem, problem_mark=where.start_mark)
+
+
 class _Loader(yaml.SafeLoader):
     """YAML 1.2's core schema: no dates, no octal surprises, no yes/no booleans, no anchors, no tags."""
 
@@ -61,13 +65,10 @@ class _Loader(yaml.SafeLoader):
     def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
         event = self.peek_event()  # type: ignore[no-untyped-call]
         if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None):
-            raise yaml.MarkedYAMLError(
-                problem="anchors and aliases (& and *) are not supported; write the value out",
-                problem_mark=event.start_mark,
-            )
+            raise _refusal("anchors and aliases (& and *) are not supported; write the value out", event)
         self.depth += 1
         if self.depth > MAX_DEPTH:
-            raise yaml.MarkedYAMLError(problem=f"nested deeper than {MAX_DEPTH} levels", problem_mark=event.start_mark)
+            raise _refusal(f"nested deeper than {MAX_DEPTH} levels", event)
         node = super().compose_node(parent, index)
         self.depth -= 1
         return node
@@ -76,14 +77,10 @@ class _Loader(yaml.SafeLoader):
         first: dict[str, int] = {}
         for key, _ in node.value:
             if not isinstance(key, yaml.ScalarNode):
-                raise yaml.MarkedYAMLError(problem="a key must be a plain word", problem_mark=key.start_mark)
-            line = key.start_mark.line + 1
+                raise _refusal("a key must be a plain word", key)
             if key.value in first:
-                raise yaml.MarkedYAMLError(
-                    problem=f"duplicate key {key.value!r}, first on line {first[key.value]}; keep one",
-                    problem_mark=key.start_mark,
-                )
-            first[key.value] = line
+                raise _refusal(f"duplicate key {key.value!r}, first on line {first[key.value]}; keep one", key)
+            first[key.value] = key.start_mark.line + 1
         return {key.value: self.construct_object(value, deep=True) for key, value in node.value}
 
 
