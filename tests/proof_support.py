@@ -11,7 +11,8 @@ from bakery.evaluation.evaluator import Evaluator
 from bakery.evaluation.proof import Proof
 from bakery.evaluation.proof_rows import ProofRows, as_rows, neutral
 from bakery.evaluation.proving import Exam, measure_baseline, measure_proof
-from bakery.rows.conversations import Conversation, ScoredQuestion
+from bakery.rows.conversations import Conversation
+from bakery.rows.questions import ScoredQuestion
 from bakery.scoring.rules import parse_rules
 from tests.engine_support import PREFIX, make_trainer
 

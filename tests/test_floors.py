@@ -30,13 +30,10 @@ TORCH_FREE = (
     "cli",
     "errors",
     "settings.config",
-    "settings.reading",
+    "settings.build",
     "settings.paths",
-    "rows.conversations",
-    "rows.prefix",
+    "rows.bake_data",
 )
-# `config.BakeryConfig` is looked up lazily in `arguments`, which builds on `config`: the one name that needs torch.
-LAZY = ("settings.config", "settings.arguments")
 
 
 def modules() -> list[str]:
@@ -69,7 +66,7 @@ def imports(module: str) -> set[str]:
             imported.update(f"{name}.{alias.name}" for alias in node.names) if folder else imported.add(name)
         elif isinstance(node, ast.Import):
             imported.update(a.name.removeprefix("bakery.") for a in node.names if a.name.startswith("bakery."))
-    return imported - ({LAZY[1]} if module == LAZY[0] else set())
+    return imported
 
 
 def test_every_module_has_a_floor_and_every_floor_has_a_module():

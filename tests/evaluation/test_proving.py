@@ -9,7 +9,9 @@ from bakery.errors import DataError
 from bakery.evaluation import estimates
 from bakery.evaluation.evaluator import first_difference
 from bakery.evaluation.proof_rows import count_leaks, keep_aside, neutral, proof_rows
-from bakery.rows.conversations import BakeData, Conversation, ScoredQuestion
+from bakery.rows.bake_data import BakeData
+from bakery.rows.conversations import Conversation
+from bakery.rows.questions import ScoredQuestion
 
 finite = st.floats(-1e6, 1e6)
 

@@ -15,7 +15,7 @@ from bakery.evaluation.proof import Answers, Exhibit, Painted
 from bakery.evaluation.shown_answers import pieces
 from bakery.report.charts import Series, line_chart
 from bakery.report.page import page
-from bakery.rows.conversations import ScoredQuestion
+from bakery.rows.questions import ScoredQuestion
 from tests.engine_support import tiny_model, tokenizer
 from tests.proof_support import changed, proof_of, proof_rows
 
