@@ -24,11 +24,11 @@ def run(seed: int) -> dict[str, float]:
     scores = found["scores"]["heldout"]
     return {
         "seed": seed,
-        **{who: scores[who]["accuracy"] for who in ("base", "prompted", "baked")},
-        "divergence_before": found["divergence"]["before"],
-        "divergence_after": found["divergence"]["after"],
-        "share_closed": found["divergence"]["share_closed"],
-        "drift": found["drift"],
+        **{who: scores[who]["accuracy"]["mean"] for who in ("base", "prompted", "baked")},
+        "divergence_before": found["divergence"]["before"]["mean"],
+        "divergence_after": found["divergence"]["after"]["mean"],
+        "share_closed": found["divergence"]["share_closed"]["mean"],
+        "drift": found["drift"]["mean"],
         "bake_seconds": found["seconds"]["bake"],
         "proof_seconds": found["seconds"]["proof"],
     }

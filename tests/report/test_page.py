@@ -5,19 +5,18 @@ import shutil
 import struct
 import subprocess
 import zlib
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from bakery.engine.distill.conditions import BAKED, BASE
 from bakery.evaluation.evaluator import CONDITIONS, Reply
-from bakery.evaluation.proof import Answers, Exhibit, Painted
-from bakery.evaluation.shown_answers import pieces
-from bakery.report.charts import Series, line_chart
+from bakery.evaluation.proof import AnsweredQuestion, Example
 from bakery.report.page import page
 from bakery.rows.conversations import ScoredQuestion
-from tests.engine_support import tiny_model, tokenizer
-from tests.proof_support import changed, proof_of, proof_rows
+from tests.engine_support import tiny_model
+from tests.proof_support import proof_of, proof_rows
 
 EVIL = '<script>alert("x")</script> & <img src=x onerror=y>'
 CURVE = [{"step": n, "loss": 1 / n, "eval_loss": 2 / n} for n in range(1, 20)]
@@ -48,9 +47,9 @@ def test_whatever_a_model_or_a_user_writes_is_text(proof):
     reply = Reply(EVIL, (1, 2), True)
     said = dict.fromkeys(CONDITIONS, reply)
     question = ScoredQuestion(({"role": "user", "content": EVIL},), (EVIL,), "row")
-    painted = {BASE: Painted(((EVIL, 3.0), ("", 0.5)))}
-    exhibit = Exhibit(Answers(question, said, None), painted)
-    html = page(changed(proof, gallery=(exhibit,)), EVIL, EVIL, usage=EVIL)
+    tokens = {BASE: ((EVIL, 3.0), ("", 0.5))}
+    example = Example(AnsweredQuestion(question, said, None), tokens)
+    html = page(replace(proof, examples=(example,)), EVIL, EVIL, usage=EVIL)
     assert "<script" not in html
     assert "<img" not in html
     assert html.count("&lt;script&gt;") >= 5
@@ -58,36 +57,12 @@ def test_whatever_a_model_or_a_user_writes_is_text(proof):
 
 def test_every_token_is_there_in_its_colour(proof):
     reply = Reply("Ahoy!", (1, 2, 3), True)
-    painted = Painted((("Ahoy", 3.0), ("!", 0.05), ("", 0.0)))
+    tokens = (("Ahoy", 3.0), ("!", 0.05), ("", 0.0))
     question = ScoredQuestion(({"role": "user", "content": "?"},), (), "row")
-    exhibit = Exhibit(Answers(question, dict.fromkeys(CONDITIONS, reply), None), {BAKED: painted})
-    html = page(changed(proof, gallery=(exhibit,)), "t", "a")
+    example = Example(AnsweredQuestion(question, dict.fromkeys(CONDITIONS, reply), None), {BAKED: tokens})
+    html = page(replace(proof, examples=(example,)), "t", "a")
     assert '<span class="t t4" title="3 nats">Ahoy</span><span class="t t1" title="0.05 nats">!</span>' in html
     assert "■" in html
-
-
-@pytest.mark.parametrize("text", ["Ahoy! The wifi password is coral42.", "naïve 日本 🙂🙂 ok", "  two  spaces\nline"])
-def test_pieces_of_an_answer_are_its_text(text):
-    ids = tokenizer()(text, add_special_tokens=False)["input_ids"]
-    found = pieces(tokenizer(), [*ids, tokenizer().eos_token_id])
-    assert len(found) == len(ids) + 1
-    assert "".join(found) == text
-    assert found[-1] == ""
-
-
-def test_a_chart_holds_its_points_within_its_frame():
-    points = tuple((float(x), y, y / 2, y * 2) for x, y in enumerate((5.0, 0.3, 0.0, 1e-9, 40.0)))
-    for logarithmic in (False, True):
-        svg = line_chart("t", [Series("base", "b", points)], "x", "y", logarithmic=logarithmic)
-        places = [(float(x), float(y)) for x, y in re.findall(r'cx="([\d.-]+)" cy="([\d.-]+)"', svg)]
-        assert len(places) == len(points)
-        assert all(50 <= x <= 480 and 10 <= y <= 240 for x, y in places)
-        assert "nan" not in svg
-    heights = [y for _, y in places]
-    assert heights[4] < heights[0] < heights[1] < heights[3], "more is higher"
-    with pytest.raises(ValueError, match="no point"):
-        line_chart("t", [], "x", "y")
-    assert "<svg" in line_chart("one", [Series("base", "b", ((1.0, 0.0, 0.0, 0.0),))], "x", "y", logarithmic=True)
 
 
 @pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed: apt-get install chromium")
