@@ -99,7 +99,9 @@ def test_a_bake_that_goes_on_another_day_keeps_the_date_it_began_with(dated, sho
     assert main(resumed) == 0, capfd.readouterr().err
     wanted, found = (load_file(folder / "adapter_model.safetensors") for folder in (whole, stopped))
     assert all(wanted[name].equal(found[name]) for name in wanted)
-    gaps = [json.loads((folder / "results.json").read_text())["divergence"]["before"]["mean"] for folder in (whole, stopped)]
+    gaps = [
+        json.loads((folder / "results.json").read_text())["divergence"]["before"]["mean"] for folder in (whole, stopped)
+    ]
     assert gaps[0] == pytest.approx(gaps[1])
     assert main([*dated, "--output_dir", str(tmp_path / "fresh"), "--max_steps", "1"]) == 0, capfd.readouterr().err
     assert ["22 Nov 2026" in text for text in shown] == [True, True, False]

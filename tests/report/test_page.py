@@ -6,6 +6,8 @@ import struct
 import subprocess
 import zlib
 from dataclasses import replace
+from html import escape
+from importlib.resources import files
 from pathlib import Path
 
 import pytest
@@ -65,19 +67,80 @@ def test_every_token_is_there_in_its_colour(proof):
     assert "■" in html
 
 
-@pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed: apt-get install chromium")
+@pytest.mark.parametrize("scheme", ["light", "dark", "print"])
+def test_every_colour_is_readable(scheme):
+    """Texts and swatches against what lies behind them: 4.5:1, as WCAG 2 asks of text."""
+    style = files("bakery.report").joinpath("page.css").read_text("utf-8")
+    light, dark, printed = (dict(re.findall(r"--(\w+): ([^;]+);", root))
+                            for root in re.findall(r":root \{(.*?)\}", style, re.DOTALL))  # fmt: skip
+    colours = {"light": light, "dark": dark, "print": light | printed}[scheme]
+    backgrounds = [rgb(colours[name]) for name in ("paper", "card")]
+    for name in ("ink", "soft", "good", "warning", "base", "prompted", "baked", "both"):
+        for background in backgrounds:
+            assert contrast(rgb(colours[name]), background) >= 4.5, name
+    heat = [float(part) for part in colours["heat"].split()]
+    alphas = [float(alpha) for alpha in re.findall(r"\.t\d \{ background: rgb\(var\(--heat\) / ([\d.]+)", style)]
+    assert len(alphas) == 4
+    for alpha in alphas:
+        for background in backgrounds:
+            swatch = [alpha * hot + (1 - alpha) * cold for hot, cold in zip(heat, background, strict=True)]
+            assert contrast(rgb(colours["ink"]), swatch) >= 4.5, alpha
+
+
+def rgb(colour: str) -> list[float]:
+    digits = colour.removeprefix("#")
+    digits = "".join(2 * digit for digit in digits) if len(digits) == 3 else digits
+    return [float(int(digits[at : at + 2], 16)) for at in (0, 2, 4)]
+
+
+def contrast(one: list[float], other: list[float]) -> float:
+    """The ratio of relative luminances of WCAG 2."""
+
+    def luminance(colour: list[float]) -> float:
+        linear = [c / 255 / 12.92 if c / 255 <= 0.04045 else ((c / 255 + 0.055) / 1.055) ** 2.4 for c in colour]
+        return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+    low, high = sorted((luminance(one), luminance(other)))
+    return (high + 0.05) / (low + 0.05)
+
+
+def chromium(tmp_path, *words: str) -> subprocess.CompletedProcess:
+    done = subprocess.run(
+        [str(CHROMIUM), "--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", "--enable-logging=stderr",
+         "--v=0", f"--user-data-dir={tmp_path / 'profile'}", *words],
+        capture_output=True, text=True, timeout=120, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-2000:]
+    return done
+
+
+needs_chromium = pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed: apt-get install chromium")
+
+MEASURE = """<body><iframe id="f" style="width:390px;height:900px;border:0" srcdoc="{page}"></iframe><script>
+document.getElementById("f").onload = (event) => {
+  const page = event.target.contentDocument;
+  const box = (element) => element.getBoundingClientRect();
+  const wide = [...page.querySelectorAll("*")].filter((e) => !e.closest("pre") && box(e).right > 390);
+  const hidden = [...page.querySelectorAll("thead th + th, .legend .t, figcaption .key")].filter((e) => !box(e).width);
+  document.body.textContent = "too wide: " + wide.length + ", hidden: " + hidden.length;
+};</script>"""
+
+
+@needs_chromium
+def test_nothing_is_cut_off_on_a_phone(html, tmp_path):
+    source = tmp_path / "frame.html"
+    source.write_text(MEASURE.replace("{page}", escape(html)), encoding="utf-8")
+    shown = chromium(tmp_path, "--virtual-time-budget=5000", "--dump-dom", source.as_uri()).stdout
+    assert "too wide: 0, hidden: 0" in shown, shown[-500:]
+
+
+@needs_chromium
 @pytest.mark.parametrize(("width", "dark"), [(1200, False), (500, False), (900, True)])
 def test_the_page_renders_in_a_real_browser(html, tmp_path, width, dark):
     source, picture = tmp_path / "report.html", tmp_path / "page.png"
     source.write_text(html, encoding="utf-8")
     look = ["--blink-settings=preferredColorScheme=0"] if dark else []
-    done = subprocess.run(
-        [str(CHROMIUM), "--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", "--enable-logging=stderr",
-         "--v=0", f"--user-data-dir={tmp_path / 'profile'}", f"--window-size={width},1600", f"--screenshot={picture}",
-         *look, source.as_uri()],
-        capture_output=True, text=True, timeout=120, check=False,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr[-2000:]
+    done = chromium(tmp_path, f"--window-size={width},1600", f"--screenshot={picture}", *look, source.as_uri())
     assert "CONSOLE" not in done.stderr, "the page has console messages"
     size, rows = read_png(picture)
     assert size == (width, 1600)

@@ -139,7 +139,7 @@ def _charts(positions: Sequence[PositionDivergence], curve: Figures, sweep: Figu
         )
         for name, label, estimates in (
             ("base", "before the bake", [one.before for one in positions]),
-            ("baked", "after the bake; bands are 95 % intervals", [one.after for one in positions]),
+            ("baked", "after the bake (bands: 95 % intervals)", [one.after for one in positions]),
         )
     ]
     training = [
