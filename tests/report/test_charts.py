@@ -1,14 +1,14 @@
-"""Charts: every point within the frame, more is higher, intervals as they are."""
+"""Charts: every point within the frame, more is higher, labels are text."""
 
 import re
 
 import pytest
 
-from bakery.report.charts import Series, bar, line_chart
+from bakery.report.charts import Point, Series, line_chart
 
 
 def test_a_chart_holds_its_points_within_its_frame():
-    points = tuple((float(x), y, y / 2, y * 2) for x, y in enumerate((5.0, 0.3, 0.0, 1e-9, 40.0)))
+    points = tuple(Point(float(x), y, y / 2, y * 2) for x, y in enumerate((5.0, 0.3, 0.0, 1e-9, 40.0)))
     for logarithmic in (False, True):
         svg = line_chart("t", [Series("base", "b", points)], "x", "y", logarithmic=logarithmic)
         points_drawn = [(float(x), float(y)) for x, y in re.findall(r'cx="([\d.-]+)" cy="([\d.-]+)"', svg)]
@@ -19,15 +19,9 @@ def test_a_chart_holds_its_points_within_its_frame():
     assert heights[4] < heights[0] < heights[1] < heights[3], "more is higher"
     with pytest.raises(ValueError, match="no point"):
         line_chart("t", [], "x", "y")
-    assert "<svg" in line_chart("one", [Series("base", "b", ((1.0, 0.0, 0.0, 0.0),))], "x", "y", logarithmic=True)
-
-
-def test_a_bar_is_as_long_as_its_share_and_never_longer_than_its_frame():
-    drawn = bar("baked", 0.25, -0.1, 1.2)
-    assert 'class="fill baked" width="25.00"' in drawn
-    assert 'd="M0.00 5H100.00"' in drawn
+    assert "<svg" in line_chart("one", [Series("base", "b", (Point(1.0, 0.0, 0.0, 0.0),))], "x", "y", logarithmic=True)
 
 
 def test_a_label_cannot_write_markup():
-    drawn = line_chart("<b>", [Series("base", "<i>", ((1.0, 1.0, 1.0, 1.0),))], "<x>", "<y>")
+    drawn = line_chart("<b>", [Series("base", "<i>", (Point(1.0, 1.0, 1.0, 1.0),))], "<x>", "<y>")
     assert not re.search("<[bixy]>", drawn)

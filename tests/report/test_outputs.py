@@ -71,8 +71,8 @@ def test_a_hub_that_is_not_there_is_one_line(tmp_path, hub, monkeypatch):
         make_trainer(tmp_path, **PUSHING)
 
 
-FILES = {"adapter_model.safetensors", "adapter_config.json", "tokenizer.json", "README.md", "report.html", "bakery.yaml",
-         "answers.jsonl", "results.json", "trajectories.jsonl"}  # fmt: skip
+FILES = {"adapter_model.safetensors", "adapter_config.json", "tokenizer.json", "README.md", "report.html",
+         "bakery.yaml", "answers.jsonl", "results.json", "trajectories.jsonl"}  # fmt: skip
 
 
 @pytest.fixture

@@ -29,10 +29,10 @@ TITLES = {
 
 @dataclass(frozen=True)
 class Gap:
-    """How much the prompt changes before anything is trained.
+    """How far the base is from the prompted model before anything is trained.
 
     Args:
-        divergence: of the base from the prompted model, nats per token.
+        divergence: nats per token.
         largest_row: the divergence of the row with the most.
         top_1: share of tokens at which both choose the same next token, given the same tokens before.
         agreement: share of greedy answers that are equal, token for token.
@@ -88,7 +88,7 @@ class Divergence:
 
 @dataclass(frozen=True)
 class AnsweredQuestion:
-    """One question with the reply of every condition; `right`: which are right, where an answer is expected."""
+    """One question with the reply of every condition; `right`: whose replies are, where an answer is expected."""
 
     question: ScoredQuestion
     replies: Mapping[Condition, Reply]
@@ -116,14 +116,7 @@ class ConditionScore:
 
 @dataclass(frozen=True)
 class SetScore:
-    """One set of questions.
-
-    Args:
-        conditions: the score of each condition.
-        recovered: (baked - base) / (prompted - base) of the accuracy; None without expected answers, or where the
-            prompt does not change the accuracy.
-        questions: every question with its replies.
-    """
+    """One set of questions; `recovered`: (baked - base) / (prompted - base) of the accuracy, where that is known."""
 
     conditions: Mapping[Condition, ConditionScore]
     recovered: Estimate | None
@@ -147,7 +140,7 @@ class RuleScore:
 
 @dataclass(frozen=True)
 class Generalisation:
-    """Divergence from the prompted teacher on rows unlike the training rows."""
+    """Divergence from the prompted teacher on rows unlike the training rows, of the base and of the baked model."""
 
     before: Estimate
     after: Estimate
@@ -156,7 +149,7 @@ class Generalisation:
 
 @dataclass(frozen=True)
 class TeacherNoise:
-    """The prompted model against itself: two samples at temperature 1."""
+    """How far two samples of the prompted model at temperature 1 agree."""
 
     agreement: Estimate
     first_difference: float | None
@@ -164,12 +157,9 @@ class TeacherNoise:
 
 @dataclass(frozen=True)
 class Example:
-    """One question with its replies, and the divergence at every token of some of them.
+    """One question, and by condition its reply as (text, nats) for each token.
 
-    Args:
-        answered: the question and its replies.
-        tokens: by condition, its reply as (text, nats) for each token. Base and baked show their own divergence from
-            the teacher; the prompted reply shows that of the baked model along it.
+    Base and baked reply show their own divergence from the teacher, the prompted reply that of the baked model.
     """
 
     answered: AnsweredQuestion
@@ -198,13 +188,13 @@ class Proof:
     """Everything that was measured of one bake.
 
     Args:
-        measured_on: the set of rows behind `divergence`: heldout, eval, validation or (trained on!) training.
+        measured_on: the name of the rows behind `divergence`, one of `sets`; `training` if there were no others.
         gap: before the bake.
-        sets: scores by set of questions; `measured_on` is one of them.
+        sets: scores by set of questions.
         divergence: from the prompted teacher.
         rules: one score for each rule.
-        side_effects: by set of rows under other prompts, the divergence of the baked model from the base; should be 0.
-        generalisation: by set of rows unlike the training rows.
+        side_effects: by rows under other prompts, the divergence of the baked model from the base; should be 0.
+        generalisation: by rows unlike the training rows.
         noise: of sampling from the teacher.
         request_cost: what a request saves.
         examples: answers to look at.

@@ -11,15 +11,7 @@ from bakery.chat.views import PromptPair
 from bakery.engine.distill.conditions import BAKED, BAKED_PROMPTED, BASE, PROMPTED, Condition
 from bakery.errors import DataError
 from bakery.evaluation import estimates
-from bakery.evaluation.evaluator import (
-    CONDITIONS,
-    AnsweredRows,
-    Comparison,
-    Evaluator,
-    Reply,
-    first_difference,
-    right,
-)
+from bakery.evaluation.evaluator import AnsweredRows, Comparison, Evaluator, Reply, first_difference, right
 from bakery.evaluation.merging import measure_merged
 from bakery.evaluation.proof import (
     NO_GAP_NATS,
@@ -127,7 +119,10 @@ def measure_proof(baseline: Baseline, on_progress: ProgressCallback = NO_PROGRES
     """
     evaluator = replace(baseline.evaluator, watch=on_progress.tokens_only())
     rows, before = baseline.rows, baseline.before
-    sets = {name: _score(_ask_baked(evaluator, asked, on_progress)) for name, asked in baseline.sets.items()}
+    sets = {
+        name: _score(_ask_further(evaluator, asked, (BAKED, BAKED_PROMPTED), on_progress))
+        for name, asked in baseline.sets.items()
+    }
     after = evaluator.compare(BAKED, before.rows)
     baked_prompted = evaluator.compare(BAKED_PROMPTED, before.rows)
     on_progress(2 * len(rows.measured))
@@ -160,26 +155,19 @@ def measure_proof(baseline: Baseline, on_progress: ProgressCallback = NO_PROGRES
 
 
 def _ask(evaluator: Evaluator, questions: Sequence[ScoredQuestion], on_progress: ProgressCallback) -> SetReplies:
-    prompts = evaluator.prompts(as_rows(questions))
-    return SetReplies(questions, prompts, _replies(evaluator, (BASE, PROMPTED), prompts, on_progress))
+    """The replies that do not depend on the adapter."""
+    unasked = SetReplies(questions, evaluator.prompts(as_rows(questions)), {})
+    return _ask_further(evaluator, unasked, (BASE, PROMPTED), on_progress)
 
 
-def _ask_baked(evaluator: Evaluator, asked: SetReplies, on_progress: ProgressCallback) -> SetReplies:
-    baked = _replies(evaluator, (BAKED, BAKED_PROMPTED), asked.prompts, on_progress)
-    return replace(asked, replies={**asked.replies, **baked})
-
-
-def _replies(
-    evaluator: Evaluator,
-    conditions: Sequence[Condition],
-    prompts: Sequence[PromptPair],
-    on_progress: ProgressCallback,
-) -> dict[Condition, Sequence[Reply]]:
-    replies: dict[Condition, Sequence[Reply]] = {}
+def _ask_further(
+    evaluator: Evaluator, asked: SetReplies, conditions: Sequence[Condition], on_progress: ProgressCallback
+) -> SetReplies:
+    replies = dict(asked.replies)
     for condition in conditions:
-        replies[condition] = evaluator.replies(condition, prompts)
-        on_progress(len(prompts))
-    return replies
+        replies[condition] = evaluator.replies(condition, asked.prompts)
+        on_progress(len(asked.prompts))
+    return replace(asked, replies=replies)
 
 
 def _before(evaluator: Evaluator, rows: Sequence[Conversation], on_progress: ProgressCallback) -> Comparison:
@@ -287,6 +275,6 @@ def _rule_score(rule: Rule, answered: Sequence[AnsweredQuestion]) -> RuleScore:
     asked = [one for one in answered if rule.applies(one.question.text)]
     shares = {
         condition: estimates.share([float(rule.holds(one.replies[condition].text, one.question.text)) for one in asked])
-        for condition in CONDITIONS
+        for condition in asked[0].replies
     }
     return RuleScore(rule.name, rule.check, len(asked), shares)

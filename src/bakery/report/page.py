@@ -9,8 +9,8 @@ from bakery import __version__
 from bakery.engine.distill.conditions import BAKED, BASE, PROMPTED, Condition
 from bakery.evaluation.evaluator import NAMES
 from bakery.evaluation.findings import findings
-from bakery.evaluation.proof import TITLES, Example, PositionDivergence, Proof, RuleScore
-from bakery.report.charts import Series, bar, line_chart
+from bakery.evaluation.proof import TITLES, Example, PositionDivergence, Proof
+from bakery.report.charts import Point, Series, line_chart
 from bakery.report.results import BakeResult
 from bakery.report.summary import COLUMNS, FOOTNOTE, Cell, decimal, nats, percent, sections
 from bakery.report.usage import usage
@@ -65,7 +65,6 @@ def page(
         _tiles(proof),
         _table(proof, break_even),
         _charts(proof.divergence.positions, curve, sweep),
-        _rules(proof.rules),
         _examples(proof.examples),
         f"<h2>Use it</h2><pre><code>{escape(usage)}</code></pre>" if usage else "",
         f'<p class="soft small">Made with bakery {escape(__version__)}. Every figure is in results.json.</p>',
@@ -131,32 +130,36 @@ def _key(name: str) -> str:
 
 
 def _charts(positions: Sequence[PositionDivergence], curve: Figures, sweep: Figures) -> str:
-    by_position = [
-        Series(
-            name,
-            label,
-            tuple((one.position, e.mean, e.low, e.high) for one, e in zip(positions, estimates, strict=True)),
+    before = tuple(Point(at.position, at.before.mean, at.before.low, at.before.high) for at in positions)
+    after = tuple(Point(at.position, at.after.mean, at.after.low, at.after.high) for at in positions)
+    shown = "".join(
+        (
+            _figure(
+                "Divergence from the prompted model by token position",
+                [
+                    Series("base", "before the bake", before),
+                    Series("baked", "after the bake (bands: 95 % intervals)", after),
+                ],
+                "token of the answer",
+            ),
+            _figure(
+                "Divergence while training",
+                [
+                    _series(curve, "step", "loss", "baked", "training rows"),
+                    _series(curve, "step", "eval_loss", "prompted", "validation rows"),
+                ],
+                "step",
+            ),
+            _figure(
+                "Divergence over the strength of the adapter",
+                [
+                    _series(sweep, "strength", "divergence", "baked", "from the prompted model"),
+                    _series(sweep, "strength", "drift", "base", "from the base, under other prompts"),
+                ],
+                "strength",
+                logarithmic=False,
+            ),
         )
-        for name, label, estimates in (
-            ("base", "before the bake", [one.before for one in positions]),
-            ("baked", "after the bake (bands: 95 % intervals)", [one.after for one in positions]),
-        )
-    ]
-    training = [
-        _series(curve, "step", "loss", "baked", "training rows"),
-        _series(curve, "step", "eval_loss", "prompted", "validation rows"),
-    ]
-    strength = [
-        _series(sweep, "strength", "divergence", "baked", "from the prompted model"),
-        _series(sweep, "strength", "drift", "base", "from the base, under other prompts"),
-    ]
-    distance = "nats per token"
-    shown = (
-        _figure(
-            "Divergence from the prompted model by token position", by_position, "token of the answer", distance, True
-        )
-        + _figure("Divergence while training", training, "step", distance, True)
-        + _figure("Divergence over the strength of the adapter", strength, "strength", distance, False)
     )
     return f'<h2>Where it differs</h2><div class="charts">{shown}</div>' if shown else ""
 
@@ -164,29 +167,17 @@ def _charts(positions: Sequence[PositionDivergence], curve: Figures, sweep: Figu
 def _series(rows: Figures, x: str, y: str, name: str, label: str) -> Series:
     """The figures that have a `y`, without an interval."""
     points = ((float(row[x]), float(row[y])) for row in rows if row.get(y) is not None)
-    return Series(name, label, tuple((at, value, value, value) for at, value in points))
+    return Series(name, label, tuple(Point(at, value, value, value) for at, value in points))
 
 
-def _figure(title: str, series: Sequence[Series], x_label: str, y_label: str, logarithmic: bool) -> str:
+def _figure(title: str, series: Sequence[Series], x_label: str, logarithmic: bool = True) -> str:
     """A chart with its legend; nothing where there is no point to draw."""
     series = [one for one in series if one.points]
     if not series:
         return ""
     keys = "".join(f"{_key(one.name)}{escape(one.label)}" for one in series)
-    chart = line_chart(title, series, x_label, y_label, logarithmic=logarithmic)
+    chart = line_chart(title, series, x_label, "nats per token", logarithmic=logarithmic)
     return f'<figure><h3>{escape(title)}</h3>{chart}<figcaption class="small">{keys}</figcaption></figure>'
-
-
-def _rules(rules: Sequence[RuleScore]) -> str:
-    shown = []
-    for score in rules:
-        shown.append(f'<div class="rule"><h3>{escape(score.name)}</h3>')
-        for condition, share in score.conditions.items():
-            cell, drawn = percent(share), bar(NAMES[condition], share.mean, share.low, share.high)
-            figures = f'{escape(cell.value)} <small class="soft">{escape(cell.range)}</small>'
-            shown.append(f"<div><span>{escape(COLUMNS[condition])}</span>{drawn}<span>{figures}</span></div>")
-        shown.append("</div>")
-    return f"<h2>Rule by rule</h2>{''.join(shown)}" if shown else ""
 
 
 def _examples(examples: Sequence[Example]) -> str:
