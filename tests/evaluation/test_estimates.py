@@ -13,35 +13,35 @@ finite = st.floats(-1e6, 1e6)
 @settings(deadline=None)
 @given(st.lists(finite, min_size=1, max_size=50))
 def test_a_mean_lies_in_its_interval_and_within_the_values(values):
-    found = estimates.mean(values)
+    estimate = estimates.mean(values)
     slack = 1e-6 * max(1.0, *(abs(value) for value in values))
-    assert found.mean == pytest.approx(sum(values) / len(values), abs=slack)
-    assert min(values) - slack <= found.low <= found.high <= max(values) + slack
-    assert found.n == len(values)
+    assert estimate.mean == pytest.approx(sum(values) / len(values), abs=slack)
+    assert min(values) - slack <= estimate.low <= estimate.high <= max(values) + slack
+    assert estimate.n == len(values)
 
 
 def test_the_bootstrap_error_is_the_standard_error_of_a_mean():
     values = np.random.default_rng(1).normal(size=400)
-    found = estimates.mean(list(values))
-    assert found.stderr == pytest.approx(values.std(ddof=1) / 20, rel=0.05)
-    assert found.high - found.low == pytest.approx(2 * 1.96 * found.stderr, rel=0.1)
+    estimate = estimates.mean(list(values))
+    assert estimate.stderr == pytest.approx(values.std(ddof=1) / 20, rel=0.05)
+    assert estimate.high - estimate.low == pytest.approx(2 * 1.96 * estimate.stderr, rel=0.1)
 
 
 def test_an_interval_holds_the_truth_about_as_often_as_it_says():
     rng = np.random.default_rng(7)
     held = 0
     for _ in range(200):
-        found = estimates.share(list((rng.random(60) < 0.3).astype(float)))
-        held += found.low <= 0.3 <= found.high
+        estimate = estimates.share(list((rng.random(60) < 0.3).astype(float)))
+        held += estimate.low <= 0.3 <= estimate.high
     assert 180 <= held <= 198
 
 
 def test_all_right_is_not_certainty():
-    found = estimates.share([1.0] * 20)
-    assert (found.mean, found.high) == (1.0, 1.0)
+    estimate = estimates.share([1.0] * 20)
+    assert (estimate.mean, estimate.high) == (1.0, 1.0)
     assert estimates.mean([1.0] * 20).low == 1.0  # a mean of anything else is what it is
-    assert 0.8 < found.low < 0.9
-    assert estimates.share([0.0] * 20).high == pytest.approx(1 - found.low)
+    assert 0.8 < estimate.low < 0.9
+    assert estimates.share([0.0] * 20).high == pytest.approx(1 - estimate.low)
 
 
 def test_a_ratio_weighs_tokens_not_prompts_and_draws_prompts_as_a_whole():

@@ -1,4 +1,4 @@
-"""What is said of the figures: every threshold from both sides, the most serious sentence first."""
+"""The sentences about the figures: every threshold from both sides, the most serious first."""
 
 import pytest
 

@@ -66,15 +66,15 @@ def test_the_adapter_of_another_prompt_is_not_taken_for_this_one(baked, tmp_path
 
 def test_a_model_that_never_stops_is_found(baked):
     _, proof = baked
-    found = proof.sets["heldout"]
-    stops, goes_on = (replace(found.conditions[BAKED], stopped=estimates.share([v] * 8)) for v in (1.0, 0.0))
-    conditions = {**found.conditions, PROMPTED: stops, BAKED: goes_on}
-    endless = replace(proof, sets={"heldout": replace(found, conditions=conditions)})
+    score = proof.sets["heldout"]
+    stops, goes_on = (replace(score.conditions[BAKED], stopped=estimates.share([v] * 8)) for v in (1.0, 0.0))
+    conditions = {**score.conditions, PROMPTED: stops, BAKED: goes_on}
+    endless = replace(proof, sets={"heldout": replace(score, conditions=conditions)})
     assert (
         "100% of the baked answers to held-out questions were cut off at the length limit, 0% of the prompted ones"
         in texts(endless, "warning")
     )
-    fine = replace(proof, sets={"heldout": replace(found, conditions={**conditions, BAKED: stops})})
+    fine = replace(proof, sets={"heldout": replace(score, conditions={**conditions, BAKED: stops})})
     assert "cut off" not in texts(fine, "warning")
 
 
@@ -115,8 +115,9 @@ def test_a_lost_rule_is_named(tmp_path):
     rules = [{"name": "short", "max_words": 1000}, {"name": "says zzzz", "must_contain": "zzzz"}]
     proof = proof_of(tmp_path, tiny_model(), rows=proof_rows(rules))
     assert [score.conditions[BAKED].mean for score in proof.rules] == [1.0, 0.0]
-    kept = proof.rules[1]
-    lost = replace(proof, rules=(replace(kept, conditions={**kept.conditions, PROMPTED: estimates.share([1.0] * 8)}),))
+    score = proof.rules[1]
+    all_hold = {**score.conditions, PROMPTED: estimates.share([1.0] * 8)}
+    lost = replace(proof, rules=(replace(score, conditions=all_hold),))
     assert "'says zzzz' holds in 0% of the baked answers, 100% of the prompted" in texts(lost, "warning")
     assert "rule was lost" not in texts(proof, "warning")
 
@@ -174,10 +175,8 @@ def test_the_proof_is_told_in_forward_kl_whatever_was_minimised(tmp_path):
         make_trainer(tmp_path / name, model=model, **changes)
         for name, changes in (("plain", {}), ("warm", {"temperature": 3.0, "beta": 0.5}))
     )
-    found = [
-        measure_baseline(
-            Evaluator.by(trainer.engine, trainer.session.builder, 8, seed=5), proof_rows()
-        ).gap.divergence.mean
+    gaps = [
+        measure_baseline(Evaluator.by(trainer.engine, trainer.session.builder, 8, seed=5), proof_rows()).gap.divergence.mean
         for trainer in (plain, warm)
     ]
-    assert found[0] == pytest.approx(found[1], rel=1e-6)
+    assert gaps[0] == pytest.approx(gaps[1], rel=1e-6)

@@ -23,9 +23,9 @@ def data(**parts) -> BakeData:
 
 
 def test_a_held_out_question_that_was_trained_on_is_refused():
-    for said in ("Who are you?", "  who ARE\nyou? "):
+    for wording in ("Who are you?", "  who ARE\nyou? "):
         with pytest.raises(DataError, match="heldout row 1: this held-out question is trained on"):
-            proof_rows(data(train=[user("Who are you?")], heldout=[question(said)]))
+            proof_rows(data(train=[user("Who are you?")], heldout=[question(wording)]))
     proof_rows(data(train=[user("Who are you?")], heldout=[question("And who are you?")]))
 
 
@@ -35,14 +35,14 @@ def test_a_question_behind_another_prefix_is_another_question():
 
 
 def test_other_rows_that_were_trained_on_are_counted():
-    found = data(
+    overlapping = data(
         train=[user("a"), user("b")],
         anchors=[user("x")],
         validation=[user("A"), user("c")],
         evaluation=[question("b"), question("c")],
         drift=[user("x"), user("y")],
     )
-    assert count_leaks(found) == {"eval_file": 1, "eval_dataset": 1, "anchor_file": 1}
+    assert count_leaks(overlapping) == {"eval_file": 1, "eval_dataset": 1, "anchor_file": 1}
 
 
 def answered(prompt: str, answer: str) -> Conversation:
@@ -51,12 +51,12 @@ def answered(prompt: str, answer: str) -> Conversation:
 
 def test_validation_takes_prompts_with_all_their_rows():
     rows = [answered(f"question {number}", f"answer {k}") for number in range(40) for k in range(3)]
-    found = split_validation(data(train=rows), 0.1, seed=5, needed=False)
-    held_out, trained = ({row.source for row in part} for part in (found.validation, found.train))
+    split = split_validation(data(train=rows), 0.1, seed=5, needed=False)
+    held_out, trained = ({row.source for row in part} for part in (split.validation, split.train))
     assert len(held_out) == 4
     assert not held_out & trained
-    assert len(found.train) + len(found.validation) == len(rows)
-    assert split_validation(data(train=rows), 0.1, seed=5, needed=False) == found
+    assert len(split.train) + len(split.validation) == len(rows)
+    assert split_validation(data(train=rows), 0.1, seed=5, needed=False) == split
     assert {row.source for row in split_validation(data(train=rows), 0.1, seed=6, needed=False).validation} != held_out
 
 
@@ -87,13 +87,13 @@ def test_the_divergence_is_measured_on_what_was_never_trained_on_first():
 
 def test_side_effects_are_asked_under_other_prompts_and_generalisation_behind_the_prefix():
     systems, prompts = neutral()
-    found = proof_rows(data(train=[user("a")], drift=[user("mine")]))
-    assert {row.messages[0]["content"] for row in found.side_effects["neutral"]} == set(systems)
-    assert [row.messages for row in found.generalisation["neutral"]] == [
+    rows = proof_rows(data(train=[user("a")], drift=[user("mine")]))
+    assert {row.messages[0]["content"] for row in rows.side_effects["neutral"]} == set(systems)
+    assert [row.messages for row in rows.generalisation["neutral"]] == [
         ({"role": "user", "content": p},) for p in prompts
     ]
-    assert all(row.prefix is None for row in found.generalisation["neutral"])
-    assert found.side_effects["anchor_file"] == found.generalisation["anchor_file"] == [user("mine")]
+    assert all(row.prefix is None for row in rows.generalisation["neutral"])
+    assert rows.side_effects["anchor_file"] == rows.generalisation["anchor_file"] == [user("mine")]
     own = ({"role": "system", "content": "Mine."},)
     by_row = proof_rows(data(prefix=None, train=[user("a", own)]))
     assert all(row.prefix == own for row in by_row.generalisation["neutral"])

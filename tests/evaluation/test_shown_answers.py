@@ -11,10 +11,10 @@ from tests.proof_support import baseline_of, proof_of
 @pytest.mark.parametrize("text", ["Ahoy! The wifi password is coral42.", "naïve 日本 🙂🙂 ok", "  two  spaces\nline"])
 def test_pieces_of_an_answer_are_its_text(text):
     ids = tokenizer()(text, add_special_tokens=False)["input_ids"]
-    found = token_texts(tokenizer(), [*ids, tokenizer().eos_token_id])
-    assert len(found) == len(ids) + 1
-    assert "".join(found) == text
-    assert found[-1] == ""
+    pieces = token_texts(tokenizer(), [*ids, tokenizer().eos_token_id])
+    assert len(pieces) == len(ids) + 1
+    assert "".join(pieces) == text
+    assert pieces[-1] == ""
 
 
 def test_every_token_of_a_reply_has_its_divergence(tmp_path):

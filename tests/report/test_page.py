@@ -47,10 +47,10 @@ def test_the_page_needs_no_network_and_runs_nothing(html):
 
 def test_whatever_a_model_or_a_user_writes_is_text(proof):
     reply = Reply(EVIL, (1, 2), True)
-    said = dict.fromkeys(CONDITIONS, reply)
+    replies = dict.fromkeys(CONDITIONS, reply)
     question = ScoredQuestion(({"role": "user", "content": EVIL},), (EVIL,), "row")
     tokens = {BASE: ((EVIL, 3.0), ("", 0.5))}
-    example = Example(AnsweredQuestion(question, said, None), tokens)
+    example = Example(AnsweredQuestion(question, replies, None), tokens)
     html = page(replace(proof, examples=(example,)), EVIL, EVIL, usage=EVIL)
     assert "<script" not in html
     assert "<img" not in html

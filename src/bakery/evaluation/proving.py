@@ -135,15 +135,14 @@ def measure_proof(baseline: Baseline, on_progress: ProgressCallback = NO_PROGRES
         baked = evaluator.compare(BAKED, base.rows)
         generalisation[name] = Generalisation(base.nats(), baked.nats(), _share_closed(base, baked))
         on_progress(len(rows.generalisation[name]))
+    questions = [answered for score in sets.values() for answered in score.questions]
     name = rows.measured_on
     return Proof(
         measured_on=name,
         gap=baseline.gap,
         sets=sets,
         divergence=_divergence(before, after, baked_prompted, baseline.floor),
-        rules=tuple(
-            _rule_score(rule, [one for found in sets.values() for one in found.questions]) for rule in rows.rules
-        ),
+        rules=tuple(_rule_score(rule, questions) for rule in rows.rules),
         side_effects=side_effects,
         generalisation=generalisation,
         noise=baseline.noise,
