@@ -132,35 +132,21 @@ def _key(name: str) -> str:
 def _charts(positions: Sequence[PositionDivergence], curve: Figures, sweep: Figures) -> str:
     before = tuple(Point(at.position, at.before.mean, at.before.low, at.before.high) for at in positions)
     after = tuple(Point(at.position, at.after.mean, at.after.low, at.after.high) for at in positions)
-    shown = "".join(
-        (
-            _figure(
-                "Divergence from the prompted model by token position",
-                [
-                    Series("base", "before the bake", before),
-                    Series("baked", "after the bake (bands: 95 % intervals)", after),
-                ],
-                "token of the answer",
-            ),
-            _figure(
-                "Divergence while training",
-                [
-                    _series(curve, "step", "loss", "baked", "training rows"),
-                    _series(curve, "step", "eval_loss", "prompted", "validation rows"),
-                ],
-                "step",
-            ),
-            _figure(
-                "Divergence over the strength of the adapter",
-                [
-                    _series(sweep, "strength", "divergence", "baked", "from the prompted model"),
-                    _series(sweep, "strength", "drift", "base", "from the base, under other prompts"),
-                ],
-                "strength",
-                logarithmic=False,
-            ),
-        )
-    )
+    by_position = [
+        Series("base", "before the bake", before),
+        Series("baked", "after the bake (bands: 95 % intervals)", after),
+    ]
+    training = [
+        _series(curve, "step", "loss", "baked", "training rows"),
+        _series(curve, "step", "eval_loss", "prompted", "validation rows"),
+    ]
+    strength = [
+        _series(sweep, "strength", "divergence", "baked", "from the prompted model"),
+        _series(sweep, "strength", "drift", "base", "from the base, under other prompts"),
+    ]
+    shown = _figure("Divergence from the prompted model by token position", by_position, "token of the answer")
+    shown += _figure("Divergence while training", training, "step")
+    shown += _figure("Divergence over the strength of the adapter", strength, "strength", logarithmic=False)
     return f'<h2>Where it differs</h2><div class="charts">{shown}</div>' if shown else ""
 
 
