@@ -24,11 +24,11 @@ def run(seed: int) -> dict[str, float]:
     scores = results["scores"]["heldout"]
     return {
         "seed": seed,
-        **{who: scores[who]["accuracy"] for who in ("base", "prompted", "baked")},
-        "divergence_before": results["divergence"]["before"],
-        "divergence_after": results["divergence"]["after"],
-        "share_closed": results["divergence"]["share_closed"],
-        "drift": results["drift"],
+        **{who: scores[who]["accuracy"]["mean"] for who in ("base", "prompted", "baked")},
+        "divergence_before": results["divergence"]["before"]["mean"],
+        "divergence_after": results["divergence"]["after"]["mean"],
+        "share_closed": results["divergence"]["share_closed"]["mean"],
+        "drift": results["drift"]["mean"],
         "bake_seconds": results["seconds"]["bake"],
         "proof_seconds": results["seconds"]["proof"],
     }

@@ -1,4 +1,4 @@
-"""What the proof's tests share: a short evaluator of a model with an adapter against a prompt."""
+"""What the proof's tests share: a short evaluator of a model with an adapter against a prompt, and made-up proofs."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -7,10 +7,25 @@ from typing import Any
 
 from peft import PeftModel
 
-from bakery.evaluation.evaluator import Evaluator
-from bakery.evaluation.proof import Proof
+from bakery.engine.distill.conditions import BAKED, BAKED_PROMPTED, BASE
+from bakery.evaluation.estimates import Estimate, mean
+from bakery.evaluation.evaluator import CONDITIONS, Evaluator, Reply
+from bakery.evaluation.findings import findings
+from bakery.evaluation.proof import (
+    AnsweredQuestion,
+    ConditionScore,
+    Divergence,
+    Example,
+    Gap,
+    Generalisation,
+    PositionDivergence,
+    Proof,
+    SetScore,
+    TeacherNoise,
+)
 from bakery.evaluation.proof_rows import ProofRows, as_rows, neutral
-from bakery.evaluation.proving import Exam, measure_baseline, measure_proof
+from bakery.evaluation.proving import Baseline, measure_baseline, measure_proof
+from bakery.evaluation.request_cost import RequestCost
 from bakery.rows.conversations import Conversation
 from bakery.rows.questions import ScoredQuestion
 from bakery.scoring.rules import parse_rules
@@ -40,7 +55,8 @@ def proof_rows(rules: Sequence[Any] = (), answers: Sequence[str] | None = None) 
     ]
     return ProofRows(
         sets={"heldout": questions},
-        measured=("heldout", as_rows(questions)),
+        measured_on="heldout",
+        measured=as_rows(questions),
         side_effects={"neutral": others},
         generalisation={"neutral": generalisation},
         rules=parse_rules(rules),
@@ -48,9 +64,9 @@ def proof_rows(rules: Sequence[Any] = (), answers: Sequence[str] | None = None) 
     )
 
 
-def exam_of(
+def baseline_of(
     folder: Path, model: PeftModel, *, prefix: Any = PREFIX, rows: ProofRows | None = None, longest: int = 12
-) -> Exam:
+) -> Baseline:
     """Everything that can be measured of a model before it is baked."""
     trainer = make_trainer(folder, model=model, prefix=prefix)
     evaluator = Evaluator.by(trainer.engine, trainer.session.builder, longest, seed=5)
@@ -59,7 +75,7 @@ def exam_of(
 
 def proof_of(folder: Path, model: PeftModel, **changes: Any) -> Proof:
     """The proof of a model as it stands."""
-    return measure_proof(exam_of(folder, model, **changes))
+    return measure_proof(baseline_of(folder, model, **changes))
 
 
 def bake_into(folder: Path, model: PeftModel, prefix: Any = PREFIX, steps: int = 80) -> PeftModel:
@@ -82,11 +98,61 @@ def bake_into(folder: Path, model: PeftModel, prefix: Any = PREFIX, steps: int =
 
 def texts(proof: Proof, level: str) -> str:
     """The findings of one level, as one text."""
-    from bakery.evaluation.findings import findings
-
-    return "\n".join(found.text for found in findings(proof) if found.level == level)
+    return "\n".join(one.text for one in findings(proof) if one.level == level)
 
 
-def changed(proof: Proof, **changes: Any) -> Proof:
-    """The same proof with other figures."""
+def nats(figure: float) -> Estimate:
+    """A figure with a narrow interval over ten prompts."""
+    return Estimate(figure, 0.01, 10, figure - 0.02, figure + 0.02)
+
+
+def share(figure: float, high: float | None = None) -> Estimate:
+    """A share with a wide interval over ten prompts."""
+    high = min(1.0, figure + 0.2) if high is None else high
+    return Estimate(figure, 0.1, 10, max(0.0, figure - 0.2), high)
+
+
+def made_proof(
+    *,
+    gap: float = 2.0,
+    largest_row: float = 3.0,
+    before: float = 2.0,
+    after: float = 0.1,
+    baked_prompted: float = 0.1,
+    accuracy: float | None = 0.9,
+    baked_accuracy: Estimate | None = None,
+    length: float = 10.0,
+    elsewhere: float = 0.8,
+    measured_on: str = "heldout",
+    **changes: Any,
+) -> Proof:
+    """A proof of made-up figures, good unless they say something else; `changes` replace whole fields."""
+    right = None if accuracy is None else share(accuracy)
+    whole = ConditionScore(right, share(1.0), None, nats(10.0), share(1.0))
+    baked = replace(whole, accuracy=baked_accuracy or right, length=nats(length), first_difference=3.0)
+    replies = dict.fromkeys(CONDITIONS, Reply("Ahoy!", (1, 2), True))
+    question = ScoredQuestion(({"role": "user", "content": ASKED[0]},), ("Ahoy!",), "asked row 1")
+    answered = AnsweredQuestion(question, replies, dict.fromkeys(CONDITIONS, True))
+    closed = share(1 - after / before)
+    top_1 = {condition: share(0.9) for condition in (BASE, BAKED, BAKED_PROMPTED)}
+    position = PositionDivergence(1, 10, nats(before), nats(after))
+    proof = Proof(
+        measured_on=measured_on,
+        gap=Gap(nats(gap), largest_row, share(0.3), share(0.1)),
+        sets={
+            measured_on: SetScore(
+                {**dict.fromkeys(CONDITIONS, whole), BAKED: baked}, mean([0.5]) if right else None, (answered,)
+            )
+        },
+        divergence=Divergence(
+            nats(before), nats(after), nats(baked_prompted), closed, 80, nats(1.0), 1e-7, top_1, (position,)
+        ),
+        rules=(),
+        side_effects={"neutral": nats(0.05)},
+        generalisation={"neutral": Generalisation(nats(before), nats(after), share(elsewhere))},
+        noise=TeacherNoise(share(0.2), 2.0),
+        request_cost=RequestCost(80.0, 0.02, 0.01, 1 << 20),
+        examples=(Example(answered, {BASE: (("Ahoy", 3.0), ("!", 0.05))}),),
+        leaks={},
+    )
     return replace(proof, **changes)

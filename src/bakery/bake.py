@@ -6,8 +6,8 @@ from pathlib import Path
 from bakery.chat.template_checks import check_template, warnings_for
 from bakery.engine.session import open_session
 from bakery.evaluation.evaluator import Evaluator
-from bakery.evaluation.proof_rows import keep_aside, proof_rows
-from bakery.evaluation.proving import Exam, measure_baseline, measure_proof, refuse_no_gap
+from bakery.evaluation.proof_rows import proof_rows, split_validation
+from bakery.evaluation.proving import Baseline, measure_baseline, measure_proof, refuse_no_gap
 from bakery.progress import Progress, Verbosity
 from bakery.report.outputs import publish, write_outputs
 from bakery.report.results import BakeResult
@@ -53,7 +53,7 @@ class PreparedBake:
     """A trainer that has seen its rows, and what the model answers before it is trained."""
 
     trainer: ContextBakingTrainer
-    baseline: Exam
+    baseline: Baseline
     progress: Progress
 
 
@@ -64,7 +64,7 @@ def prepare(settings: BakeSettings, data: BakeData, progress: Progress) -> Prepa
         BakeryError: the model cannot be loaded, a row cannot be aligned, or the prompt changes nothing.
     """
     args = settings.bakery
-    data = keep_aside(data, settings.data.validation_share, args.seed, needed=stops_early(args))
+    data = split_validation(data, settings.data.validation_share, args.seed, needed=stops_early(args))
     rows = proof_rows(data, parse_rules(settings.data.rules))
     checkpoint = checkpoint_to_resume(args.resume_from_checkpoint, Path(args.output_dir or "outputs"))
     with progress.clock("load"):

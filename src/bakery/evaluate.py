@@ -12,7 +12,7 @@ from bakery.engine.session import Session, open_session
 from bakery.errors import ConfigError, ModelError
 from bakery.evaluation.evaluator import Evaluator
 from bakery.evaluation.proof import Gap
-from bakery.evaluation.proof_rows import ProofRows, as_rows, keep_aside, proof_rows
+from bakery.evaluation.proof_rows import ProofRows, as_rows, proof_rows, split_validation
 from bakery.evaluation.proving import measure_baseline, measure_gap, measure_proof
 from bakery.progress import Progress
 from bakery.report.strengths import EvalResult, write_eval
@@ -102,7 +102,7 @@ def run_gap(settings: BakeSettings, *, progress: Progress | None = None, data: B
             args=settings.bakery,
             progress=progress,
         )
-    asked, measured = rows.sets.get(rows.measured[0]) or next(iter(rows.sets.values())), rows.measured[1]
+    asked, measured = rows.sets[rows.measured_on], rows.measured
     work = 2 * len(asked) + 2 * len(measured)
     with progress.stage("gap", "measuring the gap", work, "answers") as on_progress:
         return measure_gap(_evaluator(session, rows, settings), rows, on_progress)
@@ -126,7 +126,7 @@ def _rows(settings: BakeSettings, data: BakeData | None) -> tuple[BakeData, Proo
     """All rows, and those that a bake with these settings would be proved on."""
     data = data or load_bake_data(settings.context, settings.data)
     needed = stops_early(settings.bakery)
-    data = keep_aside(data, settings.data.validation_share, settings.bakery.seed, needed=needed)
+    data = split_validation(data, settings.data.validation_share, settings.bakery.seed, needed=needed)
     return data, proof_rows(data, parse_rules(settings.data.rules))
 
 

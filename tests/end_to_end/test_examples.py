@@ -96,9 +96,9 @@ def test_an_example_bakes_and_the_student_learns(path, tmp_path, monkeypatch, ca
     code = main(["--config", str(path), *words])
     assert code == 0, capfd.readouterr().err
     results = json.loads((tmp_path / "out" / "results.json").read_text())
-    divergence = results["divergence"]
-    assert divergence["rows"] == "validation"
-    assert divergence["after"] < 0.5 * divergence["before"], divergence
+    assert results["measured_on"] == "validation"
+    before, after = (results["divergence"][when]["mean"] for when in ("before", "after"))
+    assert after < 0.5 * before
 
 
 def test_the_quickstart_reaches_its_figures(tmp_path, monkeypatch, capfd):
@@ -106,12 +106,12 @@ def test_the_quickstart_reaches_its_figures(tmp_path, monkeypatch, capfd):
     assert main(["--config", "examples/quickstart.yaml", "--output_dir", str(tmp_path), "-q"]) == 0
     shown = capfd.readouterr()
     results = json.loads((tmp_path / "results.json").read_text())
-    scores = {who: results["scores"]["heldout"][who]["accuracy"] for who in ("base", "prompted", "baked")}
+    scores = {who: results["scores"]["heldout"][who]["accuracy"]["mean"] for who in ("base", "prompted", "baked")}
     assert scores["prompted"] >= 0.9
     assert scores["base"] <= 0.3
     assert scores["baked"] >= 0.98 * scores["prompted"]
-    assert results["divergence"]["share_closed"] >= 0.97
-    assert results["drift"] <= 0.1
+    assert results["divergence"]["share_closed"]["mean"] >= 0.97
+    assert results["drift"]["mean"] <= 0.1
     assert "base" in shown.out
     assert "prompted" in shown.out
 

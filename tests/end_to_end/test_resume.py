@@ -99,7 +99,9 @@ def test_a_bake_that_goes_on_another_day_keeps_the_date_it_began_with(dated, sho
     assert main(resumed) == 0, capfd.readouterr().err
     wanted, found = (load_file(folder / "adapter_model.safetensors") for folder in (whole, stopped))
     assert all(wanted[name].equal(found[name]) for name in wanted)
-    gaps = [json.loads((folder / "results.json").read_text())["divergence"]["before"] for folder in (whole, stopped)]
+    gaps = [
+        json.loads((folder / "results.json").read_text())["divergence"]["before"]["mean"] for folder in (whole, stopped)
+    ]
     assert gaps[0] == pytest.approx(gaps[1])
     assert main([*dated, "--output_dir", str(tmp_path / "fresh"), "--max_steps", "1"]) == 0, capfd.readouterr().err
     assert ["22 Nov 2026" in text for text in shown] == [True, True, False]
@@ -113,7 +115,7 @@ def test_an_adapter_is_evaluated_with_the_date_of_its_bake(dated, shown, tmp_pat
     monkeypatch.setattr(Clock, "day", Clock.day + timedelta(days=1))
     assert main(["eval", *dated, "--adapter", str(out), "--output_dir", str(tmp_path / "eval")]) == 0
     found = json.loads((tmp_path / "eval" / "results.json").read_text())
-    for name in ("before", "after", "both"):
+    for name in ("before", "after", "baked_prompted"):
         assert found["divergence"][name] == pytest.approx(baked["divergence"][name]), name
     (out / "chat_date.txt").write_text("yesterday")
     assert main(["eval", *dated, "--adapter", str(out), "--output_dir", str(tmp_path / "eval")]) == 2

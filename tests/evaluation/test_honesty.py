@@ -10,11 +10,11 @@ from bakery.engine.model.loading import attach_adapter, load_model
 from bakery.errors import DataError
 from bakery.evaluation import estimates
 from bakery.evaluation.evaluator import Evaluator
-from bakery.evaluation.proof import Merged
+from bakery.evaluation.proof import MergeCheck
 from bakery.evaluation.proving import measure_baseline, measure_proof, refuse_no_gap
 from bakery.settings.config import LoraConfig, ModelConfig
 from tests.engine_support import ANSWERS, PREFIX, QUESTIONS, make_trainer, shake, tiny_model, tokenizer
-from tests.proof_support import bake_into, exam_of, proof_of, proof_rows, texts
+from tests.proof_support import bake_into, baseline_of, proof_of, proof_rows, texts
 
 OTHER = [
     {"role": "system", "content": "Answer in JSON. Your name is Ada and the door code is 7788. Be as brief as you can."}
@@ -66,15 +66,16 @@ def test_the_adapter_of_another_prompt_is_not_taken_for_this_one(baked, tmp_path
 
 def test_a_model_that_never_stops_is_found(baked):
     _, proof = baked
-    found = proof.sets["heldout"]
-    stops, goes_on = (replace(found.conditions[BAKED], stopped=estimates.share([v] * 8)) for v in (1.0, 0.0))
-    conditions = {**found.conditions, PROMPTED: stops, BAKED: goes_on}
-    endless = replace(proof, sets={"heldout": replace(found, conditions=conditions)})
-    assert "100% of the baked answers (heldout) do not end by themselves; of the prompted ones 0%" in texts(
-        endless, "warning"
+    score = proof.sets["heldout"]
+    stops, goes_on = (replace(score.conditions[BAKED], stopped=estimates.share([v] * 8)) for v in (1.0, 0.0))
+    conditions = {**score.conditions, PROMPTED: stops, BAKED: goes_on}
+    endless = replace(proof, sets={"heldout": replace(score, conditions=conditions)})
+    assert (
+        "100% of the baked answers to held-out questions were cut off at the length limit, 0% of the prompted ones"
+        in texts(endless, "warning")
     )
-    fine = replace(proof, sets={"heldout": replace(found, conditions={**conditions, BAKED: stops})})
-    assert "do not end" not in texts(fine, "warning")
+    fine = replace(proof, sets={"heldout": replace(score, conditions={**conditions, BAKED: stops})})
+    assert "cut off" not in texts(fine, "warning")
 
 
 def test_an_adapter_that_was_taught_never_to_stop_is_found(tmp_path):
@@ -97,7 +98,7 @@ def test_an_adapter_that_was_taught_never_to_stop_is_found(tmp_path):
     conditions = proof.sets["heldout"].conditions
     assert conditions[PROMPTED].stopped.mean >= 0.7
     assert conditions[BAKED].stopped.mean == 0
-    assert "do not end by themselves" in texts(proof, "warning")
+    assert "were cut off" in texts(proof, "warning")
 
 
 def test_stopping_is_measured_on_what_is_sampled(tmp_path):
@@ -105,7 +106,7 @@ def test_stopping_is_measured_on_what_is_sampled(tmp_path):
     never = proof_of(tmp_path, model, longest=1)
     stop = model.generation_config.eos_token_id
     for condition, score in never.sets["heldout"].conditions.items():
-        ends = [said.replies[condition].ids[-1] == stop for said in never.sets["heldout"].answers]
+        ends = [one.replies[condition].ids[-1] == stop for one in never.sets["heldout"].questions]
         assert score.stopped.mean == sum(ends) / len(ends)
         assert score.length.mean == 1
 
@@ -114,16 +115,11 @@ def test_a_lost_rule_is_named(tmp_path):
     rules = [{"name": "short", "max_words": 1000}, {"name": "says zzzz", "must_contain": "zzzz"}]
     proof = proof_of(tmp_path, tiny_model(), rows=proof_rows(rules))
     assert [score.conditions[BAKED].mean for score in proof.rules] == [1.0, 0.0]
-    kept = proof.rules[1]
-    lost = replace(proof, rules=(replace(kept, conditions={**kept.conditions, PROMPTED: estimates.share([1.0] * 8)}),))
+    score = proof.rules[1]
+    all_hold = {**score.conditions, PROMPTED: estimates.share([1.0] * 8)}
+    lost = replace(proof, rules=(replace(score, conditions=all_hold),))
     assert "'says zzzz' holds in 0% of the baked answers, 100% of the prompted" in texts(lost, "warning")
     assert "rule was lost" not in texts(proof, "warning")
-
-
-def test_a_rule_about_no_question_is_an_error(tmp_path):
-    rows = proof_rows([{"name": "prices", "max_words": 3, "when": "price"}])
-    with pytest.raises(DataError, match="prices: no question matches when"):
-        proof_of(tmp_path, tiny_model(), rows=rows)
 
 
 def test_a_prompt_that_changes_nothing_is_refused_unless_allowed(tmp_path):
@@ -131,12 +127,12 @@ def test_a_prompt_that_changes_nothing_is_refused_unless_allowed(tmp_path):
     for parameter in model.parameters():
         if not parameter.requires_grad:
             parameter.data *= 0.05  # a model whose every answer is nearly the same, whatever it is asked
-    gap = exam_of(tmp_path, model).gap
+    gap = baseline_of(tmp_path, model).gap
     assert gap.is_none
     with pytest.raises(DataError, match=r"changes \(almost\) nothing .* set allow_no_gap: true"):
         refuse_no_gap(gap, allowed=False)
     refuse_no_gap(gap, allowed=True)
-    refuse_no_gap(exam_of(tmp_path, tiny_model()).gap, allowed=False)
+    refuse_no_gap(baseline_of(tmp_path, tiny_model()).gap, allowed=False)
 
 
 def test_the_teacher_is_no_distance_from_itself(baked):
@@ -147,41 +143,21 @@ def test_the_teacher_is_no_distance_from_itself(baked):
 
 def test_strength_goes_from_the_base_to_the_bake(baked, tmp_path):
     model, own = baked
-    exam = exam_of(tmp_path, model)
+    baseline = baseline_of(tmp_path, model)
     none, half = (
-        measure_proof(replace(exam, evaluator=replace(exam.evaluator, strength=strength))) for strength in (0.0, 0.5)
+        measure_proof(replace(baseline, evaluator=replace(baseline.evaluator, strength=strength)))
+        for strength in (0.0, 0.5)
     )
     assert none.divergence.after.mean == pytest.approx(own.divergence.before.mean, rel=1e-5)
     assert own.divergence.after.mean < half.divergence.after.mean < none.divergence.after.mean
-    assert measure_proof(exam).divergence.after.mean == pytest.approx(own.divergence.after.mean, rel=1e-5)
-
-
-def test_a_merged_model_is_compared_and_taken_apart_again(baked, tmp_path):
-    model, _ = baked
-    exam = exam_of(tmp_path, model)
-    before = {name: parameter.clone() for name, parameter in model.named_parameters()}
-    found = measure_proof(exam, merged=True).merged
-    assert found.largest < 1e-3
-    assert found.agreement.mean == 1.0
-    assert found.lost < 1e-4
-    assert all((parameter == before[name]).all() for name, parameter in model.named_parameters())
-
-
-def test_merging_into_half_precision_loses_something_and_is_undone_exactly(tmp_path):
-    model = tiny_model(torch.bfloat16, trained=True)
-    base = model.get_base_model().model.layers[0].self_attn.q_proj.get_base_layer()
-    before = base.weight.clone()
-    found = measure_proof(exam_of(tmp_path, model), merged=True).merged
-    assert 1e-4 < found.lost < 1
-    assert found.largest > 1e-3
-    assert torch.equal(base.weight, before)
+    assert measure_proof(baseline).divergence.after.mean == pytest.approx(own.divergence.after.mean, rel=1e-5)
 
 
 def test_merging_into_a_narrow_format_shows_what_rounding_took(baked, tmp_path):
     _, proof = baked
-    fine = Merged(estimates.mean([0.0] * 3), 1e-5, estimates.share([1.0] * 3), 1e-6)
-    assert "Merged, it is the same model" in texts(replace(proof, merged=fine), "good")
-    rough = Merged(estimates.mean([0.3] * 3), 2.0, estimates.share([0.0, 1.0, 1.0]), 0.4)
+    fine = MergeCheck(estimates.mean([0.0] * 3), estimates.share([1.0] * 3), 1e-5, 1e-6)
+    assert "The merged model is the same" in texts(replace(proof, merged=fine), "good")
+    rough = MergeCheck(estimates.mean([0.3] * 3), estimates.share([0.0, 1.0, 1.0]), 2.0, 0.4)
     assert "rounding lost 40% of the adapter's change" in texts(replace(proof, merged=rough), "warning")
     quantised = replace(fine, lost=None)
     assert "The base is quantised" in texts(replace(proof, merged=quantised), "warning")
@@ -189,7 +165,7 @@ def test_merging_into_a_narrow_format_shows_what_rounding_took(baked, tmp_path):
 
 def test_prompting_the_baked_model_as_well_is_measured_apart(baked):
     _, proof = baked
-    assert proof.divergence.both.mean != proof.divergence.after.mean
+    assert proof.divergence.baked_prompted.mean != proof.divergence.after.mean
     assert PREFIX[0]["content"]
 
 
@@ -199,10 +175,10 @@ def test_the_proof_is_told_in_forward_kl_whatever_was_minimised(tmp_path):
         make_trainer(tmp_path / name, model=model, **changes)
         for name, changes in (("plain", {}), ("warm", {"temperature": 3.0, "beta": 0.5}))
     )
-    found = [
+    gaps = [
         measure_baseline(
             Evaluator.by(trainer.engine, trainer.session.builder, 8, seed=5), proof_rows()
         ).gap.divergence.mean
         for trainer in (plain, warm)
     ]
-    assert found[0] == pytest.approx(found[1], rel=1e-6)
+    assert gaps[0] == pytest.approx(gaps[1], rel=1e-6)

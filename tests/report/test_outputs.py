@@ -1,23 +1,31 @@
-"""Pushing to a hub, against a stand-in on the loopback."""
+"""What a finished bake leaves: all of it or the older result; and the hub, as a stand-in on the loopback."""
 
 import copy
 import json
+import os
 import pickle
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from bakery.errors import ResourceError
-from tests.engine_support import make_trainer, settings
+from bakery.report import outputs
+from bakery.report.outputs import publish, write_outputs
+from bakery.rows.datasets import create_dataset
+from bakery.settings.build import BakeSettings
+from bakery.settings.config import ContextConfig, DataConfig, LoraConfig, ModelConfig
+from tests.engine_support import QUESTIONS, make_trainer, settings
 from tests.hub import stand_in
 
 
 @pytest.fixture
 def hub(monkeypatch):
-    with stand_in() as found:
-        monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", found.url)
+    with stand_in() as server:
+        monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", server.url)
         monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
         monkeypatch.setattr("transformers.utils.hub._hf_api", None)
-        yield found
+        yield server
 
 
 PUSHING = {"push_to_hub": True, "hub_model_id": "me/pirate", "hub_token": "hf_stand_in"}
@@ -62,3 +70,111 @@ def test_a_hub_that_is_not_there_is_one_line(tmp_path, hub, monkeypatch):
     monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", "http://127.0.0.1:9")
     with pytest.raises(ResourceError, match="push_to_hub"):
         make_trainer(tmp_path, **PUSHING)
+
+
+FILES = {"adapter_model.safetensors", "adapter_config.json", "tokenizer.json", "README.md", "report.html",
+         "bakery.yaml", "answers.jsonl", "results.json", "trajectories.jsonl"}  # fmt: skip
+
+
+@pytest.fixture
+def finished(tmp_path, result):
+    """A trainer that has sampled, settings, and the result of its bake in an output folder with an older one."""
+    folder = tmp_path / "out"
+    trainer = make_trainer(folder, rows=create_dataset(QUESTIONS[:2]), num_trajectories=1)
+    trainer.prepare()
+    for name in FILES:
+        (folder / name).write_text(f"older {name}")
+    chosen = BakeSettings(bakery=trainer.args, context=ContextConfig(), model=ModelConfig(), lora=LoraConfig(),
+                          data=DataConfig())  # fmt: skip
+    return replace(result, output_dir=folder), chosen, trainer
+
+
+def contents(folder):
+    return {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
+
+
+def test_all_files_are_written_and_the_mark_of_a_finished_bake_comes_last(finished, monkeypatch):
+    moved = []
+    move = os.replace
+    monkeypatch.setattr(os, "replace", lambda source, target: (moved.append(Path(target).name), move(source, target)))
+    result, chosen, trainer = finished
+    write_outputs(result, chosen, trainer)
+    assert set(moved) >= FILES
+    assert moved[-1] == "results.json"
+    folder = result.output_dir
+    assert not any(content.startswith(b"older") for content in contents(folder).values())
+    assert json.loads((folder / "results.json").read_text("utf-8"))["base_model"] == "starter"
+    assert not trainer.cache_folder.exists()
+    assert not (folder / ".staging").exists()
+    rows = [json.loads(line) for line in (folder / "trajectories.jsonl").read_text("utf-8").splitlines()]
+    assert [row["messages"][0]["content"] for row in rows] == QUESTIONS[:2]
+    assert all(row["messages"][-1]["role"] == "assistant" for row in rows)
+
+
+def test_a_write_that_breaks_leaves_the_older_result_as_it_was(finished, monkeypatch):
+    result, chosen, trainer = finished
+    before = contents(result.output_dir)
+
+    def full(*_):
+        raise OSError("no space left on device")
+
+    for broken in ("save_adapter", "write_results", "model_card", "bake_page", "to_yaml", "write_trajectories"):
+        with monkeypatch.context() as patch:
+            patch.setattr(outputs, broken, full)
+            with pytest.raises(OSError, match="no space"):
+                write_outputs(result, chosen, trainer)
+        assert contents(result.output_dir) == before, broken
+    write_outputs(result, chosen, trainer)
+    assert set(contents(result.output_dir)) >= FILES
+
+
+def test_a_move_that_breaks_leaves_no_mark_of_a_finished_bake(finished, monkeypatch):
+    result, chosen, trainer = finished
+    move = os.replace
+
+    def breaks_in_the_middle(source, target):
+        if Path(target).name == "bakery.yaml":
+            raise OSError("no space left on device")
+        move(source, target)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "replace", breaks_in_the_middle)
+        with pytest.raises(OSError, match="no space"):
+            write_outputs(result, chosen, trainer)
+    assert not (result.output_dir / "results.json").exists()
+    write_outputs(result, chosen, trainer)
+    assert not any(content.startswith(b"older") for content in contents(result.output_dir).values())
+
+
+def test_only_the_first_process_writes(finished, monkeypatch):
+    result, chosen, trainer = finished
+    before = contents(result.output_dir)
+    monkeypatch.setattr(trainer, "is_world_process_zero", lambda: False)
+    write_outputs(result, chosen, trainer)
+    publish(result, trainer)
+    assert contents(result.output_dir) == before
+
+
+def test_the_finished_folder_is_published_without_checkpoints(tmp_path, hub, result):
+    trainer = make_trainer(tmp_path, **PUSHING)
+    for name in ("README.md", "checkpoint-1/x.bin", "_cache/y", ".staging/z", "training_args.bin"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(name)
+    publish(replace(result, output_dir=tmp_path), trainer)
+    assert set(hub.files["me/pirate"]) == {"README.md"}
+    assert hub.commits == ["Bake"]
+
+
+def test_a_hub_that_refuses_the_upload_is_one_line_that_names_the_folder(tmp_path, hub, result):
+    trainer = make_trainer(tmp_path, **PUSHING)
+    (tmp_path / "README.md").write_text("card")
+    hub.refuse = True
+    with pytest.raises(ResourceError, match=r"^push_to_hub: me/pirate did not take the upload") as caught:
+        publish(replace(result, output_dir=tmp_path), trainer)
+    assert str(tmp_path) in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_nothing_is_published_unless_it_is_asked_for(tmp_path, hub, result):
+    publish(replace(result, output_dir=tmp_path), make_trainer(tmp_path))
+    assert not hub.files

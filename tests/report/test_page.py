@@ -5,19 +5,20 @@ import shutil
 import struct
 import subprocess
 import zlib
+from dataclasses import replace
+from html import escape
+from importlib.resources import files
 from pathlib import Path
 
 import pytest
 
 from bakery.engine.distill.conditions import BAKED, BASE
 from bakery.evaluation.evaluator import CONDITIONS, Reply
-from bakery.evaluation.proof import Answers, Exhibit, Painted
-from bakery.evaluation.shown_answers import pieces
-from bakery.report.charts import Series, line_chart
+from bakery.evaluation.proof import AnsweredQuestion, Example
 from bakery.report.page import page
 from bakery.rows.questions import ScoredQuestion
-from tests.engine_support import tiny_model, tokenizer
-from tests.proof_support import changed, proof_of, proof_rows
+from tests.engine_support import tiny_model
+from tests.proof_support import proof_of, proof_rows
 
 EVIL = '<script>alert("x")</script> & <img src=x onerror=y>'
 CURVE = [{"step": n, "loss": 1 / n, "eval_loss": 2 / n} for n in range(1, 20)]
@@ -46,11 +47,11 @@ def test_the_page_needs_no_network_and_runs_nothing(html):
 
 def test_whatever_a_model_or_a_user_writes_is_text(proof):
     reply = Reply(EVIL, (1, 2), True)
-    said = dict.fromkeys(CONDITIONS, reply)
+    replies = dict.fromkeys(CONDITIONS, reply)
     question = ScoredQuestion(({"role": "user", "content": EVIL},), (EVIL,), "row")
-    painted = {BASE: Painted(((EVIL, 3.0), ("", 0.5)))}
-    exhibit = Exhibit(Answers(question, said, None), painted)
-    html = page(changed(proof, gallery=(exhibit,)), EVIL, EVIL, usage=EVIL)
+    tokens = {BASE: ((EVIL, 3.0), ("", 0.5))}
+    example = Example(AnsweredQuestion(question, replies, None), tokens)
+    html = page(replace(proof, examples=(example,)), EVIL, EVIL, usage=EVIL)
     assert "<script" not in html
     assert "<img" not in html
     assert html.count("&lt;script&gt;") >= 5
@@ -58,51 +59,88 @@ def test_whatever_a_model_or_a_user_writes_is_text(proof):
 
 def test_every_token_is_there_in_its_colour(proof):
     reply = Reply("Ahoy!", (1, 2, 3), True)
-    painted = Painted((("Ahoy", 3.0), ("!", 0.05), ("", 0.0)))
+    tokens = (("Ahoy", 3.0), ("!", 0.05), ("", 0.0))
     question = ScoredQuestion(({"role": "user", "content": "?"},), (), "row")
-    exhibit = Exhibit(Answers(question, dict.fromkeys(CONDITIONS, reply), None), {BAKED: painted})
-    html = page(changed(proof, gallery=(exhibit,)), "t", "a")
+    example = Example(AnsweredQuestion(question, dict.fromkeys(CONDITIONS, reply), None), {BAKED: tokens})
+    html = page(replace(proof, examples=(example,)), "t", "a")
     assert '<span class="t t4" title="3 nats">Ahoy</span><span class="t t1" title="0.05 nats">!</span>' in html
     assert "■" in html
 
 
-@pytest.mark.parametrize("text", ["Ahoy! The wifi password is coral42.", "naïve 日本 🙂🙂 ok", "  two  spaces\nline"])
-def test_pieces_of_an_answer_are_its_text(text):
-    ids = tokenizer()(text, add_special_tokens=False)["input_ids"]
-    found = pieces(tokenizer(), [*ids, tokenizer().eos_token_id])
-    assert len(found) == len(ids) + 1
-    assert "".join(found) == text
-    assert found[-1] == ""
+@pytest.mark.parametrize("scheme", ["light", "dark", "print"])
+def test_every_colour_is_readable(scheme):
+    """Texts and swatches against what lies behind them: 4.5:1, as WCAG 2 asks of text."""
+    style = files("bakery.report").joinpath("page.css").read_text("utf-8")
+    light, dark, printed = (dict(re.findall(r"--(\w+): ([^;]+);", root))
+                            for root in re.findall(r":root \{(.*?)\}", style, re.DOTALL))  # fmt: skip
+    colours = {"light": light, "dark": dark, "print": light | printed}[scheme]
+    backgrounds = [rgb(colours[name]) for name in ("paper", "card")]
+    for name in ("ink", "soft", "good", "warning", "base", "prompted", "baked", "both"):
+        for background in backgrounds:
+            assert contrast(rgb(colours[name]), background) >= 4.5, name
+    heat = [float(part) for part in colours["heat"].split()]
+    alphas = [float(alpha) for alpha in re.findall(r"\.t\d \{ background: rgb\(var\(--heat\) / ([\d.]+)", style)]
+    assert len(alphas) == 4
+    for alpha in alphas:
+        for background in backgrounds:
+            swatch = [alpha * hot + (1 - alpha) * cold for hot, cold in zip(heat, background, strict=True)]
+            assert contrast(rgb(colours["ink"]), swatch) >= 4.5, alpha
 
 
-def test_a_chart_holds_its_points_within_its_frame():
-    points = tuple((float(x), y, y / 2, y * 2) for x, y in enumerate((5.0, 0.3, 0.0, 1e-9, 40.0)))
-    for logarithmic in (False, True):
-        svg = line_chart("t", [Series("base", "b", points)], "x", "y", logarithmic=logarithmic)
-        places = [(float(x), float(y)) for x, y in re.findall(r'cx="([\d.-]+)" cy="([\d.-]+)"', svg)]
-        assert len(places) == len(points)
-        assert all(50 <= x <= 480 and 10 <= y <= 240 for x, y in places)
-        assert "nan" not in svg
-    heights = [y for _, y in places]
-    assert heights[4] < heights[0] < heights[1] < heights[3], "more is higher"
-    with pytest.raises(ValueError, match="no point"):
-        line_chart("t", [], "x", "y")
-    assert "<svg" in line_chart("one", [Series("base", "b", ((1.0, 0.0, 0.0, 0.0),))], "x", "y", logarithmic=True)
+def rgb(colour: str) -> list[float]:
+    digits = colour.removeprefix("#")
+    digits = "".join(2 * digit for digit in digits) if len(digits) == 3 else digits
+    return [float(int(digits[at : at + 2], 16)) for at in (0, 2, 4)]
 
 
-@pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed: apt-get install chromium")
+def contrast(one: list[float], other: list[float]) -> float:
+    """The ratio of relative luminances of WCAG 2."""
+
+    def luminance(colour: list[float]) -> float:
+        linear = [c / 255 / 12.92 if c / 255 <= 0.04045 else ((c / 255 + 0.055) / 1.055) ** 2.4 for c in colour]
+        return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+    low, high = sorted((luminance(one), luminance(other)))
+    return (high + 0.05) / (low + 0.05)
+
+
+def chromium(tmp_path, *words: str) -> subprocess.CompletedProcess:
+    done = subprocess.run(
+        [str(CHROMIUM), "--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", "--enable-logging=stderr",
+         "--v=0", f"--user-data-dir={tmp_path / 'profile'}", *words],
+        capture_output=True, text=True, timeout=120, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-2000:]
+    return done
+
+
+needs_chromium = pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed: apt-get install chromium")
+
+MEASURE = """<body><iframe id="f" style="width:390px;height:900px;border:0" srcdoc="{page}"></iframe><script>
+document.getElementById("f").onload = (event) => {
+  const page = event.target.contentDocument;
+  const box = (element) => element.getBoundingClientRect();
+  const wide = [...page.querySelectorAll("*")].filter((e) => !e.closest("pre") && box(e).right > 390);
+  const hidden = [...page.querySelectorAll("thead th + th, .legend .t, figcaption .key")].filter((e) => !box(e).width);
+  document.body.textContent = "too wide: " + wide.length + ", hidden: " + hidden.length;
+};</script>"""
+
+
+@needs_chromium
+def test_nothing_is_cut_off_on_a_phone(html, tmp_path):
+    source = tmp_path / "frame.html"
+    source.write_text(MEASURE.replace("{page}", escape(html)), encoding="utf-8")
+    shown = chromium(tmp_path, "--virtual-time-budget=5000", "--dump-dom", source.as_uri()).stdout
+    assert "too wide: 0, hidden: 0" in shown, shown[-500:]
+
+
+@needs_chromium
 @pytest.mark.parametrize(("width", "dark"), [(1200, False), (500, False), (900, True)])
 def test_the_page_renders_in_a_real_browser(html, tmp_path, width, dark):
     source, picture = tmp_path / "report.html", tmp_path / "page.png"
     source.write_text(html, encoding="utf-8")
     look = ["--blink-settings=preferredColorScheme=0"] if dark else []
-    done = subprocess.run(
-        [str(CHROMIUM), "--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", "--enable-logging=stderr",
-         "--v=0", f"--user-data-dir={tmp_path / 'profile'}", f"--window-size={width},1600", f"--screenshot={picture}",
-         *look, source.as_uri()],
-        capture_output=True, text=True, timeout=120, check=False,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr[-2000:]
+    done = chromium(tmp_path, f"--window-size={width},1600", f"--screenshot={picture}", *look, source.as_uri())
     assert "CONSOLE" not in done.stderr, "the page has console messages"
     size, rows = read_png(picture)
     assert size == (width, 1600)

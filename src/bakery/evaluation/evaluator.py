@@ -1,6 +1,6 @@
 """How the proof asks and compares: rows to views, conditions to replies, replies to figures; nothing is written here.
 
-A `Case` is a set of rows whose teacher has spoken: any condition can be compared with it, before and after the bake.
+`AnsweredRows` are rows with the teacher's answers: any condition can be compared along them, before and after the bake.
 Every divergence is KL(teacher || condition) at temperature 1 in nats per token, summed by prompt.
 """
 
@@ -36,32 +36,32 @@ class Reply:
 
 
 @dataclass(frozen=True)
-class Case:
-    """Rows with the teacher's answers and what it thinks at each of their tokens."""
+class AnsweredRows:
+    """Rows with the teacher's answers and its distribution at each of their tokens."""
 
     pairs: tuple[ViewPair, ...]
     teacher: Teacher
 
 
 @dataclass(frozen=True)
-class Columns:
-    """What a comparison found, token by token: [N] each, row after row of the case's pairs."""
+class Comparison:
+    """A condition compared with the teacher, token by token: [N] each, in the order of the rows' pairs."""
 
-    case: Case
+    rows: AnsweredRows
     divergence: Tensor
     teacher_entropy: Tensor
     agreement: Tensor
 
     def by_row(self, column: Tensor) -> list[list[float]]:
         """A column [N] as one list a pair."""
-        sizes = [len(pair.teacher_targets) for pair in self.case.pairs]
+        sizes = [len(pair.teacher_targets) for pair in self.rows.pairs]
         return [part.tolist() for part in torch.split(column.double().cpu(), sizes)]
 
     def by_prompt(self, column: Tensor) -> tuple[list[float], list[float]]:
         """Sums and token counts of a column [N], the pairs of one row taken together."""
         sums: dict[str, float] = {}
         counts: dict[str, float] = {}
-        for number, (pair, values) in enumerate(zip(self.case.pairs, self.by_row(column), strict=True)):
+        for number, (pair, values) in enumerate(zip(self.rows.pairs, self.by_row(column), strict=True)):
             key = pair.source or str(number)
             sums[key] = sums.get(key, 0.0) + sum(values)
             counts[key] = counts.get(key, 0.0) + len(values)
@@ -118,7 +118,7 @@ class Evaluator:
             for one in trajectories
         ]
 
-    def case(self, rows: Sequence[Conversation], *, anchor: bool = False) -> Case:
+    def answered(self, rows: Sequence[Conversation], *, anchor: bool = False) -> AnsweredRows:
         """Rows with their answers; where one is missing the teacher writes it at temperature 1, kept as tokens.
 
         With `anchor` the teacher sees what the student sees: it is the base.
@@ -126,20 +126,20 @@ class Evaluator:
         given = [pair for row in rows if row.answered for pair in self.builder.views(row, anchor=anchor)]
         prompts = self.prompts([row for row in rows if not row.answered], anchor=anchor)
         written = self.replies(PROMPTED, prompts, temperature=1.0, seed=self.seed)
-        return self.asked(
+        return self.with_teacher(
             [*given, *(prompt.with_answer(reply.ids) for prompt, reply in zip(prompts, written, strict=True))]
         )
 
-    def asked(self, pairs: Sequence[ViewPair]) -> Case:
+    def with_teacher(self, pairs: Sequence[ViewPair]) -> AnsweredRows:
         """These rows with their teacher; its signal is stored unless it can only give whole logits."""
         if self.engine.shortcuts.states_are_logits:
-            return Case(tuple(pairs), self.engine.live_teacher())
-        return Case(tuple(pairs), self.engine.teacher(pairs, self.watch))
+            return AnsweredRows(tuple(pairs), self.engine.live_teacher())
+        return AnsweredRows(tuple(pairs), self.engine.teacher(pairs, self.watch))
 
-    def compare(self, condition: Condition, case: Case) -> Columns:
-        """How far the model under a condition is from the teacher of a case, at every token of its answers."""
-        divergence = self.engine.compare(self.actual(condition), case.pairs, case.teacher, self.watch)
-        return Columns(case, *divergence)
+    def compare(self, condition: Condition, rows: AnsweredRows) -> Comparison:
+        """How far the model under a condition is from the teacher, at every token of the rows' answers."""
+        divergence = self.engine.compare(self.actual(condition), rows.pairs, rows.teacher, self.watch)
+        return Comparison(rows, *divergence)
 
     def actual(self, condition: Condition) -> Condition:
         """One of `CONDITIONS` as this engine has it: its own teacher, and its student at the strength to be proved."""

@@ -1,85 +1,90 @@
-"""What the figures say, in sentences: the verdict that stands above the table. A bad bake is called one."""
+"""What the figures of a proof mean, in sentences. Only this module judges a bake; a bad one is called bad."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
 from bakery.engine.distill.conditions import BAKED, PROMPTED
-from bakery.evaluation.proof import Proof
+from bakery.evaluation.estimates import Estimate
+from bakery.evaluation.proof import TITLES, Proof
 
 CLOSED_WELL, CLOSED_HALF = 0.9, 0.5
 """Shares of the gap from which a bake is called good, and below which it is called failed."""
 DRIFT_NATS = 0.1
-CLOSED_MERGED, LOST_MERGED = 0.98, 0.2
-"""Agreement a merged model must keep with its adapter, and the share of the change that rounding may take."""
+MERGED_AGREEMENT, MERGED_LOST = 0.98, 0.2
+"""Agreement a merged model must have with its adapter, and the share of the change that rounding may lose."""
 _UNMOVED = 0.01
-_LOST = 0.05
+_FEWER = 0.05
 _LENGTHS = (0.8, 1.25)
 
-Level = Literal["good", "note", "warning"]
+Level = Literal["warning", "good", "note"]
+_ORDER: tuple[Level, ...] = ("warning", "good", "note")
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One sentence, and how much to worry about it."""
+    """One sentence, and how serious it is."""
 
     level: Level
     text: str
 
 
 def findings(proof: Proof) -> list[Finding]:
-    """Everything a reader should know before using the adapter, the worst first."""
-    found = [*_gap(proof), *_answers(proof), *_rules(proof), *_elsewhere(proof), *_merged(proof), *_rows(proof)]
-    order: tuple[Level, ...] = ("warning", "good", "note")
-    return sorted(found, key=lambda finding: order.index(finding.level))
+    """Everything a reader should know before using the adapter, the most serious first."""
+    checks = (_gap, _answers, _rules, _side_effects, _generalisation, _merged, _rows)
+    unsorted = [finding for check in checks for finding in check(proof)]
+    return sorted(unsorted, key=lambda finding: _ORDER.index(finding.level))
 
 
 def _gap(proof: Proof) -> Iterator[Finding]:
-    d = proof.divergence
+    divergence = proof.divergence
+    before, after, both = divergence.before.mean, divergence.after.mean, divergence.baked_prompted.mean
     if proof.gap.is_none:
-        yield Finding("warning", f"The prompt changes (almost) nothing here ({d.before.mean:.2g} nats per token).")
+        yield Finding("warning", f"The prompt changes (almost) nothing here ({before:.2g} nats per token).")
         return
-    share = 1 - d.after.mean / d.before.mean
+    share = 1 - after / before
     if abs(share) < _UNMOVED:
-        yield Finding("warning", "The adapter changes nothing: the baked model answers as the base does.")
+        yield Finding("warning", "The adapter changes nothing: the baked model answers like the base.")
     elif share < 0:
         yield Finding(
             "warning",
-            f"The bake did harm: the baked model is further from the prompted one ({d.after.mean:.2g} nats per token) "
-            f"than the base was ({d.before.mean:.2g}).",
+            f"The bake did harm: the baked model is further from the prompted one ({after:.2g} nats per token) "
+            f"than the base was ({before:.2g}).",
         )
     elif share < CLOSED_HALF:
         yield Finding("warning", f"The bake failed: only {share:.0%} of the gap to the prompted model is closed.")
     elif share < CLOSED_WELL:
-        yield Finding("warning", f"Half baked: {share:.0%} of the gap to the prompted model is closed.")
+        yield Finding("warning", f"The bake is incomplete: {share:.0%} of the gap to the prompted model is closed.")
     else:
         yield Finding("good", f"{share:.1%} of the gap to the prompted model is closed.")
-    if d.both.mean > max(DRIFT_NATS, 2 * d.after.mean):
+    if both > max(DRIFT_NATS, 2 * after):
         yield Finding(
             "note",
-            f"Do not give the baked model the prompt as well: that moves it away again ({d.both.mean:.2g} nats).",
+            f"Use the baked model without the prompt: with both, it is {both:.2g} nats per token from the prompted "
+            f"model, without the prompt {after:.2g}.",
         )
 
 
 def _answers(proof: Proof) -> Iterator[Finding]:
-    for name, found in proof.sets.items():
-        prompted, baked = found.conditions[PROMPTED], found.conditions[BAKED]
-        if baked.stopped.mean < prompted.stopped.mean - _LOST:
+    for name, score in proof.sets.items():
+        prompted, baked, title = score.conditions[PROMPTED], score.conditions[BAKED], TITLES[name]
+        if baked.stopped.mean < prompted.stopped.mean - _FEWER:
             yield Finding(
                 "warning",
-                f"{1 - baked.stopped.mean:.0%} of the baked answers ({name}) do not end by themselves; "
-                f"of the prompted ones {1 - prompted.stopped.mean:.0%} do not.",
+                f"{1 - baked.stopped.mean:.0%} of the baked answers to {title} were cut off at the length limit, "
+                f"{1 - prompted.stopped.mean:.0%} of the prompted ones.",
             )
-        low, high = (bound * prompted.length.mean for bound in _LENGTHS)
-        if not low <= baked.length.mean <= high:
+        shortest, longest = (bound * prompted.length.mean for bound in _LENGTHS)
+        if not shortest <= baked.length.mean <= longest:
             yield Finding(
                 "note",
-                f"Baked answers ({name}) have {baked.length.mean:.0f} tokens, prompted {prompted.length.mean:.0f}.",
+                f"Baked answers to {title} have {baked.length.mean:.0f} tokens on average, prompted ones "
+                f"{prompted.length.mean:.0f}.",
             )
-        if baked.accuracy and prompted.accuracy and baked.accuracy.mean < prompted.accuracy.mean - _LOST:
+        if baked.accuracy and prompted.accuracy and (level := _fewer(baked.accuracy, prompted.accuracy)):
             yield Finding(
-                "warning" if baked.accuracy.high < prompted.accuracy.mean else "note",
-                f"The baked model is right less often ({name}): {baked.accuracy.mean:.0%}, prompted "
+                level,
+                f"The baked model answers fewer {title} correctly: {baked.accuracy.mean:.0%}, the prompted model "
                 f"{prompted.accuracy.mean:.0%}.",
             )
 
@@ -87,56 +92,65 @@ def _answers(proof: Proof) -> Iterator[Finding]:
 def _rules(proof: Proof) -> Iterator[Finding]:
     for score in proof.rules:
         prompted, baked = score.conditions[PROMPTED], score.conditions[BAKED]
-        if baked.mean < prompted.mean - _LOST:
+        if level := _fewer(baked, prompted):
             yield Finding(
-                "warning" if baked.high < prompted.mean else "note",
-                f"A rule was lost: {score.rule.name!r} holds in {baked.mean:.0%} of the baked answers, "
+                level,
+                f"A rule was lost: {score.name!r} holds in {baked.mean:.0%} of the baked answers, "
                 f"{prompted.mean:.0%} of the prompted ones ({score.n} answers).",
             )
 
 
-def _elsewhere(proof: Proof) -> Iterator[Finding]:
-    for name, found in proof.side_effects.items():
-        if found.mean > DRIFT_NATS:
+def _fewer(baked: Estimate, prompted: Estimate) -> Level | None:
+    """How serious it is that the baked share is smaller than the prompted one; None where it is not."""
+    if baked.mean >= prompted.mean - _FEWER:
+        return None
+    return "warning" if baked.high < prompted.mean else "note"
+
+
+def _side_effects(proof: Proof) -> Iterator[Finding]:
+    for name, change in proof.side_effects.items():
+        if change.mean > DRIFT_NATS:
             yield Finding(
                 "warning" if name == "anchor_file" else "note",
-                f"The model has changed under other prompts too ({_ROWS[name]}): {found.mean:.2g} nats per token from "
-                "the base; anchors (anchor_prompts, anchor_dataset) keep it in place.",
+                f"The model has changed under other prompts too ({TITLES[name]}): {change.mean:.2g} nats per token "
+                "from the base; rows given as anchor_prompts or anchor_dataset limit that.",
             )
+
+
+def _generalisation(proof: Proof) -> Iterator[Finding]:
     neutral = proof.generalisation.get("neutral")
-    if neutral and neutral.share_closed and neutral.share_closed.mean < CLOSED_HALF and not proof.gap.is_none:
+    closed = neutral.share_closed if neutral else None
+    if closed and closed.mean < CLOSED_HALF and not proof.gap.is_none:
         yield Finding(
             "note",
-            f"On questions unlike those trained on only {max(0.0, neutral.share_closed.mean):.0%} of the effect "
-            "is there; train on more varied prompts if it should be.",
+            f"On questions unlike the training questions only {max(0.0, closed.mean):.0%} of the gap is closed; "
+            "train on more varied prompts if the prompt should work there too.",
         )
 
 
 def _merged(proof: Proof) -> Iterator[Finding]:
-    found = proof.merged
-    if found is None:
+    merged = proof.merged
+    if merged is None:
         return
-    if found.agreement.mean < CLOSED_MERGED or (found.lost or 0.0) > LOST_MERGED:
-        lost = "" if found.lost is None else f"; rounding lost {found.lost:.0%} of the adapter's change"
+    difference = f"{merged.largest_difference:.2g}"
+    if merged.agreement.mean < MERGED_AGREEMENT or (merged.lost or 0.0) > MERGED_LOST:
+        lost = "" if merged.lost is None else f"; rounding lost {merged.lost:.0%} of the adapter's change"
         yield Finding(
             "warning",
-            f"The merged model is another one: it agrees with the adapter at {found.agreement.mean:.1%} of the tokens "
-            f"(log-probabilities differ by up to {found.largest:.2g}){lost}. Keep the adapter apart, or merge into a "
+            f"The merged model differs: it chooses the adapter's next token at {merged.agreement.mean:.1%} of the "
+            f"tokens (log-probabilities differ by up to {difference}){lost}. Use the adapter unmerged, or merge in a "
             "wider number format.",
         )
     else:
-        yield Finding("good", f"Merged, it is the same model: log-probabilities differ by {found.largest:.2g} at most.")
-    if found.lost is None:
+        yield Finding("good", f"The merged model is the same: log-probabilities differ by at most {difference}.")
+    if merged.lost is None:
         yield Finding(
             "warning", "The base is quantised: merging rounds small changes away. Merge into the full weights."
         )
 
 
-_ROWS = {"anchor_file": "rows of anchor_file", "neutral": "neutral rows"}
-
-
 def _rows(proof: Proof) -> Iterator[Finding]:
-    if proof.rows == "training":
+    if proof.measured_on == "training":
         yield Finding("note", "Measured on training rows: there were no others. Give heldout_file or eval_dataset.")
     for name, count in proof.leaks.items():
         yield Finding("note", f"{count} rows of {name} were trained on as well: their figures flatter the bake.")

@@ -1,4 +1,7 @@
-"""What a proof consists of: every figure of a bake with its error, as plain data."""
+"""What a proof consists of: every figure of a bake with its error, as plain data.
+
+The field names are the keys of results.json; docs/results.md describes each.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -8,22 +11,31 @@ from bakery.evaluation.estimates import Estimate
 from bakery.evaluation.evaluator import Reply
 from bakery.evaluation.request_cost import RequestCost
 from bakery.rows.questions import ScoredQuestion
-from bakery.scoring.rules import Rule
 
 NO_GAP_NATS = 0.01
 NO_GAP_ROW_NATS = 0.1
 """A prompt that moves the model by less than this on average, and in no row by more than this, changes nothing."""
 
+TITLES = {
+    "heldout": "held-out questions",
+    "eval": "evaluation questions",
+    "validation": "validation rows",
+    "training": "training rows",
+    "anchor_file": "your prompts",
+    "neutral": "neutral prompts",
+}
+"""What people read for the name of a set of rows."""
+
 
 @dataclass(frozen=True)
 class Gap:
-    """How much the prompt changes before anything is trained.
+    """How far the base is from the prompted model before anything is trained.
 
     Args:
-        divergence: of the un-prompted base from the prompted one, nats per token.
-        largest_row: the same for the row with the most.
-        top_1: share of tokens at which both would say the same, given the same words before.
-        agreement: share of greedy answers that are the same, token for token.
+        divergence: nats per token.
+        largest_row: the divergence of the row with the most.
+        top_1: share of tokens at which both choose the same next token, given the same tokens before.
+        agreement: share of greedy answers that are equal, token for token.
     """
 
     divergence: Estimate
@@ -38,10 +50,10 @@ class Gap:
 
 
 @dataclass(frozen=True)
-class Position:
-    """Divergence from the teacher at the k-th token of the answers (from 1), over those that are so long."""
+class PositionDivergence:
+    """Divergence from the teacher at one token position (from 1), over the `n` answers that are long enough."""
 
-    place: int
+    position: int
     n: int
     before: Estimate
     after: Estimate
@@ -49,34 +61,34 @@ class Position:
 
 @dataclass(frozen=True)
 class Divergence:
-    """Distance from the prompted teacher along its own answers, nats per token.
+    """Divergence from the prompted teacher along its own answers, nats per token.
 
     Args:
         before: of the base.
         after: of the baked model.
-        both: of the baked model that is prompted all the same.
-        share_closed: 1: the baked model is the prompted one; 0: nothing was gained; None: there was no gap.
-        top_1: by condition, the share of tokens at which condition and teacher would say the same.
-        entropy: the teacher's own.
-        floor: of the teacher from itself, by other batches: what rounding alone amounts to.
-        positions: token by token.
-        tokens: how many were compared.
+        baked_prompted: of the baked model that is given the prompt as well.
+        share_closed: 1 - after / before; None where there was no gap.
+        tokens: compared.
+        teacher_entropy: the teacher's own uncertainty.
+        floor: of the teacher from itself in other batches, which is rounding alone.
+        top_1: by condition, the share of tokens at which it and the teacher choose the same next token.
+        positions: by token position of the answer.
     """
 
     before: Estimate
     after: Estimate
-    both: Estimate
+    baked_prompted: Estimate
     share_closed: Estimate | None
-    top_1: Mapping[Condition, Estimate]
-    entropy: Estimate
-    floor: float
-    positions: tuple[Position, ...]
     tokens: int
+    teacher_entropy: Estimate
+    floor: float
+    top_1: Mapping[Condition, Estimate]
+    positions: tuple[PositionDivergence, ...]
 
 
 @dataclass(frozen=True)
-class Answers:
-    """What the conditions say to one question, and who is right if an answer is expected."""
+class AnsweredQuestion:
+    """One question with the reply of every condition; `right`: whose replies are, where an answer is expected."""
 
     question: ScoredQuestion
     replies: Mapping[Condition, Reply]
@@ -84,15 +96,15 @@ class Answers:
 
 
 @dataclass(frozen=True)
-class VoiceScore:
+class ConditionScore:
     """One condition on one set of questions, greedy.
 
     Args:
-        accuracy: share of right answers, if answers are expected.
+        accuracy: share of right answers; None where no answers are expected.
         agreement: share of answers equal to the prompted ones, token for token.
         first_difference: tokens before the first different one, the median over the answers that differ.
-        length: tokens of an answer.
-        stopped: share of answers that ended by themselves.
+        length: tokens per answer.
+        stopped: share of answers that ended before the length limit.
     """
 
     accuracy: Estimate | None
@@ -103,31 +115,32 @@ class VoiceScore:
 
 
 @dataclass(frozen=True)
-class ScoredSet:
-    """One set of questions. `recovered`: (baked - base) / (prompted - base) of the right answers."""
+class SetScore:
+    """One set of questions; `recovered`: (baked - base) / (prompted - base) of the accuracy, where that is known."""
 
-    conditions: Mapping[Condition, VoiceScore]
+    conditions: Mapping[Condition, ConditionScore]
     recovered: Estimate | None
-    answers: tuple[Answers, ...]
+    questions: tuple[AnsweredQuestion, ...]
 
     @property
-    def scored(self) -> bool:
+    def has_accuracy(self) -> bool:
         """Whether answers are expected."""
         return self.conditions[BASE].accuracy is not None
 
 
 @dataclass(frozen=True)
 class RuleScore:
-    """How often each condition keeps to one rule, over the `n` questions it applies to."""
+    """The share of answers of each condition that follow one rule, over the `n` questions it applies to."""
 
-    rule: Rule
-    conditions: Mapping[Condition, Estimate]
+    name: str
+    check: str
     n: int
+    conditions: Mapping[Condition, Estimate]
 
 
 @dataclass(frozen=True)
 class Generalisation:
-    """Distance from the prompted teacher on rows unlike the training rows, before and after."""
+    """Divergence from the prompted teacher on rows unlike the training rows, of the base and of the baked model."""
 
     before: Estimate
     after: Estimate
@@ -135,46 +148,38 @@ class Generalisation:
 
 
 @dataclass(frozen=True)
-class Noise:
-    """The prompted model against itself: two samples at temperature 1."""
+class TeacherNoise:
+    """How far two samples of the prompted model at temperature 1 agree."""
 
     agreement: Estimate
     first_difference: float | None
 
 
 @dataclass(frozen=True)
-class Painted:
-    """One answer in the gallery: its tokens as text, each with the divergence there in nats."""
+class Example:
+    """One question, and by condition its reply as (text, nats) for each token.
 
-    pieces: tuple[tuple[str, float], ...]
-
-
-@dataclass(frozen=True)
-class Exhibit:
-    """One question of the gallery with the answers to look at.
-
-    The base's and the baked answer are painted with their own divergence from the teacher along them; the prompted
-    answer with the baked model's along it.
+    Base and baked reply show their own divergence from the teacher, the prompted reply that of the baked model.
     """
 
-    answers: Answers
-    painted: Mapping[Condition, Painted]
+    answered: AnsweredQuestion
+    tokens: Mapping[Condition, tuple[tuple[str, float], ...]]
 
 
 @dataclass(frozen=True)
-class Merged:
+class MergeCheck:
     """The merged model against base and adapter apart, along the teacher's answers.
 
     Args:
         divergence: nats per token.
-        largest: the largest difference in the log-probability of any token of the answers.
-        agreement: share of tokens at which both would say the same.
-        lost: share of the adapter's change that was lost to rounding; None where the base is quantised.
+        agreement: share of tokens at which both choose the same next token.
+        largest_difference: of the log-probability of any token of the answers.
+        lost: share of the adapter's change that rounding lost; None where the base is quantised.
     """
 
     divergence: Estimate
-    largest: float
     agreement: Estimate
+    largest_difference: float
     lost: float | None
 
 
@@ -183,39 +188,39 @@ class Proof:
     """Everything that was measured of one bake.
 
     Args:
-        rows: the name of the rows the divergence was measured on: heldout, eval, validation or (trained on!) training.
+        measured_on: the name of the rows behind `divergence`, one of `sets`; `training` if there were no others.
         gap: before the bake.
-        sets: answers by set of questions.
+        sets: scores by set of questions.
         divergence: from the prompted teacher.
-        rules: clause by clause.
-        side_effects: by rows under prompts of their own, how far the baked model is from the base; should be 0.
-        generalisation: by rows unlike the training ones.
-        noise: the teacher against itself.
+        rules: one score for each rule.
+        side_effects: by rows under other prompts, the divergence of the baked model from the base; should be 0.
+        generalisation: by rows unlike the training rows.
+        noise: of sampling from the teacher.
         request_cost: what a request saves.
-        gallery: answers to look at.
+        examples: answers to look at.
         leaks: by file, how many of its rows were trained on as well.
         merged: the merged model, if that was asked for.
     """
 
-    rows: str
+    measured_on: str
     gap: Gap
-    sets: Mapping[str, ScoredSet]
+    sets: Mapping[str, SetScore]
     divergence: Divergence
     rules: tuple[RuleScore, ...]
     side_effects: Mapping[str, Estimate]
     generalisation: Mapping[str, Generalisation]
-    noise: Noise
+    noise: TeacherNoise
     request_cost: RequestCost
-    gallery: tuple[Exhibit, ...]
+    examples: tuple[Example, ...]
     leaks: Mapping[str, int]
-    merged: Merged | None = None
+    merged: MergeCheck | None = None
 
     @property
     def drift(self) -> Estimate | None:
-        """The one figure for what else changed: on the user's own rows where there are some, else on neutral ones."""
+        """The one figure for side effects: on the user's own rows where there are some, else on neutral ones."""
         return self.side_effects.get("anchor_file") or self.side_effects.get("neutral")
 
     @property
-    def main_set(self) -> ScoredSet:
-        """The questions asked of the rows that were measured."""
-        return self.sets.get(self.rows) or next(iter(self.sets.values()))
+    def main_set(self) -> SetScore:
+        """The questions of the rows behind `divergence`."""
+        return self.sets[self.measured_on]

@@ -1,7 +1,7 @@
 """Which rows a proof is measured on, and that none of them was trained on. Torch-free.
 
 heldout, eval     the user's scored questions
-validation        rows given as `eval_dataset`, or prompts kept aside from the training rows
+validation        rows given as `eval_dataset`, or prompts reserved from the training rows
 training          only where there is nothing else; the proof says so
 neutral           shipped questions under shipped system prompts (side_effects) and without (generalisation)
 anchor_file       the user's own rows that should not change
@@ -11,18 +11,19 @@ import json
 import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
 from bakery.errors import DataError
 from bakery.rows.bake_data import BakeData
-from bakery.rows.conversations import Conversation, Message
+from bakery.rows.conversations import Conversation
 from bakery.rows.questions import ScoredQuestion
 from bakery.scoring.rules import Rule
 
 _NEUTRAL = Path(__file__).parent / "neutral" / "prompts.json"
 _ENOUGH_PROMPTS = 20
-_FEWEST_KEPT, _MOST_KEPT = 2, 64
+_FEWEST_RESERVED, _MOST_RESERVED = 2, 64
 _MEASURED_ROWS = 256
 _TRAINING_ROWS = 64
 
@@ -34,16 +35,18 @@ class ProofRows:
     """What is asked, none of it trained on (unless the measured rows are called training).
 
     Args:
-        sets: questions by name, with expected answers or without.
-        measured: the name of the rows the divergence is measured on, and the rows.
-        side_effects: rows by name, under prompts of their own, where the bake should change nothing.
+        sets: questions by name, with expected answers or without; `measured_on` is one of the names.
+        measured_on: the name of the rows that the divergence is measured on.
+        measured: those rows.
+        side_effects: rows by name, under other prompts, where the bake should change nothing.
         generalisation: rows by name, unlike the training rows, where the bake should do what the prompt does.
-        rules: the clauses of the prompt.
+        rules: the clauses of the prompt, each about at least one question.
         leaks: by file, how many of its rows were also trained on.
     """
 
     sets: Mapping[str, Sequence[ScoredQuestion]]
-    measured: tuple[str, Sequence[Conversation]]
+    measured_on: str
+    measured: Sequence[Conversation]
     side_effects: Mapping[str, Sequence[Conversation]]
     generalisation: Mapping[str, Sequence[Conversation]]
     rules: tuple[Rule, ...]
@@ -52,40 +55,41 @@ class ProofRows:
     @property
     def work(self) -> tuple[int, int]:
         """Answers and comparisons before the bake, and after it."""
-        asked = sum(len(questions) for questions in self.sets.values())
-        main = len(self.sets.get(self.measured[0]) or next(iter(self.sets.values())))
-        measured, still = len(self.measured[1]), sum(len(rows) for rows in self.side_effects.values())
-        spilt = sum(len(rows) for rows in self.generalisation.values())
-        return 2 * asked + main + 2 * measured + still + 2 * spilt, 2 * asked + 2 * measured + still + spilt
+        asked, other, unlike = (
+            sum(map(len, rows.values())) for rows in (self.sets, self.side_effects, self.generalisation)
+        )
+        both = 2 * asked + 2 * len(self.measured) + other
+        return both + len(self.sets[self.measured_on]) + 2 * unlike, both + unlike
 
 
 def proof_rows(data: BakeData, rules: tuple[Rule, ...] = ()) -> ProofRows:
     """Choose the rows of the proof.
 
     Raises:
-        DataError: a held-out question was trained on.
+        DataError: a held-out question was trained on, or no question matches a rule's `when`.
     """
     sets = {name: rows for name, rows in (("heldout", data.heldout), ("eval", data.evaluation)) if rows}
-    name, rows = next(
-        (name, rows)
-        for name, rows in (
-            ("heldout", as_rows(data.heldout)),
-            ("eval", as_rows(data.evaluation)),
-            ("validation", data.validation),
-            ("training", _spread(data.train, _TRAINING_ROWS)),
-        )
-        if rows
-    )
-    rows = _spread(rows, _MEASURED_ROWS)
-    if name not in sets:
-        sets = {**sets, name: as_questions(rows)}
+    candidates = {
+        **{name: as_rows(questions) for name, questions in sets.items()},
+        "validation": data.validation,
+        "training": _spread(data.train, _TRAINING_ROWS),
+    }
+    measured_on, rows = next((name, rows) for name, rows in candidates.items() if rows)
+    measured = _spread(rows, _MEASURED_ROWS)
+    sets.setdefault(measured_on, as_questions(measured))
+    for rule in rules:
+        if not any(rule.applies(question.text) for questions in sets.values() for question in questions):
+            raise DataError(
+                f"rules: {rule.name}: no question matches when: {rule.when!r}; correct it or add a question"
+            )
     systems, prompts = neutral()
-    plain = [row for row in data.drift if not _has_system(row)]
-    side_effects = {"anchor_file": data.drift, "neutral": _under(systems, prompts)}
-    generalisation = {"neutral": _behind_prefixes(prompts, data), "anchor_file": plain}
+    without_system = [row for row in data.drift if not _has_system(row)]
+    side_effects = {"anchor_file": data.drift, "neutral": _under_systems(systems, prompts)}
+    generalisation = {"neutral": _behind_prefixes(prompts, data), "anchor_file": without_system}
     return ProofRows(
         sets=sets,
-        measured=(name, rows),
+        measured_on=measured_on,
+        measured=measured,
         side_effects={name: others for name, others in side_effects.items() if others},
         generalisation={name: others for name, others in generalisation.items() if others},
         rules=rules,
@@ -95,8 +99,8 @@ def proof_rows(data: BakeData, rules: tuple[Rule, ...] = ()) -> ProofRows:
 
 def neutral() -> tuple[list[str], list[str]]:
     """The shipped system prompts and questions."""
-    found = json.loads(_NEUTRAL.read_text(encoding="utf-8"))
-    return found["system_prompts"], found["prompts"]
+    shipped = json.loads(_NEUTRAL.read_text(encoding="utf-8"))
+    return shipped["system_prompts"], shipped["prompts"]
 
 
 def count_leaks(data: BakeData) -> dict[str, int]:
@@ -113,43 +117,44 @@ def count_leaks(data: BakeData) -> dict[str, int]:
                 "or give the file as eval_file, where it is counted and reported"
             )
     anchored = {_key(row) for row in data.anchors}
-    seen = {
+    leaks = {
         "eval_file": sum(_key(row) in trained for row in as_rows(data.evaluation)),
         "eval_dataset": sum(_key(row) in trained for row in data.validation),
         "anchor_file": sum(_key(row) in anchored for row in data.drift),
     }
-    return {name: count for name, count in seen.items() if count}
+    return {name: count for name, count in leaks.items() if count}
 
 
-def keep_aside(data: BakeData, share: float, seed: int, *, needed: bool) -> BakeData:
+def split_validation(data: BakeData, share: float, seed: int, *, needed: bool) -> BakeData:
     """Move some prompts, with all their rows, from training to validation, where there are no validation rows.
 
     Args:
         data: all rows.
         share: of the distinct prompts.
         seed: of the choice.
-        needed: the bake is to stop by them; else they are only measured on, if nothing else is and there are enough.
+        needed: the bake stops by them. If not, they are only taken where there is nothing else to measure on and
+            there are enough of them.
 
     Raises:
-        DataError: they are needed, and there are not enough prompts to keep some aside.
+        DataError: they are needed, and there are not enough prompts.
     """
-    measured = bool(data.heldout or data.evaluation)
-    if data.validation or share == 0 or (measured and not needed):
+    has_questions = bool(data.heldout or data.evaluation)
+    if data.validation or share == 0 or (has_questions and not needed):
         return data
     prompts = sorted({_key(row) for row in data.train}, key=repr)
-    if len(prompts) < (_FEWEST_KEPT * 2 if needed else _ENOUGH_PROMPTS):
-        if not needed:
-            return data
+    if needed and len(prompts) < 2 * _FEWEST_RESERVED:
         raise DataError(
-            f"to stop early some prompts are kept aside, but there are only {len(prompts)}; "
+            f"early stopping takes validation prompts from the training prompts, but there are only {len(prompts)}; "
             "give eval_dataset, or leave out target_divergence and patience"
         )
-    count = min(_MOST_KEPT, max(_FEWEST_KEPT, round(share * len(prompts))))
-    kept = set(random.Random(seed).sample(prompts, count))
+    if not needed and len(prompts) < _ENOUGH_PROMPTS:
+        return data
+    count = min(_MOST_RESERVED, max(_FEWEST_RESERVED, round(share * len(prompts))))
+    reserved = set(random.Random(seed).sample(prompts, count))
     return replace(
         data,
-        train=[row for row in data.train if _key(row) not in kept],
-        validation=[row for row in data.train if _key(row) in kept],
+        train=[row for row in data.train if _key(row) not in reserved],
+        validation=[row for row in data.train if _key(row) in reserved],
     )
 
 
@@ -163,8 +168,7 @@ def unanswered(row: Conversation) -> Conversation:
 
 def as_questions(rows: Sequence[Conversation]) -> list[ScoredQuestion]:
     """Rows as questions without an expected answer."""
-    asked = (unanswered(row) for row in rows)
-    return [ScoredQuestion(row.messages, (), row.source, None, row.prefix) for row in asked if row.messages]
+    return [ScoredQuestion(unanswered(row).messages, (), row.source, None, row.prefix) for row in rows]
 
 
 def as_rows(questions: Sequence[ScoredQuestion]) -> list[Conversation]:
@@ -172,24 +176,22 @@ def as_rows(questions: Sequence[ScoredQuestion]) -> list[Conversation]:
     return [Conversation(question.messages, question.prefix, question.source) for question in questions]
 
 
-def _under(systems: Sequence[str], prompts: Sequence[str]) -> list[Conversation]:
-    """Every question under one of the system prompts, which are nobody's prefix."""
-    rows = []
-    for number, prompt in enumerate(prompts):
-        system = {"role": "system", "content": systems[number % len(systems)]}
-        rows.append(Conversation((system, {"role": "user", "content": prompt}), (), f"neutral row {number + 1}"))
-    return rows
+def _under_systems(systems: Sequence[str], prompts: Sequence[str]) -> list[Conversation]:
+    """Every question under one of the system prompts in turn, without a prefix."""
+    return [
+        Conversation(
+            ({"role": "system", "content": system}, {"role": "user", "content": prompt}), (), f"neutral row {number}"
+        )
+        for number, (prompt, system) in enumerate(zip(prompts, cycle(systems), strict=False), 1)
+    ]
 
 
 def _behind_prefixes(prompts: Sequence[str], data: BakeData) -> list[Conversation]:
-    """The questions behind the configured prefix, or behind those of the training rows in turn, where they have any."""
-    own: list[tuple[Message, ...] | None]
-    own = [None] if data.prefix else [row.prefix for row in data.train if row.prefix]
-    if not own:
-        return []
+    """The questions behind the configured prefix or, without one, behind the prefixes of the training rows in turn."""
+    prefixes = [None] if data.prefix else [row.prefix for row in data.train if row.prefix]
     return [
-        Conversation(({"role": "user", "content": prompt},), own[number % len(own)], f"neutral prompt {number + 1}")
-        for number, prompt in enumerate(prompts)
+        Conversation(({"role": "user", "content": prompt},), prefix, f"neutral prompt {number}")
+        for number, (prompt, prefix) in enumerate(zip(prompts, cycle(prefixes), strict=False), 1)
     ]
 
 
@@ -200,7 +202,7 @@ def _has_system(row: Conversation) -> bool:
 def _spread(rows: Sequence[Conversation], count: int) -> list[Conversation]:
     """At most `count` rows, evenly over all of them."""
     count = min(count, len(rows))
-    return [rows[at * len(rows) // count] for at in range(count)]
+    return [rows[number * len(rows) // count] for number in range(count)]
 
 
 def _key(row: Conversation) -> Key:

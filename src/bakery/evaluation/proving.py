@@ -1,6 +1,6 @@
-"""Measuring a proof: what can be measured before the bake, then the same questions again, and the figures side by side.
+"""Measuring a proof: what does not depend on the adapter first, then the same for the baked model.
 
-measure_baseline   base and prompted, which do not depend on the adapter: the gap is known before anything is trained
+measure_baseline   base and prompted, before anything is trained: the context gap is known before the bake
 measure_proof      baked, and baked with the prompt as well, on the same rows with the same seeds
 """
 
@@ -11,44 +11,36 @@ from bakery.chat.views import PromptPair
 from bakery.engine.distill.conditions import BAKED, BAKED_PROMPTED, BASE, PROMPTED, Condition
 from bakery.errors import DataError
 from bakery.evaluation import estimates
-from bakery.evaluation.evaluator import CONDITIONS, Case, Columns, Evaluator, Reply, first_difference, right
+from bakery.evaluation.evaluator import AnsweredRows, Comparison, Evaluator, Reply, first_difference, right
 from bakery.evaluation.merging import measure_merged
 from bakery.evaluation.proof import (
     NO_GAP_NATS,
-    Answers,
+    AnsweredQuestion,
+    ConditionScore,
     Divergence,
     Gap,
     Generalisation,
-    Noise,
-    Position,
+    PositionDivergence,
     Proof,
     RuleScore,
-    ScoredSet,
-    VoiceScore,
+    SetScore,
+    TeacherNoise,
 )
 from bakery.evaluation.proof_rows import ProofRows, as_rows
 from bakery.evaluation.request_cost import RequestCost, measure_request_cost
-from bakery.evaluation.shown_answers import exhibits
+from bakery.evaluation.shown_answers import examples
 from bakery.progress import NO_PROGRESS, ProgressCallback
 from bakery.rows.conversations import Conversation
 from bakery.rows.questions import ScoredQuestion
 from bakery.scoring.rules import Rule
 
-_POSITIONS = 64
-_ROWS_A_POSITION = 3
+_MOST_POSITIONS = 64
+_FEWEST_ROWS_A_POSITION = 3
 
 
 @dataclass(frozen=True)
-class Compared:
-    """A case and how far the base is from its teacher."""
-
-    case: Case
-    base: Columns
-
-
-@dataclass(frozen=True)
-class Asked:
-    """One set of questions and what was said to them so far."""
+class SetReplies:
+    """One set of questions with the replies of some conditions, question by question."""
 
     questions: Sequence[ScoredQuestion]
     prompts: Sequence[PromptPair]
@@ -56,54 +48,54 @@ class Asked:
 
 
 @dataclass(frozen=True)
-class Exam:
-    """Everything that does not depend on the adapter, measured once."""
+class Baseline:
+    """Everything of a proof that does not depend on the adapter, measured once.
+
+    `before` and `generalisation` compare the base with the teacher; each holds the rows it was compared along.
+    """
 
     evaluator: Evaluator
     rows: ProofRows
-    sets: Mapping[str, Asked]
-    measured: Compared
+    sets: Mapping[str, SetReplies]
+    before: Comparison
     floor: float
-    side_effects: Mapping[str, Case]
-    generalisation: Mapping[str, Compared]
-    noise: Noise
+    side_effects: Mapping[str, AnsweredRows]
+    generalisation: Mapping[str, Comparison]
+    noise: TeacherNoise
     request_cost: RequestCost
     gap: Gap
 
 
-def measure_baseline(evaluator: Evaluator, rows: ProofRows, on_progress: ProgressCallback = NO_PROGRESS) -> Exam:
-    """Ask base and prompted, and let the teacher speak on every row."""
+def measure_baseline(evaluator: Evaluator, rows: ProofRows, on_progress: ProgressCallback = NO_PROGRESS) -> Baseline:
+    """Ask base and prompted, and let the teacher answer every row."""
     evaluator = replace(evaluator, watch=on_progress.tokens_only())
     sets = {name: _ask(evaluator, questions, on_progress) for name, questions in rows.sets.items()}
-    measured = _compared(evaluator, rows.measured[1], on_progress)
-    again = evaluator.compare(PROMPTED, measured.case)
+    main = sets[rows.measured_on]
+    before = _before(evaluator, rows.measured, on_progress)
+    again = evaluator.compare(PROMPTED, before.rows)
     side_effects = {}
     for name, others in rows.side_effects.items():
-        side_effects[name] = evaluator.case(others, anchor=True)
+        side_effects[name] = evaluator.answered(others, anchor=True)
         on_progress(len(others))
-    main = sets.get(rows.measured[0]) or next(iter(sets.values()))
-    return Exam(
+    return Baseline(
         evaluator=evaluator,
         rows=rows,
         sets=sets,
-        measured=measured,
+        before=before,
         floor=float(again.divergence.abs().mean()),
         side_effects=side_effects,
-        generalisation={
-            name: _compared(evaluator, others, on_progress) for name, others in rows.generalisation.items()
-        },
+        generalisation={name: _before(evaluator, others, on_progress) for name, others in rows.generalisation.items()},
         noise=_noise(evaluator, main, on_progress),
         request_cost=measure_request_cost(evaluator.engine, main.prompts),
-        gap=_gap(measured.base, main),
+        gap=_gap(before, main),
     )
 
 
 def measure_gap(evaluator: Evaluator, rows: ProofRows, on_progress: ProgressCallback = NO_PROGRESS) -> Gap:
-    """Only how much the prompt changes, which is what `measure_baseline` finds out too."""
+    """Only how much the prompt changes, which `measure_baseline` measures too."""
     evaluator = replace(evaluator, watch=on_progress.tokens_only())
-    name, measured = rows.measured
-    asked = _ask(evaluator, rows.sets.get(name) or next(iter(rows.sets.values())), on_progress)
-    return _gap(_compared(evaluator, measured, on_progress).base, asked)
+    replies = _ask(evaluator, rows.sets[rows.measured_on], on_progress)
+    return _gap(_before(evaluator, rows.measured, on_progress), replies)
 
 
 def refuse_no_gap(gap: Gap, allowed: bool) -> None:
@@ -120,73 +112,83 @@ def refuse_no_gap(gap: Gap, allowed: bool) -> None:
         )
 
 
-def measure_proof(exam: Exam, on_progress: ProgressCallback = NO_PROGRESS, *, merged: bool = False) -> Proof:
-    """Ask the baked model the same, with and without the prompt, and set the figures side by side; merged as well."""
-    evaluator = replace(exam.evaluator, watch=on_progress.tokens_only())
-    sets = {name: _score(_ask_baked(evaluator, asked, on_progress)) for name, asked in exam.sets.items()}
-    after = evaluator.compare(BAKED, exam.measured.case)
-    both = evaluator.compare(BAKED_PROMPTED, exam.measured.case)
-    on_progress(2 * len(exam.rows.measured[1]))
+def measure_proof(baseline: Baseline, on_progress: ProgressCallback = NO_PROGRESS, *, merged: bool = False) -> Proof:
+    """Measure the baked model like the baseline, with and without the prompt; with `merged` the merged model as well.
+
+    Raises:
+        ModelError: the adapter cannot be merged.
+    """
+    evaluator = replace(baseline.evaluator, watch=on_progress.tokens_only())
+    rows, before = baseline.rows, baseline.before
+    sets = {
+        name: _score(_ask_further(evaluator, asked, (BAKED, BAKED_PROMPTED), on_progress))
+        for name, asked in baseline.sets.items()
+    }
+    after = evaluator.compare(BAKED, before.rows)
+    baked_prompted = evaluator.compare(BAKED_PROMPTED, before.rows)
+    on_progress(2 * len(rows.measured))
     side_effects = {}
-    for name, case in exam.side_effects.items():
-        side_effects[name] = evaluator.compare(BAKED, case).nats()
-        on_progress(len(exam.rows.side_effects[name]))
+    for name, answered in baseline.side_effects.items():
+        side_effects[name] = evaluator.compare(BAKED, answered).nats()
+        on_progress(len(rows.side_effects[name]))
     generalisation = {}
-    for name, compared in exam.generalisation.items():
-        generalisation[name] = _spill(compared.base, evaluator.compare(BAKED, compared.case))
-        on_progress(len(exam.rows.generalisation[name]))
-    name = exam.rows.measured[0]
-    main = name if name in sets else next(iter(sets))
+    for name, base in baseline.generalisation.items():
+        baked = evaluator.compare(BAKED, base.rows)
+        generalisation[name] = Generalisation(base.nats(), baked.nats(), _share_closed(base, baked))
+        on_progress(len(rows.generalisation[name]))
+    questions = [answered for score in sets.values() for answered in score.questions]
+    name = rows.measured_on
     return Proof(
-        rows=name,
-        gap=exam.gap,
+        measured_on=name,
+        gap=baseline.gap,
         sets=sets,
-        divergence=_divergence(exam.measured.base, after, both, exam.floor),
-        rules=_rule_scores(exam.rows.rules, [said for found in sets.values() for said in found.answers]),
+        divergence=_divergence(before, after, baked_prompted, baseline.floor),
+        rules=tuple(_rule_score(rule, questions) for rule in rows.rules),
         side_effects=side_effects,
         generalisation=generalisation,
-        noise=exam.noise,
-        request_cost=exam.request_cost,
-        gallery=exhibits(evaluator, exam.sets[main].prompts, sets[main].answers),
-        leaks=exam.rows.leaks,
-        merged=measure_merged(evaluator, exam.measured.case) if merged else None,
+        noise=baseline.noise,
+        request_cost=baseline.request_cost,
+        examples=examples(evaluator, baseline.sets[name].prompts, sets[name].questions),
+        leaks=rows.leaks,
+        merged=measure_merged(evaluator, before.rows) if merged else None,
     )
 
 
-def _ask(evaluator: Evaluator, questions: Sequence[ScoredQuestion], on_progress: ProgressCallback) -> Asked:
-    prompts = evaluator.prompts(as_rows(questions))
-    replies = {}
-    for condition in (BASE, PROMPTED):
-        replies[condition] = evaluator.replies(condition, prompts)
-        on_progress(len(prompts))
-    return Asked(questions, prompts, replies)
+def _ask(evaluator: Evaluator, questions: Sequence[ScoredQuestion], on_progress: ProgressCallback) -> SetReplies:
+    """The replies that do not depend on the adapter."""
+    unasked = SetReplies(questions, evaluator.prompts(as_rows(questions)), {})
+    return _ask_further(evaluator, unasked, (BASE, PROMPTED), on_progress)
 
 
-def _ask_baked(evaluator: Evaluator, asked: Asked, on_progress: ProgressCallback) -> Asked:
+def _ask_further(
+    evaluator: Evaluator, asked: SetReplies, conditions: Sequence[Condition], on_progress: ProgressCallback
+) -> SetReplies:
     replies = dict(asked.replies)
-    for condition in (BAKED, BAKED_PROMPTED):
+    for condition in conditions:
         replies[condition] = evaluator.replies(condition, asked.prompts)
         on_progress(len(asked.prompts))
-    return Asked(asked.questions, asked.prompts, replies)
+    return replace(asked, replies=replies)
 
 
-def _compared(evaluator: Evaluator, rows: Sequence[Conversation], on_progress: ProgressCallback) -> Compared:
-    case = evaluator.case(rows)
+def _before(evaluator: Evaluator, rows: Sequence[Conversation], on_progress: ProgressCallback) -> Comparison:
+    """The base compared with the teacher."""
+    answered = evaluator.answered(rows)
     on_progress(len(rows))
-    compared = Compared(case, evaluator.compare(BASE, case))
+    comparison = evaluator.compare(BASE, answered)
     on_progress(len(rows))
-    return compared
+    return comparison
 
 
-def _noise(evaluator: Evaluator, asked: Asked, on_progress: ProgressCallback) -> Noise:
-    """Two samples of the prompted model at temperature 1 on the same questions."""
-    seed = evaluator.seed
-    one, other = (evaluator.replies(PROMPTED, asked.prompts, temperature=1.0, seed=s) for s in (seed + 1, seed + 2))
+def _noise(evaluator: Evaluator, asked: SetReplies, on_progress: ProgressCallback) -> TeacherNoise:
+    """Two samples of the prompted model at temperature 1 to the same questions."""
+    one, other = (
+        evaluator.replies(PROMPTED, asked.prompts, temperature=1.0, seed=evaluator.seed + sample) for sample in (1, 2)
+    )
     on_progress(len(asked.prompts))
-    return Noise(_agreement(one, other), _first_difference(one, other))
+    return TeacherNoise(_agreement(one, other), _first_difference(one, other))
 
 
-def _gap(base: Columns, asked: Asked) -> Gap:
+def _gap(base: Comparison, asked: SetReplies) -> Gap:
     sums, counts = base.by_prompt(base.divergence)
     return Gap(
         divergence=base.nats(),
@@ -196,32 +198,31 @@ def _gap(base: Columns, asked: Asked) -> Gap:
     )
 
 
-def _score(asked: Asked) -> ScoredSet:
-    """One set of questions, all conditions answered."""
-    scored = all(question.answers for question in asked.questions)
-    rights = (
-        {condition: right(asked.replies[condition], asked.questions) for condition in CONDITIONS} if scored else None
-    )
-    answers = tuple(
-        Answers(
+def _score(asked: SetReplies) -> SetScore:
+    """One set of questions that every condition has answered."""
+    rights: dict[Condition, list[float]] = {}
+    if all(question.answers for question in asked.questions):
+        rights = {condition: right(replies, asked.questions) for condition, replies in asked.replies.items()}
+    answered = tuple(
+        AnsweredQuestion(
             question,
-            {condition: asked.replies[condition][at] for condition in CONDITIONS},
-            {condition: bool(rights[condition][at]) for condition in CONDITIONS} if rights else None,
+            {condition: replies[number] for condition, replies in asked.replies.items()},
+            {condition: bool(values[number]) for condition, values in rights.items()} or None,
         )
-        for at, question in enumerate(asked.questions)
+        for number, question in enumerate(asked.questions)
     )
-    recovered = estimates.share_recovered(*(rights[condition] for condition in CONDITIONS[:3])) if rights else None
+    recovered = estimates.share_recovered(rights[BASE], rights[PROMPTED], rights[BAKED]) if rights else None
     conditions = {
-        condition: _voice_score(
-            asked.replies[condition], asked.replies[PROMPTED], rights[condition] if rights else None
-        )
-        for condition in CONDITIONS
+        condition: _condition_score(replies, asked.replies[PROMPTED], rights.get(condition))
+        for condition, replies in asked.replies.items()
     }
-    return ScoredSet(conditions, recovered, answers)
+    return SetScore(conditions, recovered, answered)
 
 
-def _voice_score(replies: Sequence[Reply], prompted: Sequence[Reply], rights: list[float] | None) -> VoiceScore:
-    return VoiceScore(
+def _condition_score(
+    replies: Sequence[Reply], prompted: Sequence[Reply], rights: Sequence[float] | None
+) -> ConditionScore:
+    return ConditionScore(
         accuracy=estimates.share(rights) if rights else None,
         agreement=_agreement(replies, prompted),
         first_difference=_first_difference(replies, prompted),
@@ -235,64 +236,45 @@ def _agreement(one: Sequence[Reply], other: Sequence[Reply]) -> estimates.Estima
 
 
 def _first_difference(one: Sequence[Reply], other: Sequence[Reply]) -> float | None:
-    places = (first_difference(a.ids, b.ids) for a, b in zip(one, other, strict=True))
-    return estimates.median([place for place in places if place is not None])
+    positions = (first_difference(a.ids, b.ids) for a, b in zip(one, other, strict=True))
+    return estimates.median([position for position in positions if position is not None])
 
 
-def _divergence(before: Columns, after: Columns, both: Columns, floor: float) -> Divergence:
+def _divergence(before: Comparison, after: Comparison, baked_prompted: Comparison, floor: float) -> Divergence:
     return Divergence(
         before=before.nats(),
         after=after.nats(),
-        both=both.nats(),
+        baked_prompted=baked_prompted.nats(),
         share_closed=_share_closed(before, after),
-        top_1={BASE: before.top_1(), BAKED: after.top_1(), BAKED_PROMPTED: both.top_1()},
-        entropy=before.entropy(),
-        floor=floor,
-        positions=_positions(before, after),
         tokens=before.divergence.numel(),
+        teacher_entropy=before.entropy(),
+        floor=floor,
+        top_1={BASE: before.top_1(), BAKED: after.top_1(), BAKED_PROMPTED: baked_prompted.top_1()},
+        positions=_positions(before, after),
     )
 
 
-def _positions(before: Columns, after: Columns) -> tuple[Position, ...]:
-    """Token by token, as far as enough answers reach."""
+def _positions(before: Comparison, after: Comparison) -> tuple[PositionDivergence, ...]:
+    """By token position, as far as enough answers reach."""
     rows = list(zip(before.by_row(before.divergence), after.by_row(after.divergence), strict=True))
-    enough = min(len(rows), _ROWS_A_POSITION)
-    found = []
-    for place in range(_POSITIONS):
-        there = [(b[place], a[place]) for b, a in rows if len(b) > place]
-        if len(there) < enough:
+    positions: list[PositionDivergence] = []
+    for index in range(_MOST_POSITIONS):
+        pairs = [(base[index], baked[index]) for base, baked in rows if len(base) > index]
+        if len(pairs) < min(len(rows), _FEWEST_ROWS_A_POSITION):
             break
-        was, now = (estimates.mean(column) for column in zip(*there, strict=True))
-        found.append(Position(place + 1, len(there), was, now))
-    return tuple(found)
+        base, baked = (estimates.mean(column) for column in zip(*pairs, strict=True))
+        positions.append(PositionDivergence(index + 1, len(pairs), base, baked))
+    return tuple(positions)
 
 
-def _spill(before: Columns, after: Columns) -> Generalisation:
-    return Generalisation(before.nats(), after.nats(), _share_closed(before, after))
-
-
-def _share_closed(before: Columns, after: Columns) -> estimates.Estimate | None:
+def _share_closed(before: Comparison, after: Comparison) -> estimates.Estimate | None:
     return estimates.share_closed(before.by_prompt(before.divergence)[0], after.by_prompt(after.divergence)[0])
 
 
-def _rule_scores(rules: Sequence[Rule], answers: Sequence[Answers]) -> tuple[RuleScore, ...]:
-    """Every rule on the answers it applies to; a rule that applies to none is an error.
-
-    Raises:
-        DataError: no question matches a rule's `when`.
-    """
-    found = []
-    for rule in rules:
-        asked = [said for said in answers if rule.applies(said.question.text)]
-        if not asked:
-            raise DataError(
-                f"rules: {rule.name}: no question matches when: {rule.when!r}; correct it or add a question"
-            )
-        kept = {
-            condition: estimates.share(
-                [float(rule.holds(said.replies[condition].text, said.question.text)) for said in asked]
-            )
-            for condition in CONDITIONS
-        }
-        found.append(RuleScore(rule, kept, len(asked)))
-    return tuple(found)
+def _rule_score(rule: Rule, answered: Sequence[AnsweredQuestion]) -> RuleScore:
+    asked = [one for one in answered if rule.applies(one.question.text)]
+    shares = {
+        condition: estimates.share([float(rule.holds(one.replies[condition].text, one.question.text)) for one in asked])
+        for condition in asked[0].replies
+    }
+    return RuleScore(rule.name, rule.check, len(asked), shares)

@@ -3,41 +3,35 @@
 Every series is drawn in the class `line <name>` (and `band <name>` for its interval); page.css gives the colours.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from html import escape
 from math import ceil, floor, log10
+from typing import NamedTuple
 
 WIDTH, HEIGHT = 480, 270
-_LEFT, _RIGHT, _TOP, _BOTTOM = 58, 14, 14, 42
+_LEFT, _RIGHT, _TOP, _BOTTOM = 58, WIDTH - 14, 14, HEIGHT - 42
 _MOST_DECADES = 5
+
+Scale = Callable[[float], float]
+
+
+class Point(NamedTuple):
+    """One figure at `x` with its interval."""
+
+    x: float
+    y: float
+    low: float
+    high: float
 
 
 @dataclass(frozen=True)
 class Series:
-    """Points (x, y, low, high), left to right; `name` is its CSS class, `label` what people read."""
+    """Points, left to right; `name` is the CSS class, `label` what people read."""
 
     name: str
     label: str
-    points: tuple[tuple[float, float, float, float], ...]
-
-
-@dataclass(frozen=True)
-class _Scale:
-    """Values to pixels: from `low` to `high` onto `start` to `stop`."""
-
-    low: float
-    high: float
-    start: float
-    stop: float
-    logarithmic: bool = False
-
-    def __call__(self, value: float) -> float:
-        low, high = self.low, self.high
-        value = min(max(value, low), high)
-        if self.logarithmic:
-            value, low, high = log10(value), log10(low), log10(high)
-        return self.start + (value - low) / (high - low) * (self.stop - self.start)
+    points: tuple[Point, ...]
 
 
 def line_chart(title: str, series: Sequence[Series], x_label: str, y_label: str, *, logarithmic: bool = False) -> str:
@@ -49,51 +43,57 @@ def line_chart(title: str, series: Sequence[Series], x_label: str, y_label: str,
     points = [point for one in series for point in one.points]
     if not points:
         raise ValueError("no point to draw")
-    x = _Scale(*_widened(min(p[0] for p in points), max(p[0] for p in points)), _LEFT, WIDTH - _RIGHT)
-    ticks = _decades([p[1] for p in points]) if logarithmic else _round_ticks(0.0, max(max(p[1], p[3]) for p in points))
-    y = _Scale(ticks[0], ticks[-1], HEIGHT - _BOTTOM, _TOP, logarithmic)
-    parts = [f'<svg class="chart" viewBox="0 0 {WIDTH} {HEIGHT}" role="img"><title>{escape(title)}</title>']
-    for tick in ticks:
-        parts.append(f'<path class="grid" d="M{_LEFT} {y(tick):.1f}H{WIDTH - _RIGHT}"/>')
-        parts.append(f'<text class="tick" x="{_LEFT - 7}" y="{y(tick) + 4:.1f}" text-anchor="end">{tick:g}</text>')
-    for tick in _round_ticks(x.low, x.high, whole=all(point[0] == int(point[0]) for point in points)):
-        if x.low <= tick <= x.high:
-            parts.append(
-                f'<text class="tick" x="{x(tick):.1f}" y="{HEIGHT - _BOTTOM + 17}" text-anchor="middle">{tick:g}</text>'
-            )
-    parts += [_band(one, x, y) for one in series if any(p[2] != p[3] for p in one.points)]
-    parts += [_line(one, x, y) for one in series]
-    middle = (_LEFT + WIDTH - _RIGHT) / 2
-    parts.append(f'<text class="axis" x="{middle:g}" y="{HEIGHT - 6}" text-anchor="middle">{escape(x_label)}</text>')
-    parts.append(f'<text class="axis" transform="translate(13 {(HEIGHT - _BOTTOM + _TOP) / 2:g}) rotate(-90)" '
-                 f'text-anchor="middle">{escape(y_label)}</text></svg>')  # fmt: skip
-    return "".join(parts)
-
-
-def bar(name: str, share: float, low: float, high: float) -> str:
-    """A share between 0 and 1 as a bar with its interval as a whisker."""
-    a, b, c = (100 * min(1.0, max(0.0, value)) for value in (share, low, high))
-    return (
-        '<svg class="bar" viewBox="0 0 100 10" preserveAspectRatio="none" role="presentation">'
-        f'<rect class="trough" width="100" height="10"/><rect class="fill {name}" width="{a:.2f}" height="10"/>'
-        f'<path class="whisker" d="M{b:.2f} 5H{c:.2f}"/></svg>'
+    left, right = _widened(min(point.x for point in points), max(point.x for point in points))
+    x_ticks = _round_ticks(left, right, whole=all(point.x == int(point.x) for point in points))
+    y_ticks = (
+        _decades([p.y for p in points]) if logarithmic else _round_ticks(0.0, max(max(p.y, p.high) for p in points))
+    )
+    x = _scale(left, right, _LEFT, _RIGHT)
+    y = _scale(y_ticks[0], y_ticks[-1], _BOTTOM, _TOP, log10 if logarithmic else float)
+    middle = f'transform="translate(13 {(_BOTTOM + _TOP) / 2:g}) rotate(-90)"'
+    return "".join(
+        (
+            f'<svg class="chart" viewBox="0 0 {WIDTH} {HEIGHT}" role="img"><title>{escape(title)}</title>',
+            *(f'<path class="grid" d="M{_LEFT} {y(tick):.1f}H{_RIGHT}"/>' for tick in y_ticks),
+            *(_text("tick", f'x="{_LEFT - 7}" y="{y(tick) + 4:.1f}"', f"{tick:g}", "end") for tick in y_ticks),
+            *(
+                _text("tick", f'x="{x(tick):.1f}" y="{_BOTTOM + 17}"', f"{tick:g}")
+                for tick in x_ticks
+                if left <= tick <= right
+            ),
+            *(_band(one, x, y) for one in series if any(point.low != point.high for point in one.points)),
+            *(_line(one, x, y) for one in series),
+            _text("axis", f'x="{(_LEFT + _RIGHT) / 2:g}" y="{HEIGHT - 6}"', x_label),
+            _text("axis", middle, y_label),
+            "</svg>",
+        )
     )
 
 
-def _line(one: Series, x: _Scale, y: _Scale) -> str:
-    path = "L".join(f"{x(p[0]):.1f} {y(p[1]):.1f}" for p in one.points)
-    dots = [
-        f'<circle class="dot {one.name}" cx="{x(p[0]):.1f}" cy="{y(p[1]):.1f}" r="{5 if len(one.points) > 1 else 3}">'
-        f"<title>{escape(one.label)}: {p[1]:.3g} at {p[0]:g}</title></circle>"
-        for p in one.points
-    ]
-    lonely = " lonely" if len(one.points) == 1 else ""
-    return f'<g class="series{lonely}"><path class="line {one.name}" d="M{path}"/>{"".join(dots)}</g>'
+def _scale(low: float, high: float, start: float, stop: float, transform: Scale = float) -> Scale:
+    """Values to pixels: from `low` to `high` onto `start` to `stop`; what lies outside is drawn at the edge."""
+    first, last = transform(low), transform(high)
+    return lambda value: start + (transform(min(max(value, low), high)) - first) / (last - first) * (stop - start)
 
 
-def _band(one: Series, x: _Scale, y: _Scale) -> str:
-    above = [f"{x(p[0]):.1f} {y(p[3]):.1f}" for p in one.points]
-    below = [f"{x(p[0]):.1f} {y(p[2]):.1f}" for p in reversed(one.points)]
+def _text(name: str, at: str, text: str, anchor: str = "middle") -> str:
+    return f'<text class="{name}" {at} text-anchor="{anchor}">{escape(text)}</text>'
+
+
+def _line(one: Series, x: Scale, y: Scale) -> str:
+    single = len(one.points) == 1
+    path = "L".join(f"{x(point.x):.1f} {y(point.y):.1f}" for point in one.points)
+    dots = "".join(
+        f'<circle class="dot {one.name}" cx="{x(point.x):.1f}" cy="{y(point.y):.1f}" r="{3 if single else 5}">'
+        f"<title>{escape(one.label)}: {point.y:.3g} at {point.x:g}</title></circle>"
+        for point in one.points
+    )
+    return f'<g class="{"single" if single else "series"}"><path class="line {one.name}" d="M{path}"/>{dots}</g>'
+
+
+def _band(one: Series, x: Scale, y: Scale) -> str:
+    above = [f"{x(point.x):.1f} {y(point.high):.1f}" for point in one.points]
+    below = [f"{x(point.x):.1f} {y(point.low):.1f}" for point in reversed(one.points)]
     return f'<path class="band {one.name}" d="M{"L".join([*above, *below])}Z"/>'
 
 

@@ -9,8 +9,9 @@ from huggingface_hub import HfApi
 
 from bakery.engine.model.loading import save_adapter
 from bakery.errors import ResourceError
+from bakery.report.model_card import model_card
+from bakery.report.page import bake_page
 from bakery.report.results import BakeResult, write_results
-from bakery.report.terminal import model_card, report_page
 from bakery.training.hub import HUB_ERRORS
 from bakery.training.trainer import ContextBakingTrainer
 
@@ -20,7 +21,7 @@ _STAGING = ".staging"
 def write_outputs(result: BakeResult, settings: str, trainer: ContextBakingTrainer) -> None:
     """Adapter, tokenizer, model card, report.html, results.json, answers.jsonl, trajectories.jsonl and bakery.yaml.
 
-    They are written beside their place and then moved into it one by one; results.json, which marks a finished bake,
+    They are written into a folder of their own and then moved one by one; results.json, which marks a finished bake,
     comes last. Of several processes the first one writes.
     """
     if not trainer.is_world_process_zero():
@@ -33,7 +34,7 @@ def write_outputs(result: BakeResult, settings: str, trainer: ContextBakingTrain
     trainer.write_date(staging)
     write_results(result, staging)
     (staging / "README.md").write_text(model_card(result), encoding="utf-8")
-    (staging / "report.html").write_text(report_page(result), encoding="utf-8")
+    (staging / "report.html").write_text(bake_page(result), encoding="utf-8")
     (staging / "bakery.yaml").write_text(settings, encoding="utf-8")
     write_trajectories(trainer, staging / "trajectories.jsonl")
     (folder / "results.json").unlink(missing_ok=True)

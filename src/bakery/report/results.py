@@ -1,20 +1,20 @@
 """What one bake did, as plain data: results.json and answers.jsonl. docs/results.md describes every key."""
 
 import json
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
 from bakery import __version__
-from bakery.engine.distill.conditions import BAKED, BAKED_PROMPTED, BASE
-from bakery.evaluation.estimates import Estimate
+from bakery.engine.distill.conditions import Condition
 from bakery.evaluation.evaluator import NAMES
 from bakery.evaluation.findings import findings
-from bakery.evaluation.proof import Divergence, Merged, Proof, RuleScore, ScoredSet
+from bakery.evaluation.proof import Proof
 from bakery.progress import Spent
 
-SCHEMA = 1
-"""Version of results.json. It grows by new keys; an old key that changes its meaning raises it."""
+SCHEMA = 2
+"""Version of results.json. New keys may be added; a key that changes its name or its meaning raises it."""
 
 _CURVE = ("step", "epoch", "loss", "teacher_entropy", "agreement", "grad_norm", "learning_rate", "eval_loss",
           "eval_teacher_entropy", "eval_agreement")  # fmt: skip
@@ -52,7 +52,7 @@ class BakeResult:
 
     @property
     def break_even(self) -> int | None:
-        """Requests after which the bake has paid for itself; None when a request saves no time."""
+        """Requests after which the seconds saved outweigh those of the bake; None when a request saves no time."""
         return self.proof.request_cost.break_even(self.seconds.get("bake", 0.0))
 
 
@@ -81,42 +81,16 @@ def results(result: BakeResult) -> dict[str, Any]:
 
 
 def proof_figures(proof: Proof) -> dict[str, Any]:
-    """Everything of a proof but its gallery."""
-    return {
-        "findings": [{"level": finding.level, "text": finding.text} for finding in findings(proof)],
-        "gap": {
-            **_estimate("divergence", proof.gap.divergence),
-            **_estimate("top_1", proof.gap.top_1),
-            **_estimate("agreement", proof.gap.agreement),
-            "largest_row": proof.gap.largest_row,
-            "none": proof.gap.is_none,
-        },
-        "scores": {name: _accuracies(found) for name, found in proof.sets.items() if found.scored},
-        "recovered": {name: _or_none(found.recovered) for name, found in proof.sets.items() if found.scored},
-        "answers": {name: _manners(found) for name, found in proof.sets.items()},
-        "divergence": {"rows": proof.rows, **_divergence(proof.divergence)},
-        "rules": [_rule(score) for score in proof.rules],
-        "drift": proof.drift.mean if proof.drift else None,
-        "drift_stderr": proof.drift.stderr if proof.drift else None,
-        "side_effects": {name: _plain(found) for name, found in proof.side_effects.items()},
-        "generalisation": {
-            name: {
-                "before": _plain(found.before),
-                "after": _plain(found.after),
-                "share_closed": _or_none(found.share_closed),
-            }
-            for name, found in proof.generalisation.items()
-        },
-        "noise": {**_estimate("agreement", proof.noise.agreement), "first_difference": proof.noise.first_difference},
-        "request_cost": {
-            "prompt_tokens": proof.request_cost.saved_tokens,
-            "prefill_seconds_prompted": proof.request_cost.prompted_seconds,
-            "prefill_seconds_baked": proof.request_cost.baked_seconds,
-            "cache_bytes": proof.request_cost.saved_bytes,
-        },
-        "leaks": dict(proof.leaks),
-        "merged": _merged(proof.merged),
+    """Everything of a proof but the texts of its answers."""
+    figures = {
+        "findings": findings(proof),
+        **{name: value for name, value in vars(proof).items() if name not in ("sets", "examples")},
+        "gap": {**vars(proof.gap), "none": proof.gap.is_none},
+        "scores": {name: score.conditions for name, score in proof.sets.items()},
+        "recovered": {name: score.recovered for name, score in proof.sets.items()},
+        "drift": proof.drift,
     }
+    return {name: _plain(value) for name, value in figures.items()}
 
 
 def write_results(result: BakeResult, folder: Path) -> None:
@@ -126,18 +100,18 @@ def write_results(result: BakeResult, folder: Path) -> None:
 
 
 def write_answers(proof: Proof, path: Path) -> None:
-    """Every question with what every condition said, a line each."""
+    """Every question with the reply of every condition, one question per line."""
     with path.open("w", encoding="utf-8") as file:
-        for name, found in proof.sets.items():
-            for said in found.answers:
-                row: dict[str, Any] = {
+        for name, score in proof.sets.items():
+            for answered in score.questions:
+                row = {
                     "set": name,
-                    "question": said.question.text,
-                    "answer": list(said.question.answers),
-                    **{NAMES[condition]: reply.text for condition, reply in said.replies.items()},
+                    "question": answered.question.text,
+                    "answer": answered.question.answers,
+                    **{NAMES[condition]: reply.text for condition, reply in answered.replies.items()},
                 }
-                if said.right is not None:
-                    row["right"] = {NAMES[condition]: right for condition, right in said.right.items()}
+                if answered.right is not None:
+                    row["right"] = _plain(answered.right)
                 file.write(json.dumps(row, ensure_ascii=False) + "\n")
 
 
@@ -146,81 +120,10 @@ def write_json(path: Path, value: Any) -> None:
     path.write_text(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8")
 
 
-def _plain(estimate: Estimate) -> dict[str, Any]:
-    return {
-        "mean": estimate.mean,
-        "stderr": estimate.stderr,
-        "low": estimate.low,
-        "high": estimate.high,
-        "n": estimate.n,
-    }
-
-
-def _or_none(estimate: Estimate | None) -> dict[str, Any] | None:
-    return None if estimate is None else _plain(estimate)
-
-
-def _estimate(name: str, estimate: Estimate | None) -> dict[str, Any]:
-    """An estimate as flat keys: name, name_stderr, name_low, name_high."""
-    if estimate is None:
-        return dict.fromkeys((name, f"{name}_stderr", f"{name}_low", f"{name}_high"))
-    return {
-        name: estimate.mean,
-        f"{name}_stderr": estimate.stderr,
-        f"{name}_low": estimate.low,
-        f"{name}_high": estimate.high,
-    }
-
-
-def _accuracies(found: ScoredSet) -> dict[str, Any]:
-    shown = {}
-    for condition, score in found.conditions.items():
-        if score.accuracy is not None:
-            figures = _plain(score.accuracy)
-            shown[NAMES[condition]] = {"accuracy": figures.pop("mean"), **figures}
-    return shown
-
-
-def _manners(found: ScoredSet) -> dict[str, Any]:
-    return {
-        NAMES[condition]: {
-            **_estimate("agreement", score.agreement),
-            "first_difference": score.first_difference,
-            **_estimate("length", score.length),
-            **_estimate("stopped", score.stopped),
-        }
-        for condition, score in found.conditions.items()
-    }
-
-
-def _divergence(found: Divergence) -> dict[str, Any]:
-    return {
-        **_estimate("before", found.before),
-        **_estimate("after", found.after),
-        **_estimate("both", found.both),
-        **_estimate("share_closed", found.share_closed),
-        "tokens": found.tokens,
-        "teacher_entropy": found.entropy.mean,
-        "floor": found.floor,
-        "top_1": {NAMES[condition]: found.top_1[condition].mean for condition in (BASE, BAKED, BAKED_PROMPTED)},
-        "positions": [
-            {"place": at.place, "n": at.n, **_estimate("before", at.before), **_estimate("after", at.after)}
-            for at in found.positions
-        ],
-    }
-
-
-def _merged(found: Merged | None) -> dict[str, Any] | None:
-    if found is None:
-        return None
-    return {
-        **_estimate("divergence", found.divergence),
-        **_estimate("agreement", found.agreement),
-        "largest_difference": found.largest,
-        "lost": found.lost,
-    }
-
-
-def _rule(score: RuleScore) -> dict[str, Any]:
-    conditions = {NAMES[condition]: _plain(found) for condition, found in score.conditions.items()}
-    return {"name": score.rule.name, "check": score.rule.check, "n": score.n, **conditions}
+def _plain(value: Any) -> Any:
+    """Dataclasses and mappings as JSON objects, conditions by their names."""
+    if is_dataclass(value):
+        return {field.name: _plain(getattr(value, field.name)) for field in fields(value)}
+    if isinstance(value, Mapping):
+        return {NAMES[key] if isinstance(key, Condition) else key: _plain(item) for key, item in value.items()}
+    return [_plain(item) for item in value] if isinstance(value, list | tuple) else value

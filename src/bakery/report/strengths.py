@@ -74,12 +74,11 @@ def eval_figures(result: EvalResult) -> dict[str, Any]:
 
 def sweep_figures(strength: float, proof: Proof) -> dict[str, Any]:
     """One point of the curve of strength."""
-    closed, d = proof.divergence.share_closed, proof.divergence
-    accuracy = proof.main_set.conditions[BAKED].accuracy
+    closed, accuracy = proof.divergence.share_closed, proof.main_set.conditions[BAKED].accuracy
     return {
         "strength": strength,
         "share_closed": closed.mean if closed else None,
-        "divergence": d.after.mean,
+        "divergence": proof.divergence.after.mean,
         "drift": proof.drift.mean if proof.drift else None,
         "accuracy": accuracy.mean if accuracy else None,
         "cost": cost(proof),
@@ -94,7 +93,7 @@ def write_eval(result: EvalResult) -> None:
     write_answers(proof, folder / "answers.jsonl")
     sweep = [sweep_figures(*entry) for entry in result.proofs] if len(result.proofs) > 1 else []
     about = f"{result.adapter} on {result.base_model}, at strength {strength:g}."
-    (folder / "report.html").write_text(page(proof, "An adapter, examined", about, sweep=sweep), encoding="utf-8")
+    (folder / "report.html").write_text(page(proof, "An adapter, evaluated", about, sweep=sweep), encoding="utf-8")
     write_json(folder / "results.json", json.loads(json.dumps(eval_figures(result))))
 
 

@@ -1,0 +1,57 @@
+"""The model card: README.md of the adapter, with the proof as tables."""
+
+from bakery import __version__
+from bakery.evaluation.findings import findings
+from bakery.report.results import BakeResult
+from bakery.report.summary import COLUMNS, FOOTNOTE, sections
+from bakery.report.usage import usage
+
+_CARD = """\
+---
+base_model: {base_model}
+library_name: peft
+pipeline_tag: text-generation
+tags: [lora, context-distillation, bakery]
+---
+
+# A baked context
+
+A LoRA adapter for `{base_model}` that makes it answer as if it had been given a prompt of {prefix_tokens} tokens,
+without the prompt. Made with bakery {version}.
+
+{findings}
+
+{tables}
+
+{footnote}
+
+## Use
+
+```python
+{usage}
+```
+
+`results.json` holds every figure, `answers.jsonl` every answer, `report.html` shows both, `bakery.yaml` has the
+settings.
+"""
+
+
+def model_card(result: BakeResult) -> str:
+    """README.md of the adapter. The baked prompt itself is not in it: whoever shares the adapter decides that."""
+    warned = ((("**Warning:** " if one.level == "warning" else "") + one.text) for one in findings(result.proof))
+    tables = []
+    for section in sections(result.proof, result.break_even):
+        rows = [[section.title, *COLUMNS.values()], ["---", *["---:"] * len(COLUMNS)]]
+        for line in section.lines:
+            rows.append([line.label, *(f"{c.value} ({c.range})" if c.range else c.value for c in line.cells)])
+        escaped = ([cell.replace("|", "\\|") for cell in row] for row in rows)
+        tables.append("\n".join(f"| {' | '.join(row)} |" for row in escaped))
+    return _CARD.format(
+        base_model=result.base_model,
+        prefix_tokens=result.prefix_tokens,
+        version=__version__,
+        findings="\n".join(f"- {text}" for text in warned),
+        tables="\n\n".join(tables),
+        footnote=FOOTNOTE.format(small="Figures in brackets"),
+        usage=usage(result),
+    )

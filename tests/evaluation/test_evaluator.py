@@ -1,0 +1,66 @@
+"""Asking and comparing: any condition along the teacher's answers, every figure summed by prompt."""
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from bakery.engine.distill.conditions import BAKED, BAKED_PROMPTED, BASE, PROMPTED
+from bakery.evaluation.evaluator import CONDITIONS, Evaluator, first_difference
+from bakery.evaluation.proof_rows import as_rows
+from tests.engine_support import make_trainer, tiny_model
+from tests.proof_support import proof_rows
+
+
+@settings(deadline=None)
+@given(st.lists(st.integers(0, 2), max_size=6), st.lists(st.integers(0, 2), max_size=6))
+def test_the_first_difference_is_where_common_beginnings_end(one, other):
+    position = first_difference(one, other)
+    if position is None:
+        assert one == other
+    else:
+        assert one[:position] == other[:position]
+        assert one[position : position + 1] != other[position : position + 1]
+
+
+@pytest.fixture(scope="module")
+def evaluator(tmp_path_factory):
+    trainer = make_trainer(tmp_path_factory.mktemp("run"), model=tiny_model(trained=True))
+    return Evaluator.by(trainer.engine, trainer.session.builder, max_new_tokens=8, seed=5)
+
+
+def test_a_missing_answer_is_written_by_the_teacher_and_a_given_one_is_taken(evaluator):
+    asked, *_ = as_rows(proof_rows().sets["heldout"])
+    given = replace(asked, messages=(*asked.messages, {"role": "assistant", "content": "Ahoy!"}))
+    (pair,) = evaluator.answered([given]).pairs
+    target_ids = [pair.student_ids[target] for target in pair.student_targets]
+    assert evaluator.engine.tokenizer.decode(target_ids, skip_special_tokens=True).strip() == "Ahoy!"
+    (written,) = evaluator.replies(PROMPTED, evaluator.prompts([asked]), temperature=1.0, seed=evaluator.seed)
+    (pair,) = evaluator.answered([asked]).pairs
+    assert tuple(pair.student_ids[target] for target in pair.student_targets) == written.ids
+
+
+def test_every_condition_is_compared_in_its_own_view(evaluator):
+    rows = evaluator.answered(as_rows(proof_rows().sets["heldout"]))
+    distance = {condition: evaluator.compare(condition, rows).nats().mean for condition in CONDITIONS}
+    assert distance[PROMPTED] == pytest.approx(0, abs=1e-6), "the teacher is no distance from itself"
+    assert len({round(nats, 6) for nats in distance.values()}) == 4
+    assert min(distance[BASE], distance[BAKED], distance[BAKED_PROMPTED]) > 1e-3
+
+
+def test_the_teacher_of_an_anchor_is_the_base(evaluator):
+    rows = evaluator.answered(as_rows(proof_rows().sets["heldout"]), anchor=True)
+    assert evaluator.compare(BASE, rows).nats().mean == pytest.approx(0, abs=1e-6)
+    assert evaluator.compare(BAKED, rows).nats().mean > 1e-3
+
+
+def test_sums_by_prompt_hold_every_token_once(evaluator):
+    rows = evaluator.answered(as_rows(proof_rows().sets["heldout"]))
+    comparison = evaluator.compare(BAKED, rows)
+    sums, counts = comparison.by_prompt(comparison.divergence)
+    assert len(sums) == 8
+    assert sum(counts) == comparison.divergence.numel() == sum(len(pair.teacher_targets) for pair in rows.pairs)
+    assert sum(sums) == pytest.approx(comparison.divergence.double().sum().item())
+    same = replace(comparison, rows=replace(rows, pairs=tuple(replace(pair, source="one") for pair in rows.pairs)))
+    assert len(same.by_prompt(comparison.divergence)[0]) == 1, "the pairs of one row are one prompt"

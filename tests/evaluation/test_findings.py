@@ -1,0 +1,71 @@
+"""The sentences about the figures: every threshold from both sides, the most serious first."""
+
+import pytest
+
+from bakery.evaluation.findings import findings
+from tests.proof_support import made_proof, nats, share, texts
+
+
+@pytest.mark.parametrize(
+    ("after", "level", "sentence"),
+    [
+        (0.1, "good", "95.0% of the gap to the prompted model is closed."),
+        (0.2, "good", "90.0% of the gap"),
+        (0.3, "warning", "The bake is incomplete: 85% of the gap"),
+        (1.0, "warning", "The bake is incomplete: 50% of the gap"),
+        (1.2, "warning", "The bake failed: only 40% of the gap"),
+        (1.99, "warning", "The adapter changes nothing"),
+        (2.01, "warning", "The adapter changes nothing"),
+        (2.2, "warning", "The bake did harm: the baked model is further from the prompted one (2.2 nats per token)"),
+    ],
+)
+def test_a_bake_is_called_what_it_is(after, level, sentence):
+    proof = made_proof(before=2.0, after=after)
+    assert sentence in texts(proof, level)
+    assert bool(texts(proof, "good")) == (level == "good")
+
+
+def test_without_a_gap_nothing_is_called_good():
+    proof = made_proof(gap=0.001, largest_row=0.01, before=0.001, after=0.0)
+    assert "The prompt changes (almost) nothing here" in texts(proof, "warning")
+    assert not texts(proof, "good")
+
+
+def test_the_most_serious_finding_is_first():
+    proof = made_proof(before=2.0, after=0.1, side_effects={"neutral": nats(0.5), "anchor_file": nats(0.5)})
+    levels = [finding.level for finding in findings(proof)]
+    assert levels == ["warning", "good", "note"]
+
+
+def test_drift_on_the_users_own_rows_is_a_warning_and_on_neutral_ones_a_note():
+    for name, level in (("anchor_file", "warning"), ("neutral", "note")):
+        assert "changed under other prompts" in texts(made_proof(side_effects={name: nats(0.11)}), level)
+        assert "changed under other prompts" not in texts(made_proof(side_effects={name: nats(0.1)}), level)
+
+
+def test_fewer_right_answers_are_a_warning_only_where_the_interval_excludes_the_prompted_share():
+    for high, level in ((0.89, "warning"), (0.91, "note")):
+        proof = made_proof(accuracy=0.9, baked_accuracy=share(0.8, high=high))
+        assert "answers fewer held-out questions correctly: 80%, the prompted model 90%" in texts(proof, level)
+    assert "correctly" not in texts(made_proof(accuracy=0.9, baked_accuracy=share(0.86)), "note")
+
+
+def test_a_weak_effect_elsewhere_is_a_note_with_its_remedy():
+    assert "only 40% of the gap is closed; train on more varied prompts" in texts(made_proof(elsewhere=0.4), "note")
+    assert "more varied prompts" not in texts(made_proof(elsewhere=0.5), "note")
+
+
+def test_the_prompt_is_advised_against_where_it_moves_the_baked_model_away():
+    assert "Use the baked model without the prompt" in texts(made_proof(after=0.1, baked_prompted=0.3), "note")
+    assert "without the prompt" not in texts(made_proof(after=0.1, baked_prompted=0.2), "note")
+
+
+def test_answers_of_another_length_are_noted():
+    assert "have 13 tokens on average, prompted ones 10" in texts(made_proof(length=13.0), "note")
+    assert "tokens on average" not in texts(made_proof(length=12.0), "note")
+
+
+def test_figures_from_rows_that_were_trained_on_are_never_unsaid():
+    proof = made_proof(measured_on="training", leaks={"eval_file": 3})
+    assert "Measured on training rows" in texts(proof, "note")
+    assert "3 rows of eval_file were trained on as well" in texts(proof, "note")

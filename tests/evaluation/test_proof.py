@@ -1,0 +1,28 @@
+"""What the figures of a proof say by themselves: when there is no gap, and which figure is called drift."""
+
+import pytest
+
+from bakery.evaluation import estimates
+from tests.proof_support import made_proof, nats
+
+
+@pytest.mark.parametrize(
+    ("mean", "largest_row", "is_none"),
+    [(0.009, 0.09, True), (0.01, 0.09, False), (0.009, 0.1, False), (1.0, 2.0, False)],
+)
+def test_there_is_no_gap_where_neither_the_mean_nor_any_row_moves(mean, largest_row, is_none):
+    gap = made_proof(gap=mean, largest_row=largest_row).gap
+    assert gap.is_none == is_none
+
+
+def test_drift_is_measured_on_the_users_own_rows_where_there_are_some():
+    neutral, own = nats(0.2), nats(0.0)
+    assert made_proof(side_effects={"neutral": neutral, "anchor_file": own}).drift == own
+    assert made_proof(side_effects={"neutral": neutral}).drift == neutral
+    assert made_proof(side_effects={}).drift is None
+
+
+def test_a_set_has_an_accuracy_where_answers_are_expected():
+    assert made_proof(accuracy=0.5).main_set.has_accuracy
+    assert not made_proof(accuracy=None).main_set.has_accuracy
+    assert made_proof(accuracy=0.5).main_set.recovered == estimates.mean([0.5])

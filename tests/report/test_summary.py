@@ -1,0 +1,61 @@
+"""The figures as people read them: short, never rounded to nothing, with their intervals."""
+
+import pytest
+
+from bakery.engine.distill.conditions import BAKED
+from bakery.evaluation.estimates import Estimate
+from bakery.evaluation.evaluator import CONDITIONS
+from bakery.evaluation.proof import MergeCheck, RuleScore
+from bakery.report.summary import COLUMNS, decimal, nats, percent, sections, size
+from tests.proof_support import made_proof, share
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [(0, "0"), (0.000622, "0.0006"), (0.00002, "<0.0001"), (0.06534, "0.0653"), (1.4449, "1.44"), (17.25, "17.2")],
+)
+def test_figures_are_short_and_never_rounded_to_nothing(value, shown):
+    assert decimal(value) == shown
+
+
+def test_a_narrow_interval_is_not_shown_as_none():
+    assert percent(Estimate(0.9998, 0.0001, 48, 0.9991, 1.0)).range == "99.9–100.0"
+    assert percent(Estimate(0.5, 0.1, 48, 0.4, 0.6)).range == "40–60"
+    assert percent(Estimate(1.0, 0.0, 1, 1.0, 1.0)).range == ""
+
+
+def test_a_divergence_is_never_below_zero():
+    assert nats(Estimate(0.001, 0.01, 9, -0.01, 0.02)).range == "0–0.02"
+
+
+@pytest.mark.parametrize(
+    ("count", "shown"),
+    [(512, "512 B"), (1536, "1.5 KiB"), (3 << 20, "3 MiB"), (5 << 30, "5 GiB"), (1 << 42, "4.1e+03 GiB")],
+)
+def test_bytes_are_shown_in_their_unit(count, shown):
+    assert size(count) == shown
+
+
+def test_every_line_has_a_cell_for_every_column():
+    rules = (RuleScore("greets", "regex", 10, dict.fromkeys(CONDITIONS, share(0.5))),)
+    merged = MergeCheck(share(0.0), share(1.0), 0.1, 0.0)
+    shown = sections(made_proof(rules=rules, merged=merged), break_even=7)
+    assert list(COLUMNS) == list(CONDITIONS)
+    assert all(len(line.cells) == len(COLUMNS) for section in shown for line in section.lines)
+    assert len(shown) == 5
+    assert [line.label for line in shown[1].lines] == ["greets"]
+
+
+def test_a_section_without_figures_is_not_shown():
+    titles = [section.title for section in sections(made_proof(side_effects={}))]
+    assert titles == ["Does it answer as if prompted?", "What does it save?"]
+
+
+def test_what_was_not_measured_is_no_line():
+    labels = [line.label for section in sections(made_proof(accuracy=None)) for line in section.lines]
+    assert not any("correct answers" in label for label in labels)
+    assert "requests to break even" not in labels
+    baked = list(COLUMNS).index(BAKED)
+    lines = [line for section in sections(made_proof(), 3915) for line in section.lines]
+    (line,) = (line for line in lines if line.label == "requests to break even")
+    assert line.cells[baked].value == "3,915"
