@@ -5,8 +5,9 @@ from dataclasses import replace
 import pytest
 import torch
 
+from bakery.chat.views import view_builder
 from bakery.engine.distill.conditions import BAKED, BASE, PROMPTED, Condition
-from bakery.engine.session import open_session, session_of, view_builder
+from bakery.engine.session import open_session, session_of
 from bakery.errors import ModelError
 from bakery.rows.conversations import conversations
 from bakery.rows.datasets import create_dataset

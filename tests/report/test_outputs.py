@@ -13,8 +13,6 @@ from bakery.errors import ResourceError
 from bakery.report import outputs
 from bakery.report.outputs import publish, write_outputs
 from bakery.rows.datasets import create_dataset
-from bakery.settings.build import BakeSettings
-from bakery.settings.config import ContextConfig, DataConfig, LoraConfig, ModelConfig
 from tests.engine_support import QUESTIONS, make_trainer, settings
 from tests.hub import stand_in
 
@@ -84,9 +82,7 @@ def finished(tmp_path, result):
     trainer.prepare()
     for name in FILES:
         (folder / name).write_text(f"older {name}")
-    chosen = BakeSettings(bakery=trainer.args, context=ContextConfig(), model=ModelConfig(), lora=LoraConfig(),
-                          data=DataConfig())  # fmt: skip
-    return replace(result, output_dir=folder), chosen, trainer
+    return replace(result, output_dir=folder), "model_name_or_path: starter\n", trainer
 
 
 def contents(folder):
@@ -118,7 +114,7 @@ def test_a_write_that_breaks_leaves_the_older_result_as_it_was(finished, monkeyp
     def full(*_):
         raise OSError("no space left on device")
 
-    for broken in ("save_adapter", "write_results", "model_card", "bake_page", "to_yaml", "write_trajectories"):
+    for broken in ("save_adapter", "write_results", "model_card", "bake_page", "write_trajectories"):
         with monkeypatch.context() as patch:
             patch.setattr(outputs, broken, full)
             with pytest.raises(OSError, match="no space"):

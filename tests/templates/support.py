@@ -18,6 +18,8 @@ from bakery.chat.views import ViewPair
 Message = dict[str, Any]
 
 OWN = Path(__file__).parent
+COMMON = sorted((OWN / "common").glob("*.jinja"))
+"""The commonest templates, written from public knowledge of their formats."""
 REAL = OWN.parents[2] / "shared" / "chat_templates"
 CORPUS = [
     "The capital of France is Paris. What is the capital of Italy? Rome, of course, and the Tiber runs through it.",

@@ -1,4 +1,4 @@
-"""The views of our own templates, written out: ids and masks as readable text in `golden/`.
+"""The views of our own and the commonest templates, written out: ids and masks as readable text in `golden/`.
 
 After a change that is meant, write them anew with `python -m tests.templates.test_golden` and read the difference.
 """
@@ -11,12 +11,13 @@ import pytest
 
 from bakery.chat.views import build_views
 from bakery.errors import BakeryError
-from tests.templates.support import ENDS, OWN, SHAPES, TAG, word_level, wrapped
+from tests.templates.support import COMMON, ENDS, OWN, SHAPES, TAG, word_level, wrapped
 
 CASES = ["single turn", "several turns", "system in the row", "thinking in history", "reasoning_content", "tool call"]
-QUIET = {"thinks": {"enable_thinking": False}, "opens_thinking": {"thinking": False}}
+OFF = {"enable_thinking": False}
+QUIET = {"thinks": OFF, "qwen-3": OFF, "opens_thinking": {"thinking": False}}
 TODAY = datetime.datetime(2026, 11, 22)
-TEMPLATES = sorted((OWN / "own").glob("*.jinja"))
+TEMPLATES = [*sorted((OWN / "own").glob("*.jinja")), *COMMON]
 
 
 def strings(value: object) -> list[str]:

@@ -1,8 +1,6 @@
 """Every template with every conversation shape: exact views, or one line that says why not; never a wrong mask."""
 
-import random
 import re
-import time
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -13,9 +11,9 @@ from bakery.chat.views import ViewBuilder, ViewPair
 from bakery.errors import BakeryError
 from bakery.rows.conversations import Conversation
 from tests.templates.support import (
+    COMMON,
     KINDS,
     OWN,
-    PIRATE,
     REAL,
     Message,
     assistant,
@@ -25,8 +23,8 @@ from tests.templates.support import (
     user,
 )
 
-MINE = sorted((OWN / "own").glob("*.jinja"))
-THEIRS = sorted(REAL.glob("*.jinja"))
+OWN_TEMPLATES = sorted((OWN / "own").glob("*.jinja"))
+REAL_TEMPLATES = sorted(REAL.glob("*.jinja"))
 
 
 REMEDY = re.compile(
@@ -64,8 +62,8 @@ def failure(tokenizer: Any, prefix: list[Message], row: list[Message], remedy: r
     return ""
 
 
-def judge(template: Path, kind: str, counter: Counter[str], **settings: object) -> None:
-    """Build each shape's views three times (slowly, building the mould, from the mould) and check the laws."""
+def judge(template: Path, kind: str, counter: Counter[str], **settings: object) -> list[str]:
+    """Build each shape's views three times (located, with a layout made, from the layout); returns what is wrong."""
     source = template.read_text(encoding="utf-8")
     tokenizer = make_tokenizer(source, kind, **settings)
     wrong = []
@@ -77,7 +75,7 @@ def judge(template: Path, kind: str, counter: Counter[str], **settings: object) 
             if isinstance(pairs, str):
                 counter["refused with reason"] += system_role == "native"
                 if "\n" in pairs or not pairs.startswith("row 1: ") or ";" not in pairs:
-                    wrong.append(f"{template.stem}, {name}: not one line with place and remedy: {pairs}")
+                    wrong.append(f"{template.stem}, {name}: not one line with source and remedy: {pairs}")
                 remedy = REMEDY.search(pairs) if system_role == "native" else None
                 if remedy and (why := failure(tokenizer, prefix, row, remedy)):
                     counter["WRONG"] += 1
@@ -86,61 +84,49 @@ def judge(template: Path, kind: str, counter: Counter[str], **settings: object) 
                 continue
             try:
                 assert builder.views(conversation) == pairs
-                assert builder.views(conversation) == pairs, "the mould gives something else"
+                assert builder.views(conversation) == pairs, "the layout gives something else"
                 check_laws(tokenizer, prefix, row, pairs, fold=system_role == "fold")
                 counter["exact" if system_role == "native" else "of these exact with system_role: fold"] += 1
             except AssertionError as error:
                 counter["WRONG"] += 1
                 wrong.append(f"{template.stem}, {name}, {system_role}: {error}")
             break
+    return wrong
+
+
+def judge_all(templates: list[Path], kind: str, label: str, floor: int, counts: dict, **settings: object) -> None:
+    """Judge every template; at least `floor` rows have exact views as they are, none has wrong ones."""
+    counter = counts.setdefault(label, fresh())
+    wrong = [line for path in templates for line in judge(path, kind, counter, **settings)]
     assert not wrong, "\n".join(wrong)
+    assert counter["exact"] >= floor, dict(counter)
 
 
-@pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("template", MINE, ids=lambda path: path.stem)
-def test_own_templates_are_exact_or_refused(template, kind, counts):
-    label = f"own templates, {kind} tokenizer"
-    judge(template, kind, counts.setdefault(label, fresh()))
+@pytest.mark.parametrize(("kind", "floor"), list(zip(KINDS, (161, 158, 182, 182, 182), strict=True)))
+def test_own_templates_are_exact_or_refused(kind, floor, counts):
+    judge_all(OWN_TEMPLATES, kind, f"own templates, {kind} tokenizer", floor, counts)
 
 
-@pytest.mark.parametrize("template", MINE, ids=lambda path: path.stem)
-@pytest.mark.parametrize("settings", [{"tags": False}, {"adds_bos": True}], ids=["no control tokens", "adds bos"])
-def test_own_templates_with_other_tokenizers(template, settings, counts):
-    name = "that adds bos" if settings.get("adds_bos") else "without control tokens"
-    judge(template, "bytes", counts.setdefault(f"own templates, bytes tokenizer {name}", fresh()), **settings)
+@pytest.mark.parametrize(("kind", "floor"), list(zip(KINDS, (104, 88, 108, 108, 108), strict=True)))
+def test_common_templates_are_exact_or_refused(kind, floor, counts):
+    judge_all(COMMON, kind, f"common templates, {kind} tokenizer", floor, counts)
 
 
-@pytest.mark.skipif(not THEIRS, reason="no folder ../shared/chat_templates beside the repository")
-@pytest.mark.parametrize("kind", ["bytes", "pieces"])
-@pytest.mark.parametrize("template", THEIRS, ids=lambda path: path.stem)
-def test_real_templates_are_exact_or_refused(template, kind, counts):
-    label = f"{len(THEIRS)} real templates, {kind} tokenizer"
-    judge(template, kind, counts.setdefault(label, fresh()))
+@pytest.mark.parametrize(
+    ("settings", "name"), [({"tags": False}, "without control tokens"), ({"adds_bos": True}, "that adds bos")]
+)
+def test_own_templates_with_other_tokenizers(settings, name, counts):
+    judge_all(OWN_TEMPLATES, "bytes", f"own templates, bytes tokenizer {name}", 161, counts, **settings)
+
+
+@pytest.mark.skipif(not REAL_TEMPLATES, reason="no folder ../shared/chat_templates beside the repository")
+@pytest.mark.parametrize(("kind", "floor"), [("bytes", 636), ("pieces", 696)])
+def test_real_templates_are_exact_or_refused(kind, floor, counts):
+    label = f"{len(REAL_TEMPLATES)} real templates, {kind} tokenizer"
+    judge_all(REAL_TEMPLATES, kind, label, floor, counts)
 
 
 LONG = [{"role": "system", "content": "You are the pirate Xanthippe, and you know the tides. " * 120}]
-
-
-@pytest.mark.parametrize(("name", "prefix"), [("short prefix", [PIRATE]), ("long prefix", LONG)])
-def test_two_thousand_short_rows_a_second(name, prefix, counts):
-    tokenizer = make_tokenizer((OWN / "own" / "plain.jinja").read_text(), "bytes")
-    builder = ViewBuilder(tokenizer, prefix_messages=prefix)
-    words = random.Random(0)
-    rates = []
-    for batch in range(6):
-        rows = [
-            Conversation(
-                (user(f"What is the capital of country {words.random()}?"), assistant(f"City {i}, matey.")), None, ""
-            )
-            for i in range(200)
-        ]
-        start = time.thread_time()
-        pairs = [pair for row in rows for pair in builder.views(row)]
-        rates.append(200 / (time.thread_time() - start))
-        assert len(pairs) == 200, batch
-    length = len(pairs[0].teacher_ids) - len(pairs[0].student_ids)
-    counts.setdefault(f"speed, {name} of {length:,} tokens", Counter())["rows/s of one core"] = round(max(rates))
-    assert max(rates) >= 2000
 
 
 def test_a_long_prefix_is_rendered_and_tokenised_once_and_not_per_row(monkeypatch):

@@ -66,8 +66,8 @@ class ContextRules:
             )
         shared = len(row) - (row[0]["role"] == "system")
         key = self.prefix_key if own is None else key_of(prefix)
-        kept = prefix[len(prefix) - self.retained :]
-        return Context(self._folded(_joined(prefix, row)), self._student(kept, row), shared, prefix, key)
+        retained = prefix[len(prefix) - self.retained :]
+        return Context(self._folded(_joined(prefix, row)), self._student(retained, row), shared, prefix, key)
 
     def _own_context(self, row: list[Message]) -> Context:
         """The row's earlier messages are what the teacher sees and the student does not."""
@@ -80,8 +80,8 @@ class ContextRules:
         earlier, own = row[: -self.retained], row[-self.retained :]
         return Context(self._folded(row), self._student([], own), self.retained, (), key_of(earlier))
 
-    def _student(self, kept: Sequence[Message], row: list[Message]) -> list[Message]:
-        messages = _joined(kept, row)
+    def _student(self, retained: Sequence[Message], row: list[Message]) -> list[Message]:
+        messages = _joined(retained, row)
         if self.empty_system and messages[0]["role"] != "system":
             messages = [{"role": "system", "content": ""}, *messages]
         return self._folded(messages)

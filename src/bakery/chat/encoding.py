@@ -1,17 +1,18 @@
-"""A rendered text to token ids with the characters each token stands for; text that many rows begin with only once."""
+"""A rendered text to token ids, with the characters that each token stands for."""
 
 import re
 from bisect import bisect_left
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
+from itertools import pairwise
 from typing import Any
 
 from tokenizers import Tokenizer, processors
 
 from bakery.errors import TemplateError, ViewError
 
-LARGEST_CACHE = 128
+SEGMENTS = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +42,7 @@ class Text:
 class Tokens:
     """Token ids of a text and the half-open range of characters each stands for.
 
-    The first `skipped` ids stand for the text's known head and have no entry in `offsets`.
+    The first `skipped` ids have no entry in `offsets`; nobody asked which characters they stand for.
     """
 
     ids: list[int]
@@ -58,20 +59,11 @@ def common_length(a: str, b: str) -> int:
     return low
 
 
-@dataclass(frozen=True, slots=True)
-class _Head:
-    """What all texts of one family seen so far begin with: `text`, its ids, and the control token behind it.
-
-    Without ids, `text` is only what the first text was.
-    """
-
-    text: str
-    token: str = ""
-    ids: tuple[int, ...] = ()
-
-
 class Encoder:
     """Tokenises as `apply_chat_template(tokenize=True)` does: without the tokenizer's own special tokens.
+
+    A text is cut before control tokens, which no token reaches across, and every segment is tokenised by itself, so
+    that a prefix that many rows share is tokenised once.
 
     Raises:
         TemplateError: the tokenizer is not a fast one, so it cannot tell which characters a token stands for.
@@ -84,12 +76,11 @@ class Encoder:
                 "for; use a fast one (AutoTokenizer loads it where there is a tokenizer.json)"
             )
         self.tokenizer = tokenizer
-        self._heads: dict[str, _Head] = {}
-        self._last: tuple[str, Tokens] = ("", Tokens([], []))
-        self._ids = lru_cache(LARGEST_CACHE)(lambda text: self._plain(text).ids)
+        self._segment = lru_cache(SEGMENTS)(self._plain)
+        self._segmented: bool | None = None
 
-    def encode(self, text: Text) -> Tokens:
-        """Tokenise a rendered conversation; offsets are of `text.text`.
+    def encode(self, text: Text, since: int = 0) -> Tokens:
+        """Tokenise a rendered conversation; offsets are of `text.text`, and left out where they lie before `since`.
 
         All tokens of a control word from data stand for the whole word.
 
@@ -97,7 +88,7 @@ class Encoder:
             ViewError: the tokenizer makes a control token even out of ordinary characters.
         """
         if text.pieces is None:
-            return self._plain(text.text)
+            return self._encode_segments(text.text, since)
         tokens, at = Tokens([], []), 0
         for i, (piece, from_data) in enumerate(text.pieces):
             encode = self._word if from_data else self._plain
@@ -109,80 +100,54 @@ class Encoder:
             at += len(piece)
         return tokens
 
-    def encode_in_family(self, text: Text, family: str, limit: int) -> Tokens:
-        """The same ids as `encode`; what earlier texts of the `family` began with is not tokenised again.
-
-        The text is cut before a control token, which no token reaches across; only within its first `limit` characters.
-        """
-        if text.pieces is not None:
-            return self.encode(text)
-        whole, start = text.text, text.text[:limit]
-        head = self._heads.get(family)
-        if head is None or not start.startswith(head.text + head.token):
-            if len(self._heads) >= LARGEST_CACHE:
-                self._heads.clear()
-            head = self._heads[family] = self._common(head, whole, start) if head else _Head(start)
-        if not head.ids:
-            return self._remembered(whole)
-        at = len(head.text)
-        tail = self._remembered(whole[at:])
-        return Tokens([*head.ids, *tail.ids], [(at + a, at + b) for a, b in tail.offsets], len(head.ids))
-
-    def otherwise(self, text: Text, tokens: Tokens, end: int) -> str:
-        """How `tokens`, of all of `text`, begin otherwise than its first `end` characters alone; empty if they do not.
-
-        No token reaches across a control token, so only what follows the last one is compared.
-        """
-        since = self._last_control(text.text, end) if text.pieces is None else 0
-        alone = self._ids(text.text[since:end]) if text.pieces is None else self.encode(text.head(end)).ids
-        starts = [start for start, _ in tokens.offsets]
-        first, last = bisect_left(starts, since), bisect_left(starts, end)
-        here = tokens.ids[tokens.skipped + first : tokens.skipped + last]
+    def cut_differently(self, text: Text, tokens: Tokens, end: int) -> str:
+        """How the first tokens of a text differ from those of its first `end` characters alone; empty if equal."""
+        alone = self.encode(text.head(end), since=end).ids
+        here = tokens.ids[: tokens.skipped + bisect_left(tokens.offsets, (end, 0))]
         if here == alone:
             return ""
-        alike = next((i for i, (a, b) in enumerate(zip(here, alone, strict=False)) if a != b), len(alone))
-        shown = ([self.tokenizer.decode([i]) for i in ids[alike:]] for ids in (alone, here))
+        same = next(
+            (i for i, (a, b) in enumerate(zip(here, alone, strict=False)) if a != b), min(len(here), len(alone))
+        )
+        shown = ([self.tokenizer.decode([i]) for i in ids[same:]] for ids in (alone, here))
         return "it ends in the tokens {} alone, in {} here".format(*shown)
 
-    def _last_control(self, text: str, end: int) -> int:
-        """Where the last control token before `end` begins that ends whatever stands before it; 0 if there is none."""
-        width = 64
-        while width < 4 * end:
-            places = [match.start() for match in self._safe.finditer(text, max(end - width, 0), end)]
-            if places:
-                return places[-1]
-            width *= 4
-        return 0
+    def _encode_segments(self, text: str, since: int) -> Tokens:
+        cuts = [] if self._segmented is False else self.cuts(text)
+        if cuts and self._segmented is None:  # once, whether this tokenizer does as it should
+            self._segmented = self._joined(text, cuts, 0).ids == self._plain(text).ids
+        return self._joined(text, cuts if self._segmented else [], since)
 
-    def _common(self, head: _Head, whole: str, start: str) -> _Head:
-        """The head cut back, before a control token, to what it has in common with `start`; verified on `whole`."""
-        common = common_length(head.text + head.token, start)
-        cuts = [match for match in self._safe.finditer(start[:common]) if match.start()]
-        if not cuts:
-            return _Head("")
-        at, token = cuts[-1].start(), cuts[-1][0]
-        first = self._plain(whole[:at]).ids
-        if first + self._plain(whole[at:]).ids != self._plain(whole).ids:
-            return _Head("")
-        return _Head(whole[:at], token, tuple(first))
+    def _joined(self, text: str, cuts: list[int], since: int) -> Tokens:
+        ids: list[int] = []
+        offsets: list[tuple[int, int]] = []
+        skipped = 0
+        for start, end in zip([0, *cuts], [*cuts, len(text)], strict=True):
+            segment = self._segment(text[start:end])
+            ids += segment.ids
+            if end <= since:
+                skipped += len(segment.ids)
+            else:
+                offsets += [(start + a, start + b) for a, b in segment.offsets]
+        return Tokens(ids, offsets, skipped)
+
+    def cuts(self, text: str) -> list[int]:
+        """Where control tokens begin that end whatever stands before them, in order; never 0."""
+        return [match.start() for match in self._added.finditer(text) if match.start() and match[0] in self._separate]
 
     @cached_property
-    def _safe(self) -> re.Pattern[str]:
-        """Control tokens that end whatever stands before them, wherever they stand."""
-        added = list(self.tokenizer.added_tokens_decoder.values())
-        names = [
+    def _separate(self) -> frozenset[str]:
+        """Added tokens that are the same tokens wherever they stand."""
+        return frozenset(
             token.content
-            for token in added
+            for token in self.tokenizer.added_tokens_decoder.values()
             if not (token.normalized or token.lstrip or token.single_word or token.content.isspace())
-            and not any(token.content in other.content[1:] for other in added)
-        ]
-        return re.compile("|".join(re.escape(name) for name in sorted(names, key=len, reverse=True)) or "(?!)")
+        )
 
-    def _remembered(self, text: str) -> Tokens:
-        """`_plain`, remembering the last text: the two views of a row mostly end in the same one."""
-        if text != self._last[0]:
-            self._last = (text, self._plain(text))
-        return self._last[1]
+    @cached_property
+    def _added(self) -> re.Pattern[str]:
+        names = sorted(filter(None, self.tokenizer.added_tokens_encoder), key=len, reverse=True)
+        return re.compile("|".join(re.escape(name) for name in names) or "(?!)")
 
     def _plain(self, text: str) -> Tokens:
         backend = self._backend
@@ -196,8 +161,8 @@ class Encoder:
     def _backend(self) -> Any:
         """The tokenizer behind the tokenizer; a copy of it if it leaves white space out of its offsets."""
         backend = self.tokenizer.backend_tokenizer
-        processor = backend.post_processor
-        if processor is None or '"trim_offsets":true' not in str(processor.__getstate__()):
+        offsets = backend.encode("a b\n\n", add_special_tokens=False).offsets
+        if all(start <= end for (_, end), (start, _) in pairwise([(0, 0), *offsets, (5, 5)])):
             return backend
         copy = Tokenizer.from_str(backend.to_str())
         copy.no_truncation()

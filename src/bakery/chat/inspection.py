@@ -1,75 +1,27 @@
 """`bakery inspect`: the tokens of both views side by side, with what is learned marked; loads no weights.
 
-Rows are shown in four kinds of tokens: words that are context, headers (what the template writes around words),
-targets, and end-of-turn tokens that are targets. In colour on a terminal, as plain text elsewhere, or as one page of
-HTML that loads nothing.
+In colour on a terminal, as plain text elsewhere, or as one page of HTML that loads nothing.
 """
 
 import html
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from itertools import groupby, islice
+from collections.abc import Sequence
+from itertools import groupby
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any
 
 from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text as Styled
 
-from bakery.chat.encoding import Text
-from bakery.chat.rendering import Message, plain_messages
-from bakery.chat.spans import Part, sentinels
-from bakery.chat.targets import positions
-from bakery.chat.template_checks import TemplateCheck, check_template
-from bakery.chat.views import ViewBuilder
-from bakery.errors import BakeryError, ResourceError
+from bakery.chat.token_kinds import Inspection, Kind, Shown, Token, inspect_views
+from bakery.chat.views import view_builder
+from bakery.errors import ResourceError
 from bakery.rows.bake_data import BakeData
-from bakery.rows.conversations import Conversation
 from bakery.settings.config import ContextConfig
 
-Kind = Literal["context", "header", "target", "end"]
 STYLES: dict[Kind, str] = {"context": "", "header": "dim", "target": "bold green", "end": "bold black on green"}
 MARKS: dict[Kind, tuple[str, str]] = {"context": ("", ""), "header": ("", ""), "target": ("«", "»"), "end": ("⟦", "⟧")}
 LEGEND = "context, header, «target», ⟦end of turn that is a target⟧, ⏎ newline"
-
-
-@dataclass(frozen=True, slots=True)
-class Token:
-    """One token: its id, the characters it stands for, and what it is to the bake."""
-
-    id: int
-    text: str
-    kind: Kind
-
-
-@dataclass(frozen=True, slots=True)
-class Shown:
-    """One example of a row as both views, or why the row is refused."""
-
-    source: str
-    teacher: Sequence[Token] = ()
-    student: Sequence[Token] = ()
-    refused: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Inspection:
-    """Everything `bakery inspect` shows."""
-
-    rows: list[Shown]
-    template_checks: list[TemplateCheck]
-    notes: list[str]
-
-
-def inspect_views(builder: ViewBuilder, conversations: Iterable[Conversation], rows: int = 4) -> Inspection:
-    """Look at the first `rows` conversations as `builder` shows them.
-
-    Raises:
-        TemplateError: the tokenizer has no usable chat template.
-    """
-    template_checks = check_template(builder.renderer.tokenizer, builder.renderer.kwargs)
-    shown = [example for row in islice(conversations, rows) for example in _shown(builder, row)]
-    return Inspection(shown, template_checks, builder.remarks())
 
 
 def run_inspect(
@@ -87,17 +39,7 @@ def run_inspect(
         TemplateError: the tokenizer has no usable chat template.
         ResourceError: the page cannot be written.
     """
-    builder = ViewBuilder(
-        tokenizer,
-        prefix_messages=data.prefix,
-        student_retained_turns=context.student_retained_turns,
-        target_roles=context.target_roles,
-        target_content_pattern=context.target_content_pattern,
-        target_span_pattern=context.target_span_pattern,
-        system_role=cast(Any, context.system_role),
-        student_system=cast(Any, context.student_system),
-        chat_template_kwargs=context.chat_template_kwargs,
-    )
+    builder = view_builder(tokenizer, context, data.prefix)
     inspection = inspect_views(builder, data.train, rows)
     console = console or Console()
     if html_file is not None:
@@ -110,65 +52,6 @@ def run_inspect(
         console.print(as_rich(inspection))
     else:
         console.print(as_plain(inspection), markup=False, highlight=False, soft_wrap=True)
-
-
-def _shown(builder: ViewBuilder, conversation: Conversation) -> list[Shown]:
-    try:
-        if not conversation.answered:
-            return [_prompt(builder, conversation)]
-        builder.views(conversation)
-        examples = builder.examples(conversation)[1]
-        return [
-            Shown(conversation.source, _tokens(builder, teacher), _tokens(builder, student))
-            for teacher, student in examples
-        ]
-    except BakeryError as error:
-        place = conversation.source
-        return [Shown(place, refused=str(error).removeprefix(f"{place}: "))]
-
-
-def _prompt(builder: ViewBuilder, conversation: Conversation) -> Shown:
-    """A row that the teacher is to answer: both views up to the generation prompt."""
-    builder.prompts(conversation)
-    context = builder.rules.context(plain_messages(conversation.messages), conversation.prefix, anchor=False)
-    parts = [
-        Part(messages, builder.renderer.render(messages, generation_prompt=True), [])
-        for messages in (context.teacher, context.student)
-    ]
-    teacher, student = (_tokens(builder, part) for part in parts)
-    return Shown(f"{conversation.source} (the teacher writes the answer)", teacher, student)
-
-
-def _tokens(builder: ViewBuilder, part: Part) -> list[Token]:
-    """All tokens of a part with their kinds."""
-    tokens = builder.encoder.encode(part.text)
-    targets = {p for span in part.spans for p in positions(part.text.text, tokens, span, builder.span_pattern)}
-    ends = [(span.end, span.stop) for span in part.spans]
-    words = _words(builder, part.messages, part.text, prompt=not part.spans)
-    shown: list[Token] = []
-    before = (-1, -1)
-    for i, (token_id, (a, b)) in enumerate(zip(tokens.ids, tokens.offsets, strict=True)):
-        kind: Kind = "context" if any(start <= a < stop for start, stop in words) else "header"
-        if i in targets:
-            kind = "end" if any(start <= a < stop for start, stop in ends) else "target"
-        shown.append(Token(token_id, "" if (a, b) == before else part.text.text[a:b], kind))
-        before = (a, b)
-    return shown
-
-
-def _words(builder: ViewBuilder, messages: list[Message], text: Text, *, prompt: bool) -> list[tuple[int, int]]:
-    """Where the messages' own words stand in their rendering, as far as can be told."""
-    found = []
-    for i, message in enumerate(messages):
-        (mark,) = sentinels(messages, 1)
-        probe = [*messages[:i], {**message, "content": mark}, *messages[i + 1 :]]
-        try:
-            before, _, after = builder.renderer.render(probe, generation_prompt=prompt).text.partition(mark)
-        except BakeryError:
-            continue
-        if text.text.startswith(before) and text.text.endswith(after):
-            found.append((len(before), len(text.text) - len(after)))
-    return found
 
 
 def _visible(text: str) -> str:
@@ -259,7 +142,7 @@ def as_html(inspection: Inspection) -> str:
         for remark in _remarks(inspection)
     ]
     rows = "\n".join(_row_html(row) for row in inspection.rows)
-    return _PAGE.format(rows=rows, remarks="\n".join(remarks) or "<li>nothing odd</li>")
+    return _PAGE.format(rows=rows, remarks="\n".join(remarks) or "<li>nothing to note</li>")
 
 
 def _row_html(row: Shown) -> str:

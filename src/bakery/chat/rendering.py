@@ -14,15 +14,16 @@ from typing import Any
 import jinja2
 
 from bakery.chat.encoding import Text
-from bakery.chat.template_bounds import check_source, time_limit
+from bakery.chat.template_bounds import check_template_source
+from bakery.chat.template_trial import MAX_CHARACTERS
 from bakery.errors import ConfigError, DataError, TemplateError
+from bakery.settings.messages import message_problem
+from bakery.text import excerpt
 
 Message = dict[str, Any]
 
 REASONING_KEYS = ("reasoning_content", "thinking", "reasoning")
 THINK = re.compile(r"\s*<think>(?P<reasoning>.*?)</think>(?P<answer>.*)", re.DOTALL)
-MAX_CHARACTERS = 32_000_000
-RENDER_SECONDS = 5.0
 
 # The same private-use characters transformers wraps around control tokens in data.
 _OPEN, _CLOSE = "\U000f0000", "\U000f0001"
@@ -39,42 +40,16 @@ def plain_messages(messages: Sequence[Mapping[str, Any]], where: str = "messages
     """Copy `messages` with lists of text parts joined into one string.
 
     Raises:
-        DataError: a message is not a mapping with a role, or its content is neither text, text parts nor null.
+        DataError: a message has no known role or no usable content.
     """
-    return [_plain_message(message, f"{where}[{i}]") for i, message in enumerate(messages)]
-
-
-def _plain_message(message: Mapping[str, Any], where: str) -> Message:
-    if not isinstance(message, Mapping) or not isinstance(message.get("role"), str) or not message["role"]:
-        raise DataError(f"{where}: expected a message {{role: …, content: …}}, got {_short(message)}; give it a role")
-    calls = message.get("tool_calls")
-    if calls and not (isinstance(calls, (list, tuple)) and all(_is_call(call) for call in calls)):
-        raise DataError(
-            f"{where}: tool_calls must be a list of {{function: {{name: …}}}}, got {_short(calls)}; repair it"
-        )
-    content = message.get("content")
-    if isinstance(content, (list, tuple)):
-        return {**message, "content": "".join(_part_text(part, where) for part in content)}
-    if content is not None and not isinstance(content, str):
-        raise DataError(f"{where}: content must be text or a list of text parts, got {_short(content)}; repair it")
-    return dict(message)
-
-
-def _is_call(call: object) -> bool:
-    return isinstance(call, Mapping) and isinstance(call.get("function", call), Mapping)
-
-
-def _part_text(part: object, where: str) -> str:
-    if isinstance(part, str):
-        return part
-    if isinstance(part, Mapping) and part.get("type", "text") == "text" and isinstance(part.get("text"), str):
-        return str(part["text"])
-    raise DataError(f"{where}: only text parts {{type: text, text: …}} can be baked, got {_short(part)}; leave it out")
-
-
-def _short(value: object, limit: int = 60) -> str:
-    shown = " ".join(repr(value).split())
-    return shown if len(shown) <= limit else shown[: limit - 1] + "…"
+    plain = []
+    for i, message in enumerate(messages):
+        if problem := message_problem(message):
+            raise DataError(f"{where}[{i}]: {problem}")
+        content = message.get("content")
+        joined = "".join(part["text"] for part in content) if isinstance(content, list) else content
+        plain.append({**message, "content": joined} if isinstance(content, list) else dict(message))
+    return plain
 
 
 def content_of(message: Message) -> str:
@@ -119,7 +94,7 @@ class Renderer:
                 "the tokenizer has no chat template; use a chat model, or set tokenizer.chat_template "
                 "(a file chat_template.jinja beside the tokenizer)"
             ) from None
-        check_source(source)
+        check_template_source(source)
         self.source = source
         self.template = freeze_dates(source, self.today)
 
@@ -133,22 +108,17 @@ class Renderer:
 
         Raises:
             DataError: the text holds half a character (a lone surrogate).
-            TemplateError: the template raises, takes longer than 5 s, or writes more than 32 million characters.
+            TemplateError: the template raises, or writes more than 32 million characters.
         """
         given, marked = self.shield(messages)
         try:
-            with time_limit(RENDER_SECONDS):
-                text = self.tokenizer.apply_chat_template(
-                    given,
-                    chat_template=self.template,
-                    tokenize=False,
-                    add_generation_prompt=generation_prompt,
-                    **self.kwargs,
-                )
-        except TimeoutError:
-            raise TemplateError(
-                f"the chat template does not end within {RENDER_SECONDS:g} s; look for an endless loop in it"
-            ) from None
+            text = self.tokenizer.apply_chat_template(
+                given,
+                chat_template=self.template,
+                tokenize=False,
+                add_generation_prompt=generation_prompt,
+                **self.kwargs,
+            )
         except _FOREIGN as error:
             raise TemplateError(_refusal(messages, error)) from None
         if len(text) > MAX_CHARACTERS:
@@ -179,11 +149,9 @@ class Renderer:
         return [_mark_message(message, mark) for message in messages], count
 
     def _has_control(self, message: Message) -> bool:
-        found = self._control.search
+        search = self._control.search
         return any(
-            bool(found(value)) if isinstance(value, str) else bool(found(repr(value)))
-            for value in message.values()
-            if value
+            bool(search(value if isinstance(value, str) else repr(value))) for value in message.values() if value
         )
 
     @cached_property
@@ -229,11 +197,10 @@ def _mark_message(message: Message, mark: Callable[[Any], Any]) -> Message:
 
 
 def _refusal(messages: Sequence[Message], error: Exception) -> str:
-    said = " ".join((str(error) or type(error).__name__).split())
+    said = excerpt(str(error) or type(error).__name__, 160)
     remedy = "change the roles or their order, or the template"
     if bare := [i for i, message in enumerate(messages) if message.get("content") is None]:
         remedy = f"give message {bare[0] + 1} a content, if only an empty one, or change the roles or the template"
-    said = said if len(said) <= 160 else said[:159] + "…"
     return f"the chat template refuses this conversation of roles {_roles(messages)}: {said}; {remedy}"
 
 
@@ -282,7 +249,7 @@ _KEYS = frozenset(
 @lru_cache
 def _literals(source: str) -> frozenset[str]:
     """String literals of a template that it searches text for, or that look like markup; names of keys left out."""
-    found = set()
+    literals = set()
     kinds = [(kind, value) for _, kind, value in jinja2.Environment().lex(source) if kind != "whitespace"]
     padded = [("", ""), ("", ""), *kinds, ("", "")]
     for called, before, (kind, value), after in zip(padded, padded[1:], padded[2:], padded[3:], strict=False):
@@ -292,5 +259,5 @@ def _literals(source: str) -> frozenset[str]:
         markup = len(literal) >= 3 and re.search(r"[<>\[\]{}|/#]", literal)
         searched = after == ("name", "in") or (before == ("operator", "(") and called[1] in _SEARCHES)
         if literal.strip() and literal not in _KEYS and (markup or searched):
-            found.add(literal)
-    return frozenset(found)
+            literals.add(literal)
+    return frozenset(literals)

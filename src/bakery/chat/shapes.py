@@ -1,12 +1,12 @@
-"""What all rows of one shape have in common, so that most rows need two renderings and no search.
+"""What rows of one shape (the roles of their messages) share, so that most rows need two renderings.
 
-The slow truth (`Locator.side`) renders a row about ten times with sentinels in it. What it finds depends on the roles
-of the messages, hardly on their words. So for each shape it is done once, with sentinels as the words; the result is a
-mould: fixed texts, slots, and spans relative to the slots. A row is poured into the mould, and the outcome compared
-with the real rendering: of the student's view for every row, of the teacher's, which has the prefix before the very
-same messages, for the first rows and then now and again, so that a long prefix is rendered once and not per row.
-A row whose words the template may look at (its control tokens, strings it searches for), that is more than plain text,
-or that does not come out equal, goes the slow way.
+`Locator.side` renders a row about ten times with sentinels in it, and what it finds depends on the roles of the
+messages, hardly on their words. So it is done once for each shape, with sentinels as the words; the result is a layout:
+fixed texts, slots, and spans relative to the slots. A row's words are put into the slots, and the outcome is compared
+with the real rendering: of the student's view for every row; of the teacher's, which has the prefix before the very
+same messages, for the first 16 rows of a shape and then for every 64th, so that a long prefix is not rendered per row.
+A row that holds more than plain text, or words that the template may look for, or that does not come out equal, is
+located by `Locator.side` itself.
 """
 
 from collections.abc import Callable, Sequence
@@ -28,7 +28,7 @@ Example = tuple[Part, Part]
 
 
 @dataclass(frozen=True, slots=True)
-class _Cast:
+class _Layout:
     """One view of one example: fixed texts around slots, how a slot is trimmed, and its spans by slot."""
 
     length: int
@@ -39,10 +39,10 @@ class _Cast:
 
 
 @dataclass(slots=True)
-class _Mould:
-    """The casts of a shape, for each example the teacher's and the student's; and how many rows were poured."""
+class _Shape:
+    """The layouts of a shape, for each example the teacher's and the student's; and how many rows used them."""
 
-    casts: list[tuple[_Cast, _Cast]]
+    layouts: list[tuple[_Layout, _Layout]]
     rows: int = 0
 
     @property
@@ -51,12 +51,12 @@ class _Mould:
 
 
 class Shapes:
-    """Finds the examples of rows: by the mould of their shape where there is one, else the slow way."""
+    """Finds the examples of rows: by the layouts of their shape where it has any, else by the locator."""
 
     def __init__(self, locator: Locator) -> None:
         self.locator = locator
-        self._moulds: dict[object, _Mould | None] = {}
-        self._asked: set[object] = set()
+        self._known: dict[object, _Shape | None] = {}
+        self._checked_prompts: set[object] = set()
 
     def check_prompts(self, context: Context) -> None:
         """Refuse prompts out of which the template leaves a message; the template is asked once for each shape.
@@ -67,36 +67,36 @@ class Shapes:
         """
         fixed = {id(message) for message in context.prefix}
         key = self._key(context, (), fixed) if self._all_plain(context, fixed) else None
-        if key is None or key not in self._asked:
+        if key is None or key not in self._checked_prompts:
             for messages in (context.teacher, context.student):
                 self.locator.check_written(messages, generation_prompt=True)
         if key is not None:
-            if len(self._asked) >= LARGEST_CACHE:
-                self._asked.clear()
-            self._asked.add(key)
+            if len(self._checked_prompts) >= LARGEST_CACHE:
+                self._checked_prompts.clear()
+            self._checked_prompts.add(key)
 
     def examples(self, context: Context, behind: Sequence[int]) -> list[Example]:
         """Both views of a row with the spans of their targets: one example, or one per target turn.
 
         Raises:
-            ViewError: a message is not written, or the place of a target cannot be told.
+            ViewError: a message is not written, or a target cannot be located.
             TemplateError: the template cannot render the conversation.
         """
         fixed = {id(message) for message in context.prefix}
         if self._all_plain(context, fixed):
             key = self._key(context, behind, fixed)
-            if key in self._moulds:
-                mould = self._moulds[key] = self._moulds[key] or self._build(context, behind, fixed)
-                if poured := self._pour(mould, context):
-                    return poured
+            if key in self._known:
+                shape = self._known[key] = self._known[key] or self._build(context, behind, fixed)
+                if filled := self._fill_all(shape, context):
+                    return filled
             else:
-                if len(self._moulds) >= LARGEST_CACHE:
-                    self._moulds.clear()
-                self._moulds[key] = None
+                if len(self._known) >= LARGEST_CACHE:
+                    self._known.clear()
+                self._known[key] = None
         return self.slowly(context.teacher, context.student, behind)
 
     def slowly(self, teacher: list[Message], student: list[Message], behind: Sequence[int]) -> list[Example]:
-        """What `examples` gives, without any mould."""
+        """What `examples` gives, without layouts."""
         sides = [self.locator.side(teacher, behind)]
         sides.append(sides[0] if student is teacher else self.locator.side(student, behind))
         return _aligned(sides[0], sides[1])
@@ -121,8 +121,8 @@ class Shapes:
         )
         return context.prefix_key if context.prefix else "", tuple(behind), *shape
 
-    def _build(self, context: Context, behind: Sequence[int], fixed: set[int]) -> _Mould:
-        """The mould of a shape, without casts if the template's ways with it are not that simple."""
+    def _build(self, context: Context, behind: Sequence[int], fixed: set[int]) -> _Shape:
+        """The layouts of a shape; none if the template does more than put words into slots."""
         unique = iter(sentinels(context.teacher, len(context.teacher) + len(context.student)))
         words: dict[str, str] = {}
 
@@ -142,11 +142,13 @@ class Shapes:
         ]
         try:
             examples = self.slowly(teacher, student, behind)
-            return _Mould([(self._cast(first, slots[0]), self._cast(second, slots[1])) for first, second in examples])
+            return _Shape(
+                [(self._layout(first, slots[0]), self._layout(second, slots[1])) for first, second in examples]
+            )
         except (BakeryError, _NoMould):
-            return _Mould([])
+            return _Shape([])
 
-    def _cast(self, part: Part, slots: Sequence[int]) -> _Cast:
+    def _layout(self, part: Part, slots: Sequence[int]) -> _Layout:
         slots = tuple(i for i in slots if i < len(part.messages))
         marks = [part.messages[i]["content"] for i in slots]
         fixed = _split(part.text.text, marks)
@@ -155,48 +157,48 @@ class Shapes:
             for i, message in enumerate(part.messages)
         ]
         edges = _edges(fixed, _split(self.locator.renderer.render(padded).text, marks))
-        places, at = [], 0
+        slot_spans, at = [], 0
         for text, mark in zip(fixed, marks, strict=False):
             at += len(text)
-            places.append((at, at + len(mark)))
+            slot_spans.append((at, at + len(mark)))
             at += len(mark)
         spans = []
         for span in part.spans:
-            slot = next((n for n, (_, end) in enumerate(places) if end == span.end), None)
+            slot = next((n for n, (_, end) in enumerate(slot_spans) if end == span.end), None)
             if slot is None:
                 raise _NoMould
-            spans.append((slot, _moved(span, -places[slot][0], -places[slot][1])))
-        return _Cast(len(part.messages), slots, tuple(fixed), edges, tuple(spans))
+            spans.append((slot, _moved(span, -slot_spans[slot][0], -slot_spans[slot][1])))
+        return _Layout(len(part.messages), slots, tuple(fixed), edges, tuple(spans))
 
-    def _pour(self, mould: _Mould, context: Context) -> list[Example]:
+    def _fill_all(self, shape: _Shape, context: Context) -> list[Example]:
         """The examples of a row, or none where a view does not come out as the template writes it."""
         alike = context.student is context.teacher
         examples: list[Example] = []
-        for teacher, student in mould.casts:
+        for teacher, student in shape.layouts:
             second = self._fill(student, context.student)
-            first = second if alike else self._fill(teacher, context.teacher, check=mould.checks_teacher)
+            first = second if alike else self._fill(teacher, context.teacher, check=shape.checks_teacher)
             if first is None or second is None:
                 return []
             examples.append((first, second))
-        mould.rows += 1
+        shape.rows += 1
         return examples
 
-    def _fill(self, cast: _Cast, conversation: list[Message], *, check: bool = True) -> Part | None:
-        messages = conversation if cast.length == len(conversation) else conversation[: cast.length]
-        places, pieces, at = [], [cast.fixed[0]], len(cast.fixed[0])
-        for slot, (left, right), behind in zip(cast.slots, cast.edges, cast.fixed[1:], strict=True):
+    def _fill(self, layout: _Layout, conversation: list[Message], *, check: bool = True) -> Part | None:
+        messages = conversation if layout.length == len(conversation) else conversation[: layout.length]
+        slot_spans, pieces, at = [], [layout.fixed[0]], len(layout.fixed[0])
+        for slot, (left, right), behind in zip(layout.slots, layout.edges, layout.fixed[1:], strict=True):
             words = _RIGHT[right](_LEFT[left](messages[slot]["content"]))
-            places.append((at, at + len(words)))
+            slot_spans.append((at, at + len(words)))
             pieces += (words, behind)
             at += len(words) + len(behind)
         text = Text("".join(pieces))
         if check and self.locator.renderer.render(messages) != text:
             return None
-        return Part(messages, text, [_moved(span, *places[slot]) for slot, span in cast.spans])
+        return Part(messages, text, [_moved(span, *slot_spans[slot]) for slot, span in layout.spans])
 
 
 class _NoMould(Exception):
-    """The shape has no mould; its rows go the slow way."""
+    """The shape has no layout."""
 
 
 def _aligned(teacher: Side, student: Side) -> list[Example]:
@@ -220,8 +222,8 @@ def _split(text: str, marks: Sequence[str]) -> list[str]:
     """The texts around marks, each of which must stand in `text` once and in order."""
     parts = []
     for mark in marks:
-        before, found, text = text.partition(mark)
-        if not found or mark in text:
+        before, separator, text = text.partition(mark)
+        if not separator or mark in text:
             raise _NoMould
         parts.append(before)
     return [*parts, text]

@@ -1,4 +1,4 @@
-"""Where a message's words lie in a rendered conversation: found by rendering it again with a sentinel in its place.
+"""Where a message's words lie in a rendered conversation: located by rendering it again with a sentinel in its place.
 
 Nothing is found by searching for the message itself: templates trim and rewrite. The conversation is rendered a second
 time with the message's content replaced by a sentinel; what stands before and after the sentinel must be what the
@@ -65,7 +65,7 @@ class Locator:
 
         Raises:
             PromptError: an answer does not follow its generation prompt.
-            ViewError: a message is not written, or the place of a target cannot be told.
+            ViewError: a message is not written, or a target cannot be located.
             TemplateError: the template cannot render the conversation.
         """
         text = self.renderer.render(messages)
@@ -92,7 +92,7 @@ class Locator:
 
         Raises:
             PromptError: what precedes an answer is not the generation prompt of sampling.
-            ViewError: the template drops or rewrites the message so that its place cannot be told.
+            ViewError: the template drops or rewrites the message so that it cannot be located.
         """
         message, full = messages[-1], text.text
         if message.get("tool_calls"):
@@ -133,7 +133,7 @@ class Locator:
             if mark not in text:
                 fold = " (or set system_role: fold)" if message["role"] == "system" else ""
                 raise ViewError(
-                    f"the chat template leaves out the {message['role']} message at place {i + 1} of {len(messages)}; "
+                    f"the chat template leaves out the {message['role']} message, number {i + 1} of {len(messages)}; "
                     f"change the conversation{fold}, or the template"
                 )
             if message.get("tool_calls"):
@@ -205,8 +205,8 @@ class Locator:
         tail = shadow.split(answer)[-1] if answer in shadow else ""
         closing = self._closing(tail)
         if not closing or not full.endswith(tail):
-            found = re.search(rf"(?:{self.tags})?\s*\Z", full)
-            tail = found[0] if found else ""
+            last_tag = re.search(rf"(?:{self.tags})?\s*\Z", full)
+            tail = last_tag[0] if last_tag else ""
             closing = len(tail.rstrip())
         end = len(full) - len(tail)
         if end <= len(head):
@@ -309,8 +309,8 @@ def _fits(message: Message, written: str, thinks: bool) -> int | None:
     bare = written.strip()
     if not thinks:
         thought = THINK.match(content)
-        kept = {_squashed(content), _squashed(thought["answer"] if thought else content)}
-        return 0 if _squashed(bare) in kept else None
+        allowed = {_squashed(content), _squashed(thought["answer"] if thought else content)}
+        return 0 if _squashed(bare) in allowed else None
     if not (bare.startswith(reasoning.strip()) and bare.endswith(content.strip())):
         return None
     return len(written.rstrip()) - len(content.strip())

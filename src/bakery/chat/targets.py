@@ -9,6 +9,7 @@ import regex
 from bakery.chat.encoding import Tokens
 from bakery.chat.spans import Span
 from bakery.errors import ConfigError, ViewError
+from bakery.text import excerpt
 
 PATTERN_SECONDS = 2.0
 
@@ -55,14 +56,9 @@ class Pattern:
             return search()
         except TimeoutError:
             raise ViewError(
-                f"{self.name}: {self.text!r} takes more than {PATTERN_SECONDS:g} s on {excerpt(content)}; simplify it"
+                f"{self.name}: {self.text!r} takes more than {PATTERN_SECONDS:g} s on {excerpt(content, 40)!r}; "
+                "simplify it"
             ) from None
-
-
-def excerpt(text: str) -> str:
-    """The begin of a text, for error messages."""
-    shown = " ".join(text.split())
-    return repr(shown if len(shown) <= 40 else shown[:39] + "…")
 
 
 def positions(text: str, tokens: Tokens, span: Span, pattern: Pattern | None = None) -> list[int]:
@@ -110,5 +106,5 @@ def _matching(text: str, tokens: Tokens, within: list[int], span: Span, pattern:
                 )
         chosen.update(matched)
     if not chosen:
-        raise ViewError(f"{pattern.name}: {pattern.text!r} matches nothing in {excerpt(content)}")
+        raise ViewError(f"{pattern.name}: {pattern.text!r} matches nothing in {excerpt(content, 40)!r}")
     return sorted(chosen)

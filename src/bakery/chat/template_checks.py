@@ -1,4 +1,4 @@
-"""What is odd about a chat template, found by asking it; told once at the start of a bake and by `bakery inspect`.
+"""Properties of a chat template that a user should know, tried by rendering; told when a bake starts and by `inspect`.
 
 default system     writes a system text of its own where a conversation has none
 fixed system       writes a text of its own before every conversation
@@ -26,13 +26,14 @@ from bakery.chat.spans import Locator, sentinels
 from bakery.chat.views import ViewBuilder
 from bakery.errors import BakeryError, TemplateError, ViewError
 from bakery.rows.conversations import Conversation
+from bakery.text import excerpt
 
 _ASK, _ANSWER, _AGAIN, _SYSTEM = sentinels([], 4)
 
 
 @dataclass(frozen=True, slots=True)
 class TemplateCheck:
-    """One oddity: its name, a sentence about it, and whether a user should decide something because of it."""
+    """One property: its name, a sentence about it, and whether a user should decide something because of it."""
 
     name: str
     text: str
@@ -47,8 +48,8 @@ def check_template(tokenizer: Any, chat_template_kwargs: Mapping[str, Any] | Non
     """
     builder = ViewBuilder(tokenizer, chat_template_kwargs=chat_template_kwargs)
     locator = builder.locator
-    found = [*_system(locator), *_dates(locator), *_answers(builder), *_history(locator), *_extras(locator)]
-    return sorted(found, key=lambda check: not check.warns)
+    checks = [*_system(locator), *_dates(locator), *_answers(builder), *_history(locator), *_extras(locator)]
+    return sorted(checks, key=lambda check: not check.warns)
 
 
 def warnings_for(template_checks: Sequence[TemplateCheck], rules: ContextRules) -> list[str]:
@@ -84,11 +85,6 @@ def _assistant(text: str, **more: Any) -> Message:
     return {"role": "assistant", "content": text, **more}
 
 
-def _excerpt(text: str) -> str:
-    shown = " ".join(text.split())
-    return repr(shown if len(shown) <= 100 else shown[:99] + "…")
-
-
 def _system(locator: Locator) -> Iterator[TemplateCheck]:
     conversation = [{"role": "system", "content": _SYSTEM}, _user(_ASK), _assistant(_ANSWER)]
     if not (_renders(locator, conversation[1:])):
@@ -104,11 +100,15 @@ def _system(locator: Locator) -> Iterator[TemplateCheck]:
         )
     own = default_system(locator)
     if own and shown and own in re.sub(locator.tags, " ", shown):
-        yield TemplateCheck("fixed system", f"the template writes a text of its own before everything: {_excerpt(own)}")
+        yield TemplateCheck(
+            "fixed system", f"the template writes a text of its own before everything: {excerpt(own, 100)!r}"
+        )
     elif own:
         served = "the student is served with it; student_system: empty gives it an empty system message instead"
         yield TemplateCheck(
-            "default system", f"the template writes a system text where there is none: {_excerpt(own)}; {served}", True
+            "default system",
+            f"the template writes a system text where there is none: {excerpt(own, 100)!r}; {served}",
+            True,
         )
 
 
@@ -159,10 +159,10 @@ def _history(locator: Locator) -> Iterator[TemplateCheck]:
     after = _renders(locator, messages)
     try:
         before = locator.renderer.render(messages[:2])
-        kept = before.text[: locator.last(messages[:2], before).stop]
+        answered = before.text[: locator.last(messages[:2], before).stop]
     except BakeryError:
         return
-    if after and not after.startswith(kept):
+    if after and not after.startswith(answered):
         text = "the template changes earlier turns when later ones come: every answer becomes an example of its own"
         yield TemplateCheck("rewrites turns", text)
 

@@ -1,6 +1,6 @@
 """A conversation to two token sequences: what the teacher sees and what the student sees.
 
-The laws, checked for every row; a row that breaks one is refused with its reason, never masked wrongly:
+The laws. A row that breaks one is refused with its reason, never masked wrongly:
 
 a. target ids are equal one by one in both views, and so is the token before each run of targets;
 b. targets are a message's content as the template writes it and its end-of-turn token(s), and nothing of a header;
@@ -9,28 +9,28 @@ d. the prefix stands in the teacher's view, and only what is retained of it in t
 e. an answer follows the generation prompt that sampling would use, token for token;
 f. where a template rewrites earlier turns when later ones come, every target turn becomes a pair of its own.
 
-How the two conversations are made from a row and its prefix is said in `contexts.py`.
+Laws a and e are checked for every row; c for the student's view of every row, and for the teacher's of a sample of the
+rows that differ in their words only (`shapes.py`). `contexts.py` makes the two conversations of a row and its prefix.
 If a template writes no end-of-turn token after the last answer, the targets end with the content.
 """
 
-import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass, replace
 from datetime import datetime
-from functools import lru_cache
 from itertools import product
 from typing import Any, Literal, cast
 
 from bakery.chat.contexts import Context, ContextRules
 from bakery.chat.encoding import Encoder
-from bakery.chat.rendering import Message, Renderer, content_of, freeze_dates, plain_messages
+from bakery.chat.rendering import Message, Renderer, content_of, plain_messages
 from bakery.chat.shapes import Example, Shapes
 from bakery.chat.spans import Locator, Part, PromptError
 from bakery.chat.targets import Pattern, positions
 from bakery.errors import BakeryError, ConfigError, DataError, ViewError
 from bakery.rows.conversations import Conversation
+from bakery.settings.config import ContextConfig
 
 ASKING = "give prompts without answers (the teacher then writes them)"
 THINKING = ("enable_thinking", "thinking", "keep_past_thinking")
@@ -98,7 +98,7 @@ class ViewBuilder:
         today: the date that the template may insert; frozen at construction when omitted.
 
     Attributes:
-        notes: what was odd about the rows so far, and in how many.
+        notes: what to tell about the rows so far, and in how many.
         control_words: how many control tokens stood in the rows so far; they were encoded as ordinary text.
     """
 
@@ -123,7 +123,7 @@ class ViewBuilder:
         self.renderer = Renderer(tokenizer, chat_template_kwargs=chat_template_kwargs, today=today)
         self.encoder = Encoder(tokenizer)
         self.locator = Locator(self.renderer)
-        self.moulds = Shapes(self.locator)
+        self.shapes = Shapes(self.locator)
         self.rules = ContextRules(
             plain_messages(prefix_messages or (), "prefix_messages"),
             student_retained_turns,
@@ -140,14 +140,10 @@ class ViewBuilder:
 
     def on(self, today: datetime) -> "ViewBuilder":
         """A builder with the same settings whose template may write another date."""
-        other = self._with({})
-        other.renderer = Renderer(self.renderer.tokenizer, chat_template_kwargs=self.renderer.kwargs, today=today)
-        other.locator = Locator(other.renderer)
-        other.moulds = Shapes(other.locator)
-        return other
+        return self._with({}, today)
 
     def remarks(self) -> list[str]:
-        """What was odd about the rows built so far, in words, with counts."""
+        """What to tell about the rows built so far, in words, with counts."""
         lines = [f"in {count} row(s): {note}" for note, count in self.notes.items()]
         if self.control_words:
             lines.append(f"{self.control_words} control token(s) stand in the rows' words; they are kept as plain text")
@@ -196,7 +192,7 @@ class ViewBuilder:
             raise ViewError(
                 f"no target: none of the {context.shared} message(s) has a role in {sorted(self.roles)}{matching}"
             )
-        return context, self.moulds.examples(context, behind)
+        return context, self.shapes.examples(context, behind)
 
     def _views(self, conversation: Conversation, anchor: bool) -> list[ViewPair]:
         context, examples = self.examples(conversation, anchor=anchor)
@@ -219,13 +215,13 @@ class ViewBuilder:
                 tries.append((words, {name: value}, conversation))
         return next((words for words, kwargs, row in tries if self._with(kwargs)._is_exact(row, anchor)), ASKING)
 
-    def _with(self, kwargs: Mapping[str, Any]) -> "ViewBuilder":
-        """A builder with these variables for the template besides its own."""
+    def _with(self, kwargs: Mapping[str, Any], today: datetime | None = None) -> "ViewBuilder":
+        """A builder with these variables for the template besides its own, on this day or another."""
         other = copy(self)
-        kwargs = {**self.renderer.kwargs, **kwargs}
-        other.renderer = Renderer(self.renderer.tokenizer, chat_template_kwargs=kwargs, today=self.renderer.today)
+        kwargs, today = {**self.renderer.kwargs, **kwargs}, today or self.renderer.today
+        other.renderer = Renderer(self.renderer.tokenizer, chat_template_kwargs=kwargs, today=today)
         other.locator = Locator(other.renderer)
-        other.moulds = Shapes(other.locator)
+        other.shapes = Shapes(other.locator)
         other.notes = Counter()
         return other
 
@@ -238,17 +234,18 @@ class ViewBuilder:
 
     def _pair(self, teacher: Part, student: Part, context: Context, source: str) -> ViewPair:
         ids, targets = [], []
-        for part, side in ((teacher, "teacher"), (student, "student")):
+        for part in (teacher, student):
             begin = min(span.start for span in part.spans)
-            tokens = self.encoder.encode_in_family(part.text, f"{side} of {context.prefix_key}", begin)
+            tokens = self.encoder.encode(part.text, since=begin)
             for span in part.spans:
-                if span.prompted and (otherwise := self.encoder.otherwise(part.text, tokens, span.start)):
+                if span.prompted and (how := self.encoder.cut_differently(part.text, tokens, span.start)):
                     raise PromptError(
-                        f"the tokenizer cuts the generation prompt differently when this answer follows: {otherwise}"
+                        f"the tokenizer cuts the generation prompt differently when this answer follows: {how}"
                     )
             ids.append(tokens.ids)
-            places = [positions(part.text.text, tokens, span, self.span_pattern) for span in part.spans]
-            targets.append(sorted({place for found in places for place in found}))
+            targets.append(
+                sorted({p for span in part.spans for p in positions(part.text.text, tokens, span, self.span_pattern)})
+            )
         self.notes.update(span.note for span in teacher.spans if span.note)
         pair = ViewPair(ids[0], ids[1], targets[0], targets[1], source, context.prefix_key)
         _check(pair, anchor=context.teacher is context.student)
@@ -260,12 +257,11 @@ class ViewBuilder:
             raise ViewError("the row ends with an answer, so there is nothing to sample; give it without")
         context = self.rules.context(row, conversation.prefix, anchor=anchor)
         self.control_words += self.renderer.shield(row)[1]
-        self.moulds.check_prompts(context)
+        self.shapes.check_prompts(context)
         ids = []
-        for messages, side in ((context.teacher, "teacher"), (context.student, "student")):
+        for messages in (context.teacher, context.student):
             text = self.renderer.render(messages, generation_prompt=True)
-            family = f"prompt of the {side} of {context.prefix_key}"
-            ids.append(self.encoder.encode_in_family(text, family, len(text.text)).ids)
+            ids.append(self.encoder.encode(text, since=len(text.text)).ids)
         if ids[0][-1:] != ids[1][-1:]:
             raise ViewError("the generation prompt ends differently for teacher and student; use another chat template")
         _check_context(ids[0], ids[1], anchor)
@@ -275,6 +271,27 @@ class ViewBuilder:
         if message["role"] not in self.roles:
             return False
         return not self.content_pattern or self.content_pattern.found_in(content_of(message))
+
+
+def view_builder(
+    tokenizer: Any,
+    context: ContextConfig,
+    prefix: Sequence[Mapping[str, Any]] | None,
+    today: datetime | None = None,
+) -> ViewBuilder:
+    """The builder of views that a context asks for, behind a prefix that is read already."""
+    return ViewBuilder(
+        tokenizer,
+        prefix_messages=prefix,
+        student_retained_turns=context.student_retained_turns,
+        target_roles=context.target_roles,
+        target_content_pattern=context.target_content_pattern,
+        target_span_pattern=context.target_span_pattern,
+        system_role=cast(Any, context.system_role),
+        student_system=cast(Any, context.student_system),
+        chat_template_kwargs=context.chat_template_kwargs,
+        today=today,
+    )
 
 
 def build_views(
@@ -297,7 +314,7 @@ def build_views(
     Raises:
         BakeryError: the views cannot be aligned; the message says why and what to do.
     """
-    builder = _builder(
+    builder = ViewBuilder(
         tokenizer,
         prefix_messages=prefix_messages,
         student_retained_turns=student_retained_turns,
@@ -324,7 +341,7 @@ def build_prompts(
     Raises:
         BakeryError: the views cannot be made; the message says why and what to do.
     """
-    builder = _builder(
+    builder = ViewBuilder(
         tokenizer,
         prefix_messages=prefix_messages,
         student_retained_turns=student_retained_turns,
@@ -348,21 +365,6 @@ def prompt_ids(
     """
     renderer = Renderer(tokenizer, chat_template_kwargs=chat_template_kwargs)
     return Encoder(tokenizer).encode(renderer.render(plain_messages(messages), generation_prompt=True)).ids
-
-
-def _builder(tokenizer: Any, **settings: Any) -> ViewBuilder:
-    """A builder with these settings; that of the last calls, if nothing has changed since, nor the date it writes."""
-    template = freeze_dates(repr(tokenizer.chat_template), datetime.now())
-    state = (template, len(tokenizer), tokenizer.bos_token, tokenizer.eos_token)
-    try:
-        return _kept_builder(tokenizer, json.dumps(settings), state)
-    except TypeError:  # settings that JSON does not know, such as a date
-        return ViewBuilder(tokenizer, **settings)
-
-
-@lru_cache(maxsize=2)
-def _kept_builder(tokenizer: Any, settings: str, state: tuple[Any, ...]) -> ViewBuilder:
-    return ViewBuilder(tokenizer, **json.loads(settings))
 
 
 def _conversation(messages: Sequence[Mapping[str, Any]]) -> Conversation:

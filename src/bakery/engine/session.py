@@ -11,14 +11,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import torch
 from peft import PeftModel
 from torch import nn
 from transformers import PreTrainedTokenizerBase, set_seed
 
-from bakery.chat.views import PromptPair, ViewBuilder, ViewPair
+from bakery.chat.views import PromptPair, ViewBuilder, ViewPair, view_builder
 from bakery.engine.distill.cache import fingerprint
 from bakery.engine.distill.conditions import PROMPTED, Condition
 from bakery.engine.distill.engine import Engine
@@ -160,25 +160,4 @@ def session_of(
         temperature=args.temperature,
         beta=args.beta,
         progress=progress,
-    )
-
-
-def view_builder(
-    tokenizer: PreTrainedTokenizerBase,
-    context: ContextConfig,
-    prefix: Sequence[Mapping[str, Any]] | None,
-    today: datetime | None = None,
-) -> ViewBuilder:
-    """The builder of views that a context asks for, behind a prefix that is read already."""
-    return ViewBuilder(
-        tokenizer,
-        prefix_messages=prefix,
-        student_retained_turns=context.student_retained_turns,
-        target_roles=context.target_roles,
-        target_content_pattern=context.target_content_pattern,
-        target_span_pattern=context.target_span_pattern,
-        system_role=cast(Any, context.system_role),
-        student_system=cast(Any, context.student_system),
-        chat_template_kwargs=context.chat_template_kwargs,
-        today=today,
     )

@@ -21,11 +21,12 @@ def messages_problem(messages: Any) -> str | None:
     """What is wrong with a list of chat messages, in words; None when a template can show them."""
     if not isinstance(messages, list | tuple):
         return f"must be a list of messages {{role: ..., content: ...}}, got {describe(messages)}"
-    problems = ((number, _problem(message)) for number, message in enumerate(messages, 1))
+    problems = ((number, message_problem(message)) for number, message in enumerate(messages, 1))
     return next((f"message {number}: {problem}" for number, problem in problems if problem), None)
 
 
-def _problem(message: Any) -> str | None:
+def message_problem(message: Any) -> str | None:
+    """What is wrong with one chat message, in words; None when a template can show it."""
     if not isinstance(message, Mapping):
         return f"must be a mapping with role and content, got {describe(message)}"
     if "role" not in message:

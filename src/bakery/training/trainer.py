@@ -20,7 +20,7 @@ from transformers.trainer_callback import PrinterCallback
 from transformers.trainer_callback import ProgressCallback as TransformersProgress
 
 from bakery.chat.rendering import freeze_dates
-from bakery.chat.views import ViewPair
+from bakery.chat.views import ViewPair, view_builder
 from bakery.engine.attention.packed import packed
 from bakery.engine.attention.packing import Packed
 from bakery.engine.distill.batches import Batch, within_budget, without_targets_from
@@ -34,7 +34,7 @@ from bakery.engine.model.fused_lora import fusable_layers, fused_lora
 from bakery.engine.model.loading import attach_adapter, load_model, load_tokenizer
 from bakery.engine.model.process_group import ProcessGroup
 from bakery.engine.model.structure import unwrap
-from bakery.engine.session import Session, session_of, view_builder
+from bakery.engine.session import Session, session_of
 from bakery.errors import DataError, NumericError, ResourceError
 from bakery.progress import NO_PROGRESS, Progress, ProgressCallback, Verbosity
 from bakery.rows.bake_data import check_something_to_bake

@@ -1,0 +1,118 @@
+"""What every token of both views is to a bake: context, header, target, or an end of turn that is a target.
+
+Headers are what the template writes around words. Nothing here knows how it is shown; see `inspection.py`.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from typing import Literal
+
+from bakery.chat.encoding import Text
+from bakery.chat.rendering import Message, plain_messages
+from bakery.chat.spans import Part, sentinels
+from bakery.chat.targets import positions
+from bakery.chat.template_checks import TemplateCheck, check_template
+from bakery.chat.views import ViewBuilder
+from bakery.errors import BakeryError
+from bakery.rows.conversations import Conversation
+
+Kind = Literal["context", "header", "target", "end"]
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """One token: its id, the characters it stands for, and what it is to the bake."""
+
+    id: int
+    text: str
+    kind: Kind
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """One example of a row as both views, or why the row is refused."""
+
+    source: str
+    teacher: Sequence[Token] = ()
+    student: Sequence[Token] = ()
+    refused: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Inspection:
+    """Everything `bakery inspect` shows."""
+
+    rows: list[Shown]
+    template_checks: list[TemplateCheck]
+    notes: list[str]
+
+
+def inspect_views(builder: ViewBuilder, conversations: Iterable[Conversation], rows: int = 4) -> Inspection:
+    """Look at the first `rows` conversations as `builder` shows them.
+
+    Raises:
+        TemplateError: the tokenizer has no usable chat template.
+    """
+    template_checks = check_template(builder.renderer.tokenizer, builder.renderer.kwargs)
+    shown = [example for row in islice(conversations, rows) for example in _shown(builder, row)]
+    return Inspection(shown, template_checks, builder.remarks())
+
+
+def _shown(builder: ViewBuilder, conversation: Conversation) -> list[Shown]:
+    try:
+        if not conversation.answered:
+            return [_prompt(builder, conversation)]
+        builder.views(conversation)
+        examples = builder.examples(conversation)[1]
+        return [
+            Shown(conversation.source, _tokens(builder, teacher), _tokens(builder, student))
+            for teacher, student in examples
+        ]
+    except BakeryError as error:
+        source = conversation.source
+        return [Shown(source, refused=str(error).removeprefix(f"{source}: "))]
+
+
+def _prompt(builder: ViewBuilder, conversation: Conversation) -> Shown:
+    """A row that the teacher is to answer: both views up to the generation prompt."""
+    builder.prompts(conversation)
+    context = builder.rules.context(plain_messages(conversation.messages), conversation.prefix, anchor=False)
+    parts = [
+        Part(messages, builder.renderer.render(messages, generation_prompt=True), [])
+        for messages in (context.teacher, context.student)
+    ]
+    teacher, student = (_tokens(builder, part) for part in parts)
+    return Shown(f"{conversation.source} (the teacher writes the answer)", teacher, student)
+
+
+def _tokens(builder: ViewBuilder, part: Part) -> list[Token]:
+    """All tokens of a part with their kinds."""
+    tokens = builder.encoder.encode(part.text)
+    targets = {p for span in part.spans for p in positions(part.text.text, tokens, span, builder.span_pattern)}
+    ends = [(span.end, span.stop) for span in part.spans]
+    words = _words(builder, part.messages, part.text, prompt=not part.spans)
+    shown: list[Token] = []
+    before = (-1, -1)
+    for i, (token_id, (a, b)) in enumerate(zip(tokens.ids, tokens.offsets, strict=True)):
+        kind: Kind = "context" if any(start <= a < stop for start, stop in words) else "header"
+        if i in targets:
+            kind = "end" if any(start <= a < stop for start, stop in ends) else "target"
+        shown.append(Token(token_id, "" if (a, b) == before else part.text.text[a:b], kind))
+        before = (a, b)
+    return shown
+
+
+def _words(builder: ViewBuilder, messages: list[Message], text: Text, *, prompt: bool) -> list[tuple[int, int]]:
+    """Where the messages' own words stand in their rendering, as far as can be told."""
+    spans = []
+    for i, message in enumerate(messages):
+        (mark,) = sentinels(messages, 1)
+        probe = [*messages[:i], {**message, "content": mark}, *messages[i + 1 :]]
+        try:
+            before, _, after = builder.renderer.render(probe, generation_prompt=prompt).text.partition(mark)
+        except BakeryError:
+            continue
+        if text.text.startswith(before) and text.text.endswith(after):
+            spans.append((len(before), len(text.text) - len(after)))
+    return spans
