@@ -176,7 +176,9 @@ def test_the_proof_is_told_in_forward_kl_whatever_was_minimised(tmp_path):
         for name, changes in (("plain", {}), ("warm", {"temperature": 3.0, "beta": 0.5}))
     )
     gaps = [
-        measure_baseline(Evaluator.by(trainer.engine, trainer.session.builder, 8, seed=5), proof_rows()).gap.divergence.mean
+        measure_baseline(
+            Evaluator.by(trainer.engine, trainer.session.builder, 8, seed=5), proof_rows()
+        ).gap.divergence.mean
         for trainer in (plain, warm)
     ]
     assert gaps[0] == pytest.approx(gaps[1], rel=1e-6)

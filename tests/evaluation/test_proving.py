@@ -18,7 +18,7 @@ class Counter(ProgressCallback):
     def __init__(self) -> None:
         self.amount = self.tokens = 0
 
-    def __call__(self, amount: int, tokens: int = 0, *, found: bool = False) -> None:
+    def __call__(self, amount: int, tokens: int = 0, *, reused: bool = False) -> None:
         self.amount += amount
         self.tokens += tokens
 
@@ -26,7 +26,7 @@ class Counter(ProgressCallback):
         counter = self
 
         class TokensOnly(ProgressCallback):
-            def __call__(self, amount: int, tokens: int = 0, *, found: bool = False) -> None:
+            def __call__(self, amount: int, tokens: int = 0, *, reused: bool = False) -> None:
                 counter(0, tokens)
 
         return TokensOnly()

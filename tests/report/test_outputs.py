@@ -13,7 +13,6 @@ from bakery.errors import ResourceError
 from bakery.report import outputs
 from bakery.report.outputs import publish, write_outputs
 from bakery.rows.conversations import create_dataset
-from bakery.settings.config import BakeSettings, ContextConfig, DataConfig, LoraConfig, ModelConfig
 from tests.engine_support import QUESTIONS, make_trainer, settings
 from tests.hub import stand_in
 
@@ -83,9 +82,7 @@ def finished(tmp_path, result):
     trainer.prepare()
     for name in FILES:
         (folder / name).write_text(f"older {name}")
-    chosen = BakeSettings(bakery=trainer.args, context=ContextConfig(), model=ModelConfig(), lora=LoraConfig(),
-                          data=DataConfig())  # fmt: skip
-    return replace(result, output_dir=folder), chosen, trainer
+    return replace(result, output_dir=folder), "seed: 7\n", trainer
 
 
 def contents(folder):
@@ -103,6 +100,7 @@ def test_all_files_are_written_and_the_mark_of_a_finished_bake_comes_last(finish
     folder = result.output_dir
     assert not any(content.startswith(b"older") for content in contents(folder).values())
     assert json.loads((folder / "results.json").read_text("utf-8"))["base_model"] == "starter"
+    assert (folder / "bakery.yaml").read_text("utf-8") == chosen
     assert not trainer.cache_folder.exists()
     assert not (folder / ".staging").exists()
     rows = [json.loads(line) for line in (folder / "trajectories.jsonl").read_text("utf-8").splitlines()]
@@ -117,7 +115,7 @@ def test_a_write_that_breaks_leaves_the_older_result_as_it_was(finished, monkeyp
     def full(*_):
         raise OSError("no space left on device")
 
-    for broken in ("save_adapter", "write_results", "model_card", "bake_page", "to_yaml", "write_trajectories"):
+    for broken in ("save_adapter", "write_results", "model_card", "bake_page", "write_trajectories"):
         with monkeypatch.context() as patch:
             patch.setattr(outputs, broken, full)
             with pytest.raises(OSError, match="no space"):
