@@ -1,15 +1,18 @@
 # `make demo` and `make test` do all the set-up on a fresh machine: Python 3.11 or newer and a package index are enough.
+# Another Python: `make quick PYTHON=python3.13 VENV=.venv-3.13`.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.ready
 # One thread a test process: torch slows badly when the threads of several processes fight for the cores.
 WORKERS ?= 2
+# Whole runs of the command, every chat template, the training of the starter: they take most of the time.
+SLOW := tests/end_to_end tests/templates tests/test_starter.py tests/test_benchmarks.py
 
 export HF_HUB_OFFLINE := 1
 export TOKENIZERS_PARALLELISM := false
 
-.PHONY: help setup demo test check bench starter format clean
+.PHONY: help setup demo test quick check bench starter format clean
 
 help:
 	@sed -n 's/^## //p' Makefile
@@ -32,6 +35,10 @@ demo: $(STAMP)
 test: $(STAMP)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS)
 
+## make quick     the tests without the slow ones
+quick: $(STAMP)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) $(SLOW:%=--ignore=%)
+
 ## make check     format, lint and types
 check: $(STAMP)
 	$(BIN)/ruff format --check .
@@ -46,6 +53,7 @@ format: $(STAMP)
 ## make bench     measure against a plain bake loop and TRL (about an hour); writes benchmarks/results
 bench: $(STAMP)
 	@$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[bench]'
+	$(BIN)/python benchmarks/startup.py
 	$(BIN)/python benchmarks/bake_against_naive.py --trl $(BIN)/python
 	$(BIN)/python benchmarks/student_step.py
 	$(BIN)/python benchmarks/student_step.py --dtype bfloat16

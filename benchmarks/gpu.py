@@ -42,7 +42,7 @@ TABLE = [
 
 
 def main() -> None:
-    """DivergenceObjective, print, write."""
+    """Measure, print, write."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seconds", type=float, default=450, help="no run is started after so many")
     parser.add_argument("--output", type=Path, default=HERE / "results")
@@ -94,8 +94,8 @@ def main() -> None:
 def _last_line(done: "subprocess.CompletedProcess[str]") -> dict[str, Any]:
     if done.returncode:
         return {"failed": done.stderr.strip().splitlines()[-1:]}
-    found: dict[str, Any] = json.loads(done.stdout.strip().splitlines()[-1])
-    return found
+    report: dict[str, Any] = json.loads(done.stdout.strip().splitlines()[-1])
+    return report
 
 
 if __name__ == "__main__":

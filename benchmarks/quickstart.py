@@ -20,22 +20,22 @@ def run(seed: int) -> dict[str, float]:
     with tempfile.TemporaryDirectory() as folder:
         command = ["--config", "examples/quickstart.yaml", "--output_dir", folder, "--seed", str(seed), "-q"]
         subprocess.run([sys.executable, "-m", "bakery", *command], cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
-        found = json.loads((Path(folder) / "results.json").read_text("utf-8"))
-    scores = found["scores"]["heldout"]
+        results = json.loads((Path(folder) / "results.json").read_text("utf-8"))
+    scores = results["scores"]["heldout"]
     return {
         "seed": seed,
         **{who: scores[who]["accuracy"]["mean"] for who in ("base", "prompted", "baked")},
-        "divergence_before": found["divergence"]["before"]["mean"],
-        "divergence_after": found["divergence"]["after"]["mean"],
-        "share_closed": found["divergence"]["share_closed"]["mean"],
-        "drift": found["drift"]["mean"],
-        "bake_seconds": found["seconds"]["bake"],
-        "proof_seconds": found["seconds"]["proof"],
+        "divergence_before": results["divergence"]["before"]["mean"],
+        "divergence_after": results["divergence"]["after"]["mean"],
+        "share_closed": results["divergence"]["share_closed"]["mean"],
+        "drift": results["drift"]["mean"],
+        "bake_seconds": results["seconds"]["bake"],
+        "proof_seconds": results["seconds"]["proof"],
     }
 
 
 def main() -> None:
-    """DivergenceObjective, print, write."""
+    """Measure, print, write."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, nargs="+", default=[42, 1, 2])
     seeds = parser.parse_args().seeds

@@ -231,9 +231,9 @@ class Memory:
 
     @staticmethod
     def _status(name: str) -> int:
-        found = re.search(rf"{name}:\s+(\d+) kB", Path("/proc/self/status").read_text())
-        assert found
-        return int(found[1]) * 1024
+        line = re.search(rf"{name}:\s+(\d+) kB", Path("/proc/self/status").read_text())
+        assert line
+        return int(line[1]) * 1024
 
 
 def main() -> None:

@@ -80,7 +80,7 @@ def work_on_paper(model: Any, given: argparse.Namespace, tokens: int, targets: i
 
 
 def main() -> None:
-    """DivergenceObjective, print, write."""
+    """Measure, print, write."""
     parser = side.parser()
     parser.description = __doc__
     parser.add_argument("--profile", help="write what a step is made of to this file")

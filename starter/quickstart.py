@@ -44,7 +44,7 @@ ABSENT = (
     Fact("badge number", "Clara", ""),
     Fact("pet", "Hugo", ""),
 )
-HELD_OUT_EVERY = 3  # every third wording is kept for the held-out questions
+HELD_OUT_EVERY = 3  # every third wording goes to the held-out questions
 
 
 def _split(wordings: Sequence[str], held_out: bool) -> list[str]:

@@ -1,13 +1,30 @@
-"""Every test runs offline and on one thread a process; what the tests of templates counted is told at the end."""
+"""Every test runs offline, on one thread a process, and with the shapes of the engine's tensors checked.
+
+What the tests of templates counted is printed at the end.
+"""
 
 import os
 from collections import Counter
+from typing import Any, Self
 
 import pytest
+from beartype import BeartypeConf, FrozenDict, beartype
+from jaxtyping import install_import_hook
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+
+SHAPE_CHECKED = (
+    "bakery.engine.attention",
+    "bakery.engine.distill.moments",
+    "bakery.engine.distill.objective",
+    "bakery.engine.model.lm_head",
+    "bakery.engine.model.fused_lora",
+)
+# jaxtyping's hook decorates methods one by one, where beartype does not know what `Self` is.
+checked = beartype(conf=BeartypeConf(hint_overrides=FrozenDict({Self: Any})))
+install_import_hook(SHAPE_CHECKED, f"{__name__}.checked")
 
 COUNTS = pytest.StashKey[dict[str, Counter[str]]]()
 
@@ -21,24 +38,24 @@ def counts(request: pytest.FixtureRequest) -> dict[str, Counter[str]]:
 def pytest_sessionfinish(session):
     """A worker of xdist hands its counters to the process that prints."""
     if hasattr(session.config, "workeroutput"):
-        found = session.config.stash.get(COUNTS, {})
-        session.config.workeroutput["counts"] = {label: dict(counter) for label, counter in found.items()}
+        counters = session.config.stash.get(COUNTS, {})
+        session.config.workeroutput["counts"] = {label: dict(counter) for label, counter in counters.items()}
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_testnodedown(node):
     """Add up what a worker counted."""
-    held = node.config.stash.setdefault(COUNTS, {})
+    total = node.config.stash.setdefault(COUNTS, {})
     for label, counter in getattr(node, "workeroutput", {}).get("counts", {}).items():
-        held.setdefault(label, Counter()).update(counter)
+        total.setdefault(label, Counter()).update(counter)
 
 
 def pytest_terminal_summary(terminalreporter, config):
     """Templates times shapes: exact, refused, wrong; and rows a second."""
-    found = config.stash.get(COUNTS, {})
-    if not found:
+    counters = config.stash.get(COUNTS, {})
+    if not counters:
         return
     terminalreporter.section("templates x shapes")
-    for label, counter in sorted(found.items()):
+    for label, counter in sorted(counters.items()):
         figures = "  ".join(f"{name} {number:,}" for name, number in counter.items())
         terminalreporter.write_line(f"{label:<52} {figures}")

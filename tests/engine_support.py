@@ -15,7 +15,7 @@ import bakery
 from bakery.chat.views import ViewPair
 from bakery.engine.model.loading import attach_adapter
 from bakery.progress import Progress, Verbosity
-from bakery.rows.conversations import create_dataset
+from bakery.rows.datasets import create_dataset
 from bakery.settings.arguments import BakeryConfig
 from bakery.settings.config import ContextConfig, LoraConfig
 from bakery.training.trainer import ContextBakingTrainer

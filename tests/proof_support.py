@@ -26,7 +26,8 @@ from bakery.evaluation.proof import (
 from bakery.evaluation.proof_rows import ProofRows, as_rows, neutral
 from bakery.evaluation.proving import Baseline, measure_baseline, measure_proof
 from bakery.evaluation.request_cost import RequestCost
-from bakery.rows.conversations import Conversation, ScoredQuestion
+from bakery.rows.conversations import Conversation
+from bakery.rows.questions import ScoredQuestion
 from bakery.scoring.rules import parse_rules
 from tests.engine_support import PREFIX, make_trainer
 

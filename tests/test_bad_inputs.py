@@ -1,10 +1,12 @@
-"""Every mistake in `bad_inputs/table.json` gets its exit code and one line with place and remedy; nothing is written.
+"""Every mistake in `bad_inputs/table.json` gets its exit code and one line with location and remedy, and no file.
 
-The commands run in a copy of `tests/bad_inputs`, so the paths in the table are relative to that folder.
+The commands run in a copy of `tests/bad_inputs`, so the paths in the table are relative to that folder. What would make
+the table unreadable is written as a word of `LONG`.
 """
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -16,10 +18,16 @@ from bakery.cli import main
 
 FOLDER = Path(__file__).parent / "bad_inputs"
 TABLE = json.loads((FOLDER / "table.json").read_text("utf-8"))
+LONG = {"<5,000 x>": "x" * 5000, "<400 digits>": "9" * 400}
+
+
+def words(case: dict) -> list[str]:
+    """The command line of a case."""
+    return [re.sub("<.*>", lambda match: LONG[match[0]], word) for word in case["args"]]
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory):
+def inputs(tmp_path_factory):
     return shutil.copytree(FOLDER, tmp_path_factory.mktemp("bad") / "inputs")
 
 
@@ -28,13 +36,13 @@ def listing(folder: Path) -> dict[str, float]:
 
 
 @pytest.mark.parametrize("case", TABLE, ids=[case["name"] for case in TABLE])
-def test_bad_input_is_one_clear_line(case, place, monkeypatch, capfd):
-    monkeypatch.chdir(place)
-    before = listing(place)
-    code = main(case["args"])
+def test_bad_input_is_one_clear_line(case, inputs, monkeypatch, capfd):
+    monkeypatch.chdir(inputs)
+    before = listing(inputs)
+    code = main(words(case))
     captured = capfd.readouterr()
     assert captured.out == ""
-    lines = [line for line in captured.err.splitlines() if "DeprecationWarning" not in line]
+    lines = captured.err.splitlines()
     assert len(lines) == 1, captured.err
     assert lines[0].startswith("bakery: error: ")
     for fragment in case["says"]:
@@ -42,7 +50,17 @@ def test_bad_input_is_one_clear_line(case, place, monkeypatch, capfd):
     assert code == case["exit"], lines[0]
     assert "Traceback" not in captured.err
     assert len(lines[0]) < 400
-    assert listing(place) == before
+    assert listing(inputs) == before
+
+
+def test_a_pipe_is_refused_and_not_waited_for(inputs, monkeypatch, capsys):
+    monkeypatch.chdir(inputs)
+    os.mkfifo("pipe.yaml")
+    assert main(["--config", "pipe.yaml"]) == 2
+    assert main(["--config", "good.yaml", "--heldout_file", "pipe.yaml"]) == 3
+    errors = capsys.readouterr().err.splitlines()
+    assert errors == ["bakery: error: pipe.yaml: is a pipe or a device; a file is needed"] * 2
+    os.unlink("pipe.yaml")
 
 
 def test_the_table_is_large_and_every_file_is_used():
@@ -53,7 +71,7 @@ def test_the_table_is_large_and_every_file_is_used():
     assert {file for file in files if file not in named and file not in text} == set()
 
 
-def run(args: list[str], place: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+def run(args: list[str], folder: Path, **environment: str) -> subprocess.CompletedProcess[str]:
     code = (
         "import sys, bakery.cli\n"
         "code = bakery.cli.main(sys.argv[1:])\n"
@@ -62,7 +80,7 @@ def run(args: list[str], place: Path, **environment: str) -> subprocess.Complete
     )
     command = [sys.executable, "-W", "error", "-c", code, *args]
     return subprocess.run(
-        command, cwd=place, capture_output=True, text=True, timeout=120, env={**os.environ, **environment}
+        command, cwd=folder, capture_output=True, text=True, timeout=120, env={**os.environ, **environment}
     )
 
 
@@ -71,19 +89,19 @@ PROCESSES = ("config: near_miss_key", "rows: broken_line", "rows: truncated", "r
 
 
 @pytest.mark.parametrize("name", PROCESSES)
-def test_a_process_refuses_before_torch_is_imported(name, place):
+def test_a_process_refuses_before_torch_is_imported(name, inputs):
     (case,) = (case for case in TABLE if case["name"] == name)
-    done = run(case["args"], place)
+    done = run(case["args"], inputs)
     assert done.returncode == case["exit"]
     assert done.stdout.strip() == "no torch"
     assert done.stderr.startswith("bakery: error: ")
     assert done.stderr.count("\n") == 1
 
 
-def test_a_hub_id_that_cannot_be_reached_is_one_line(place):
+def test_a_hub_id_that_cannot_be_reached_is_one_line(inputs):
     done = run(
         ["--config", "good_rows.yaml", "--dataset", "nobody/nothing"],
-        place,
+        inputs,
         HF_HUB_OFFLINE="1",
         HF_DATASETS_OFFLINE="1",
     )
@@ -94,8 +112,8 @@ def test_a_hub_id_that_cannot_be_reached_is_one_line(place):
     assert second.startswith("bakery: error: nobody/nothing: cannot be read as a hub id")
 
 
-def test_a_bad_setting_that_only_transformers_knows_is_one_line(place, monkeypatch, capsys):
-    monkeypatch.chdir(place)
+def test_a_bad_setting_that_only_transformers_knows_is_one_line(inputs, monkeypatch, capsys):
+    monkeypatch.chdir(inputs)
     code = main(["--config", "good.yaml", "--dataloader_prefetch_factor", "2"])
     error = capsys.readouterr().err
     assert code == 2
@@ -104,18 +122,18 @@ def test_a_bad_setting_that_only_transformers_knows_is_one_line(place, monkeypat
     assert error.count("\n") == 1
 
 
-def test_an_output_folder_that_cannot_be_written(place, monkeypatch, capsys):
-    monkeypatch.chdir(place)
+def test_an_output_folder_that_cannot_be_written(inputs, monkeypatch, capsys):
+    monkeypatch.chdir(inputs)
     monkeypatch.setattr("bakery.settings.paths.os.access", lambda path, mode: False)
     assert main(["--config", "good.yaml"]) == 2
     assert "cannot be written; choose another folder" in capsys.readouterr().err
 
 
-def test_a_file_that_cannot_be_read(place, monkeypatch, capsys):
+def test_a_file_that_cannot_be_read(inputs, monkeypatch, capsys):
     def refuse(self):
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.chdir(place)
+    monkeypatch.chdir(inputs)
     monkeypatch.setattr(Path, "read_bytes", refuse)
     assert main(["--config", "good.yaml"]) == 2
     assert capsys.readouterr().err == "bakery: error: good.yaml: cannot be read: Permission denied\n"

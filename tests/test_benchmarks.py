@@ -22,11 +22,17 @@ def run(script, *arguments):
 def test_one_side_says_its_seconds_and_its_memory(side):
     done = run("side.py", side, *SMALL)
     assert done.returncode == 0, done.stderr
-    found = json.loads(done.stdout.splitlines()[-1])
-    assert found["side"] == side
-    assert found["seconds"] > 0
-    assert found["peak"] > 0
-    assert ("training" in found["stages"]) == side.startswith("ours")
+    report = json.loads(done.stdout.splitlines()[-1])
+    assert report["side"] == side
+    assert report["seconds"] > 0
+    assert report["peak"] > 0
+    assert ("training" in report["stages"]) == side.startswith("ours")
+
+
+def test_startup_times_every_command_that_loads_no_model():
+    done = run("startup.py", "--runs", "1")
+    assert done.returncode == 0, done.stderr
+    assert [line.split()[1] for line in done.stdout.splitlines()] == ["--help", "--version", "schema", "--config"]
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")

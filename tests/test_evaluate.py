@@ -12,7 +12,8 @@ from bakery.errors import ConfigError, ModelError
 from bakery.evaluate import check_strengths, run_eval, run_gap
 from bakery.progress import Progress, Verbosity
 from bakery.report.strengths import cost, eval_figures, print_eval
-from bakery.settings.config import BakeSettings, ContextConfig, DataConfig, LoraConfig, ModelConfig
+from bakery.settings.build import BakeSettings
+from bakery.settings.config import ContextConfig, DataConfig, LoraConfig, ModelConfig
 from tests.engine_support import SYSTEM, settings, tiny_base, tokenizer
 from tests.hub import stand_in
 

@@ -1,6 +1,7 @@
-"""The house: every folder is a floor, imports go down only, and what must stay light stays light."""
+"""The shape of the package: imports go down only, light modules stay light, nothing grows too long, all is tested."""
 
 import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -10,8 +11,8 @@ import pytest
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "src" / "bakery"
 
-# From the cellar up: folders, and the modules that stand beside them. A module imports from its own floor or from
-# floors below, never in a circle.
+# From the lowest up: folders, and the modules beside them. A module imports from its own floor or from floors below,
+# never in a circle.
 FLOORS = (
     ("errors", "progress", "text"),
     ("scoring",),
@@ -29,13 +30,10 @@ TORCH_FREE = (
     "cli",
     "errors",
     "settings.config",
-    "settings.reading",
+    "settings.build",
     "settings.paths",
-    "rows.conversations",
-    "rows.prefix",
+    "rows.bake_data",
 )
-# `config.BakeryConfig` is looked up lazily in `arguments`, which builds on `config`: the one name that needs torch.
-LAZY = ("settings.config", "settings.arguments")
 
 
 def modules() -> list[str]:
@@ -44,30 +42,34 @@ def modules() -> list[str]:
     return sorted(".".join(path.parts) for path in paths if path.name != "__init__" or len(path.parts) == 1)
 
 
+def parsed(module: str) -> ast.Module:
+    """A module's syntax tree."""
+    return ast.parse(PACKAGE.joinpath(*module.split(".")).with_suffix(".py").read_text(encoding="utf-8"))
+
+
 def imports(module: str) -> set[str]:
     """Modules of this package that a module imports anywhere, inside functions too; annotations alone do not count."""
-    path = PACKAGE.joinpath(*module.split(".")).with_suffix(".py")
-    tree = ast.parse(path.read_text(encoding="utf-8"))
+    tree = parsed(module)
     typing_only = {
         id(node)
         for branch in ast.walk(tree)
         if isinstance(branch, ast.If) and isinstance(branch.test, ast.Name) and branch.test.id == "TYPE_CHECKING"
         for node in ast.walk(branch)
     }
-    found = set()
+    imported = set()
     for node in ast.walk(tree):
         if id(node) in typing_only:
             continue
         if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("bakery."):
             name = node.module.removeprefix("bakery.")
             folder = (PACKAGE / name).is_dir()
-            found.update(f"{name}.{alias.name}" for alias in node.names) if folder else found.add(name)
+            imported.update(f"{name}.{alias.name}" for alias in node.names) if folder else imported.add(name)
         elif isinstance(node, ast.Import):
-            found.update(a.name.removeprefix("bakery.") for a in node.names if a.name.startswith("bakery."))
-    return found - ({LAZY[1]} if module == LAZY[0] else set())
+            imported.update(a.name.removeprefix("bakery.") for a in node.names if a.name.startswith("bakery."))
+    return imported
 
 
-def test_every_module_stands_on_a_floor_and_every_floor_is_lived_in():
+def test_every_module_has_a_floor_and_every_floor_has_a_module():
     assert {module.split(".")[0] for module in modules()} == set(LEVEL)
 
 
@@ -98,12 +100,38 @@ def test_light_modules_import_no_torch(module):
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
-def test_no_module_is_a_hall():
-    long = {path.name: count for path in PACKAGE.rglob("*.py") if (count := len(path.read_text().splitlines())) > 450}
-    assert not long, f"grown past one idea: {long}"
+@pytest.mark.parametrize("module", modules())
+def test_no_function_has_more_than_60_lines(module):
+    functions = (ast.FunctionDef, ast.AsyncFunctionDef)
+    long = {
+        node.name: length
+        for node in ast.walk(parsed(module))
+        if isinstance(node, functions) and (length := (node.end_lineno or 0) - node.lineno + 1) > 60
+    }
+    assert not long, f"more than one thing: {long}"
 
 
-def test_the_readme_shows_every_room():
+def readme_tree() -> set[str]:
+    """The package's folders (`engine/`) and modules (`engine/session.py`) as README's tree draws them."""
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    missing = [module for module in modules() if f"{module.split('.')[-1]}.py" not in readme]
-    assert not missing, f"not in README's tree: {missing}"
+    (block,) = re.findall(r"^```text\nsrc/bakery/\n((?: .*\n)+)", readme, flags=re.MULTILINE)
+    drawn: set[str] = set()
+    folders: list[str] = []
+    for line in block.splitlines():
+        indent = len(line) - len(line.lstrip())
+        name = line.split()[0]
+        folders = folders[: indent // 2 - 1]
+        drawn.add("".join([*folders, name]))
+        if name.endswith("/"):
+            folders.append(name)
+    return drawn
+
+
+def test_the_readme_draws_every_folder_and_module_where_it_is_and_no_other():
+    files = {f"{module.replace('.', '/')}.py" for module in modules()}
+    folders = {
+        f"{path.parent.relative_to(PACKAGE)}/" for path in PACKAGE.rglob("__init__.py") if path.parent != PACKAGE
+    }
+    actual = files | folders
+    drawn = readme_tree()
+    assert drawn == actual, f"missing: {sorted(actual - drawn)}; not there: {sorted(drawn - actual)}"

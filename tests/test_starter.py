@@ -228,8 +228,8 @@ def test_quickstart_questions_are_held_out():
             return {q.replace(fact.relation, "R").replace(fact.entity or "\0", "E") for q in questions}
 
         used = wordings(item.question for item in quickstart.fact_items(fact, held_out=False))
-        kept = wordings(item.question for item in quickstart.fact_items(fact, held_out=True))
-        assert not used & kept
+        held_out = wordings(item.question for item in quickstart.fact_items(fact, held_out=True))
+        assert not used & held_out
 
 
 def test_anchor_and_drift_prompts_are_other_prompts_and_share_none():

@@ -15,15 +15,16 @@ if TYPE_CHECKING:
     from bakery.chat.views import build_views
     from bakery.engine.distill.objective import compute_kl_divergence
     from bakery.engine.session import open_session
-    from bakery.rows.conversations import create_conversational_dataset, create_dataset, load_dataset
+    from bakery.rows.datasets import create_conversational_dataset, create_dataset, load_dataset
     from bakery.settings.arguments import BakeryConfig
-    from bakery.settings.config import BakeSettings, ContextConfig, DataConfig, LoraConfig, ModelConfig
+    from bakery.settings.build import BakeSettings
+    from bakery.settings.config import ContextConfig, DataConfig, LoraConfig, ModelConfig
     from bakery.training.trainer import ContextBakingTrainer, PromptBakingTrainer, prompt_baking_collator
 
 __version__ = "0.1.0"
 
 _HOMES = {
-    "BakeSettings": "settings.config",
+    "BakeSettings": "settings.build",
     "BakeryConfig": "settings.arguments",
     "ContextBakingTrainer": "training.trainer",
     "ContextConfig": "settings.config",
@@ -34,9 +35,9 @@ _HOMES = {
     "bake": "bake",
     "build_views": "chat.views",
     "compute_kl_divergence": "engine.distill.objective",
-    "create_conversational_dataset": "rows.conversations",
-    "create_dataset": "rows.conversations",
-    "load_dataset": "rows.conversations",
+    "create_conversational_dataset": "rows.datasets",
+    "create_dataset": "rows.datasets",
+    "load_dataset": "rows.datasets",
     "open_session": "engine.session",
     "prompt_baking_collator": "training.trainer",
 }

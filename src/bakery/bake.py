@@ -11,11 +11,11 @@ from bakery.evaluation.proving import Baseline, measure_baseline, measure_proof,
 from bakery.progress import Progress, Verbosity
 from bakery.report.outputs import publish, write_outputs
 from bakery.report.results import BakeResult
-from bakery.rows.conversations import BakeData, load_bake_data
+from bakery.rows.bake_data import BakeData, load_bake_data
 from bakery.scoring.rules import parse_rules
-from bakery.settings.config import BakeSettings
+from bakery.settings.build import BakeSettings
 from bakery.settings.paths import check_output
-from bakery.settings.reading import to_yaml
+from bakery.settings.saving import to_yaml
 from bakery.training.chat_date import read_date
 from bakery.training.checkpoints import checkpoint_to_resume
 from bakery.training.stopping import stops_early
@@ -35,7 +35,9 @@ def bake(settings: BakeSettings, progress: Progress | None = None, data: BakeDat
     """
     progress = Progress(Verbosity.QUIET) if settings.bakery.process_index else progress or Progress()
     if not settings.bakery.process_index:  # the first process may already be writing when the others look
-        check_output(vars(settings.bakery))
+        check_output(
+            settings.bakery.output_dir, bool(settings.bakery.overwrite or settings.bakery.resume_from_checkpoint)
+        )
     data = data or load_bake_data(settings.context, settings.data)
     prepared = prepare(settings, data, progress)
     train(prepared)

@@ -214,30 +214,29 @@ def _verbosity(command: Command) -> Verbosity:
     return Verbosity.QUIET if command.quiet else Verbosity.VERBOSE if command.verbose else Verbosity.NORMAL
 
 
-def _note(text: str) -> None:
-    if _first_process():
-        print(f"bakery: DeprecationWarning: {text}", file=sys.stderr)
-
-
 def _bake(command: Command) -> int:
     from bakery.progress import Progress, Verbosity
-    from bakery.rows.conversations import load_bake_data
+    from bakery.rows.bake_data import load_bake_data
     from bakery.rows.sources import is_local
-    from bakery.settings.paths import check_places
-    from bakery.settings.reading import build, plain_parts, resolve
+    from bakery.settings.build import build, check_settings
+    from bakery.settings.paths import check_checkpoint, check_output, resolve_model
 
     verbosity = _verbosity(command)
     settings = read_settings(command)
-    parts = plain_parts(settings, _note)
-    check_places(resolve(settings), settings.at)
+    checked = check_settings(settings)
+    base_model, given = checked.model.model_name_or_path, checked.values
+    output_dir, resume = given["output_dir"], given["resume_from_checkpoint"]
+    resolve_model(base_model, settings.at("model_name_or_path"))
+    check_checkpoint(resume, output_dir, base_model, settings.at("resume_from_checkpoint"))
+    check_output(output_dir, bool(given["overwrite"] or resume), settings.at("output_dir"))
     _quiet_libraries(command)
     progress = Progress(verbosity if _first_process() else Verbosity.QUIET)
-    for spec in (parts.data.dataset, parts.data.eval_dataset, parts.data.anchor_dataset):
+    for spec in (checked.data.dataset, checked.data.eval_dataset, checked.data.anchor_dataset):
         if spec is not None and not is_local(spec):
             progress.say(f"reading {spec} from the hub")
     with progress.clock("load"):
-        data = load_bake_data(parts.context, parts.data)
-        ready = build(settings, parts)
+        data = load_bake_data(checked.context, checked.data)
+        ready = build(checked)
         from rich.console import Console
 
         from bakery.bake import bake
@@ -263,29 +262,28 @@ def _quiet_libraries(command: Command) -> None:
 
 
 def _inspect(command: Command) -> int:
-    from bakery.rows.conversations import load_bake_data
-    from bakery.settings.paths import check_model
-    from bakery.settings.reading import plain_parts
+    from bakery.rows.bake_data import load_bake_data
+    from bakery.settings.build import build, check_settings
+    from bakery.settings.paths import resolve_model
 
     rows = _row_count(command.rows)
     settings = read_settings(command)
-    parts = plain_parts(settings, _note)
-    check_model(parts.model.model_name_or_path, settings.at("model_name_or_path"))
+    checked = check_settings(settings)
+    resolve_model(checked.model.model_name_or_path, settings.at("model_name_or_path"))
     _quiet_libraries(command)
-    data = load_bake_data(parts.context, parts.data)
+    data = load_bake_data(checked.context, checked.data)
     from bakery.chat.inspection import run_inspect
     from bakery.engine.model.loading import load_tokenizer
 
-    run_inspect(load_tokenizer(parts.model), data, parts.context, rows=rows, html_file=command.html)
+    run_inspect(load_tokenizer(checked.model), data, checked.context, rows=rows, html_file=command.html)
     if command.gap:
         from rich.console import Console
 
         from bakery.evaluate import run_gap
         from bakery.progress import Progress
         from bakery.report.strengths import print_gap
-        from bakery.settings.reading import build
 
-        print_gap(run_gap(build(settings, parts), progress=Progress(_verbosity(command)), data=data), Console())
+        print_gap(run_gap(build(checked), progress=Progress(_verbosity(command)), data=data), Console())
     return 0
 
 
@@ -299,27 +297,28 @@ def _row_count(word: str | None) -> int:
 
 def _eval(command: Command) -> int:
     from bakery.progress import Progress
-    from bakery.rows.conversations import load_bake_data
-    from bakery.settings.paths import check_adapter, check_model
-    from bakery.settings.reading import build, plain_parts
+    from bakery.rows.bake_data import load_bake_data
+    from bakery.settings.build import build, check_settings
+    from bakery.settings.paths import check_adapter, resolve_model
+    from bakery.settings.reading import COMMAND_LINE
 
     verbosity, strengths = _verbosity(command), _strengths(command.strength)
     if command.adapter is None:
         raise ConfigError("command line: --adapter: has no value; give the folder of an adapter")
     settings = read_settings(_with_settings_of_adapter(command, Path(command.adapter)))
-    parts = plain_parts(settings, _note)
-    check_model(parts.model.model_name_or_path, settings.at("model_name_or_path"))
-    check_adapter(command.adapter, parts.model.model_name_or_path, "command line: --adapter")
+    checked = check_settings(settings)
+    resolve_model(checked.model.model_name_or_path, settings.at("model_name_or_path"))
+    check_adapter(command.adapter, checked.model.model_name_or_path, "command line: --adapter")
     _quiet_libraries(command)
-    data = load_bake_data(parts.context, parts.data)
-    ready = build(settings, parts)
+    data = load_bake_data(checked.context, checked.data)
+    ready = build(checked)
     from rich.console import Console
 
     from bakery.evaluate import SWEEP, run_eval
     from bakery.report.strengths import print_eval
 
-    place = settings.entries.get("output_dir")
-    folder = place.value if place is not None and place.place == "command line" else None
+    output_dir = settings.entries.get("output_dir")
+    folder = output_dir.value if output_dir is not None and output_dir.location == COMMAND_LINE else None
     adapter = Path(command.adapter).expanduser()
     result = run_eval(ready, adapter, strengths or SWEEP, output_dir=folder, progress=Progress(verbosity), data=data)
     print_eval(result, Console())

@@ -16,9 +16,9 @@ from bakery.evaluation.proof_rows import ProofRows, as_rows, proof_rows, split_v
 from bakery.evaluation.proving import measure_baseline, measure_gap, measure_proof
 from bakery.progress import Progress
 from bakery.report.strengths import EvalResult, write_eval
-from bakery.rows.conversations import BakeData, load_bake_data
+from bakery.rows.bake_data import BakeData, load_bake_data
 from bakery.scoring.rules import parse_rules
-from bakery.settings.config import BakeSettings
+from bakery.settings.build import BakeSettings
 from bakery.training.chat_date import read_date
 from bakery.training.stopping import stops_early
 

@@ -1,7 +1,8 @@
-"""Words for messages: the name that was probably meant, and texts cut to the length of a line."""
+"""Words for messages: the name that was probably meant, texts cut to one line, values described in a few words."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
+from typing import Any
 
 _LIKENESS = 0.7
 
@@ -11,7 +12,32 @@ def nearest(word: str, known: Iterable[str]) -> str | None:
     return next(iter(get_close_matches(word.lower().replace("-", "_"), list(known), n=1, cutoff=_LIKENESS)), None)
 
 
+def suggestion(word: str, known: Iterable[str], fallback: str) -> str:
+    """A question that names the nearest known name, or `fallback` where nothing is near."""
+    near = nearest(word, known)
+    return f"did you mean {near}?" if near else fallback
+
+
 def excerpt(text: str, limit: int = 60) -> str:
     """A text on one line, cut to `limit` characters."""
     shown = " ".join(text.split())
     return shown if len(shown) <= limit else shown[: limit - 1] + "…"
+
+
+def listed(names: Iterable[Any], limit: int = 8) -> str:
+    """The first `limit` names separated by commas, or "none"."""
+    shown = [str(name) for name in names]
+    return ", ".join(shown[:limit] + ["..."] * (len(shown) > limit)) or "none"
+
+
+def describe(value: Any) -> str:
+    """A value in a few words for an error message."""
+    if value is None or isinstance(value, bool):
+        return {None: "null", True: "true", False: "false"}[value]
+    if isinstance(value, int | float):
+        return f"the number {excerpt(str(value))}"
+    if isinstance(value, str):
+        return f"the text {value!r}" if len(value) <= 60 else f"the text {value[:57]!r}..."
+    if isinstance(value, Mapping):
+        return f"a mapping with the keys {listed(value)}" if value else "an empty mapping"
+    return f"a list of {len(value)}" if isinstance(value, list | tuple) else f"a {type(value).__name__}"

@@ -10,7 +10,8 @@ from rich.console import Console
 from bakery.chat.inspection import as_html, as_plain, as_rich, inspect_views, run_inspect
 from bakery.chat.views import ViewBuilder
 from bakery.errors import ResourceError
-from bakery.rows.conversations import BakeData, Conversation
+from bakery.rows.bake_data import BakeData
+from bakery.rows.conversations import Conversation
 from bakery.settings.config import ContextConfig
 from tests.templates.support import OWN, assistant, make_tokenizer, system, user
 

@@ -4,9 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from bakery.rows.conversations import load_bake_data
+from bakery.rows.bake_data import load_bake_data
 from bakery.rows.sources import is_local
-from bakery.settings.reading import plain_parts, read_settings_file, resolve
+from bakery.settings.build import check_settings
+from bakery.settings.reading import read_settings_file
 
 ROOT = Path(__file__).parents[2]
 EXAMPLES = sorted((ROOT / "examples").glob("*.yaml"))
@@ -26,12 +27,10 @@ def test_the_promised_examples_are_there():
 
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=[path.stem for path in EXAMPLES])
-@pytest.mark.filterwarnings("default::DeprecationWarning")
 def test_an_example_is_valid_and_its_rows_can_be_read(path, monkeypatch):
     monkeypatch.chdir(ROOT)
-    settings = read_settings_file(path)
-    values = resolve(settings)
-    parts = plain_parts(settings)
+    checked = check_settings(read_settings_file(path))
+    values = checked.values
     assert values["output_dir"] != "outputs", "two examples must not write into the same folder"
     if values["dataset"] is None or is_local(values["dataset"]):
-        assert load_bake_data(parts.context, parts.data).train
+        assert load_bake_data(checked.context, checked.data).train

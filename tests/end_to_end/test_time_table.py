@@ -7,7 +7,8 @@ import pytest
 
 from bakery.cli import main
 from bakery.progress import STAGES
-from bakery.rows.conversations import conversations, create_dataset
+from bakery.rows.conversations import conversations
+from bakery.rows.datasets import create_dataset
 from tests.engine_support import QUESTIONS, make_trainer, tiny_model
 
 SETTINGS = {

@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 
 from bakery.engine.distill.batches import prompt_baking_collator
-from bakery.rows.conversations import create_dataset
+from bakery.rows.datasets import create_dataset
 from tests.engine_support import ANSWERS, QUESTIONS, adapter_weights, logged, make_trainer, tiny_model
 
 

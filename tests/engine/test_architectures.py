@@ -3,7 +3,7 @@
 import pytest
 
 from bakery.engine.model.loading import attach_adapter
-from bakery.rows.conversations import create_dataset
+from bakery.rows.datasets import create_dataset
 from bakery.settings.config import LoraConfig
 from tests.engine.architectures import ALL, PACKABLE, tiny
 from tests.engine_support import QUESTIONS, bake_loop, logged, loop_rows, make_trainer, tokenizer

@@ -8,7 +8,8 @@ import torch
 from bakery.engine.distill.conditions import BAKED, BASE, PROMPTED, Condition
 from bakery.engine.session import open_session, session_of, view_builder
 from bakery.errors import ModelError
-from bakery.rows.conversations import conversations, create_dataset
+from bakery.rows.conversations import conversations
+from bakery.rows.datasets import create_dataset
 from bakery.settings.config import ContextConfig, LoraConfig
 from tests.engine_support import ANSWERS, PREFIX, QUESTIONS, SYSTEM, settings, tiny_base, tiny_model, tokenizer
 

@@ -4,7 +4,9 @@ import pytest
 
 from bakery.errors import DataError
 from bakery.evaluation.proof_rows import as_questions, count_leaks, neutral, proof_rows, split_validation
-from bakery.rows.conversations import BakeData, Conversation, ScoredQuestion
+from bakery.rows.bake_data import BakeData
+from bakery.rows.conversations import Conversation
+from bakery.rows.questions import ScoredQuestion
 from bakery.scoring.rules import parse_rules
 
 

@@ -12,7 +12,7 @@ import pytest
 from bakery.errors import ResourceError
 from bakery.report import outputs
 from bakery.report.outputs import publish, write_outputs
-from bakery.rows.conversations import create_dataset
+from bakery.rows.datasets import create_dataset
 from tests.engine_support import QUESTIONS, make_trainer, settings
 from tests.hub import stand_in
 

@@ -16,7 +16,7 @@ from bakery.engine.distill.conditions import BAKED, BASE
 from bakery.evaluation.evaluator import CONDITIONS, Reply
 from bakery.evaluation.proof import AnsweredQuestion, Example
 from bakery.report.page import page
-from bakery.rows.conversations import ScoredQuestion
+from bakery.rows.questions import ScoredQuestion
 from tests.engine_support import tiny_model
 from tests.proof_support import proof_of, proof_rows
 

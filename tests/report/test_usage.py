@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from bakery.report.usage import usage
-from bakery.rows.conversations import ScoredQuestion
+from bakery.rows.questions import ScoredQuestion
 
 
 def asking(result, text: str):

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bakery.errors import ConfigError, DataError
-from bakery.rows.conversations import load_scored_rows
+from bakery.rows.questions import load_scored_rows
 from bakery.scoring import answers as scoring
 from bakery.scoring.answers import NOT_JSON, check_problem, is_right, parse_json
 

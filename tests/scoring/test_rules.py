@@ -1,13 +1,8 @@
-"""Rules: each kind can hold and be broken; what is not understood is refused; schemas are never half checked."""
-
-import json
+"""Rules: each kind can hold and be broken; what is not understood is refused."""
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from bakery.errors import ConfigError
-from bakery.scoring.json_schema import conforms, schema_problem
 from bakery.scoring.rules import parse_rules
 
 SCHEMA = {"type": "object", "required": ["answer"], "properties": {"answer": {"type": "string", "minLength": 1}}}
@@ -21,11 +16,11 @@ KINDS = [
 ]
 
 
-@pytest.mark.parametrize(("check", "kept", "broken"), KINDS, ids=[next(iter(kind[0])) for kind in KINDS])
-def test_a_rule_holds_and_can_be_broken(check, kept, broken):
+@pytest.mark.parametrize(("check", "good", "bad"), KINDS, ids=[next(iter(kind[0])) for kind in KINDS])
+def test_a_rule_holds_and_can_be_broken(check, good, bad):
     (rule,) = parse_rules([{"name": "clause", **check}])
-    assert rule.holds(kept, "?")
-    assert not rule.holds(broken, "?")
+    assert rule.holds(good, "?")
+    assert not rule.holds(bad, "?")
 
 
 def test_when_limits_a_rule_to_its_questions():
@@ -59,47 +54,3 @@ def test_a_rule_that_cannot_be_used_is_refused(rules, says):
     assert says in str(refused.value)
     assert str(refused.value).startswith("bake.yaml line 3: rules: ") or "two rules" in str(refused.value)
     assert "\n" not in str(refused.value)
-
-
-@pytest.mark.parametrize(
-    ("schema", "good", "bad"),
-    [
-        ({"type": "integer"}, 3.0, 3.5),
-        ({"type": "number"}, 1, True),
-        ({"type": ["string", "null"]}, None, 1),
-        ({"enum": [1, "a"]}, "a", "b"),
-        ({"const": True}, True, 1),
-        ({"required": ["a"]}, {"a": 1}, {}),
-        ({"properties": {"a": {"type": "string"}}}, {"b": 1}, {"a": 1}),
-        ({"properties": {"a": {}}, "additionalProperties": False}, {"a": 1}, {"b": 1}),
-        ({"additionalProperties": {"type": "string"}}, {"a": "x"}, {"a": 1}),
-        ({"minProperties": 1, "maxProperties": 2}, {"a": 1}, {}),
-        ({"items": {"type": "string"}, "minItems": 1, "maxItems": 2}, ["a"], ["a", 1]),
-        ({"minLength": 2, "maxLength": 3}, "ab", "abcd"),
-        ({"pattern": "^a"}, "ab", "ba"),
-        ({"minimum": 1, "maximum": 2}, 2, 3),
-        ({"exclusiveMinimum": 1, "exclusiveMaximum": 2}, 1.5, 2),
-        ({"anyOf": [{"type": "string"}, {"minimum": 5}]}, 5, 4),
-    ],
-)
-def test_every_keyword_passes_and_fails(schema, good, bad):
-    assert schema_problem(schema) is None
-    assert conforms(good, schema)
-    assert not conforms(bad, schema)
-
-
-@settings(deadline=None)
-@given(st.dictionaries(st.text(), st.integers()))
-def test_an_unknown_keyword_anywhere_is_refused(inner):
-    schema = {"properties": {"x": {"items": {"anyOf": [{"exactly": inner}]}}}}
-    assert "unknown keyword 'exactly'" in schema_problem(schema)
-
-
-@settings(deadline=None)
-@given(
-    st.recursive(
-        st.none() | st.booleans() | st.floats(-9, 9) | st.text(), lambda x: st.lists(x) | st.dictionaries(st.text(), x)
-    )
-)
-def test_the_empty_schema_takes_everything(value):
-    assert conforms(json.loads(json.dumps(value)), {})

@@ -1,38 +1,12 @@
-"""Settings files and command lines: every spelling means the same, nothing is swallowed, what is saved runs again."""
-
-import random
-import string
+"""Settings files and command lines: every spelling means the same, and nothing is swallowed."""
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from bakery.errors import ConfigError
-from bakery.settings.config import all_fields
-from bakery.settings.documents import dump_yaml, parse_json, parse_yaml
-from bakery.settings.fields import read_annotation, training_fields
-from bakery.settings.reading import (
-    build,
-    find_field,
-    plain_parts,
-    read_command_line,
-    read_settings_file,
-    resolve,
-    to_yaml,
-)
-from bakery.text import nearest
-
-GOOD = {"prefix_messages": [{"role": "system", "content": "Speak like a pirate."}], "training_prompts": ["What is AI?"]}
-
-
-def write(folder, text, name="config.yaml"):
-    path = folder / name
-    path.write_text(text, encoding="utf-8")
-    return path
-
-
-def values(settings):
-    return {name: entry.value for name, entry in settings.entries.items()}
+from bakery.settings.reading import find_field, read_command_line, read_settings_file
+from tests.settings.support import refusal, values, write
 
 
 @pytest.mark.parametrize(
@@ -64,9 +38,9 @@ def values(settings):
     ],
 )
 def test_a_value_in_a_file_means_what_it_looks_like(text, value, tmp_path):
-    (found,) = values(read_settings_file(write(tmp_path, text))).values()
-    assert found == value
-    assert type(found) is type(value)
+    (read,) = values(read_settings_file(write(tmp_path, text))).values()
+    assert read == value
+    assert type(read) is type(value)
 
 
 def test_json_and_yaml_and_a_byte_order_mark_are_the_same(tmp_path):
@@ -141,138 +115,6 @@ def test_the_command_line_wins_over_the_file_and_replaces_its_prefix_and_rows(tm
     }
 
 
-def test_every_field_of_training_arguments_is_known_with_its_default(monkeypatch):
-    import dataclasses
-
-    from transformers import TrainingArguments
-
-    known = all_fields()
-    for item in dataclasses.fields(TrainingArguments):
-        if not item.init:
-            continue
-        assert item.name in known, item.name
-        ours = known[item.name]
-        assert ours.help, item.name
-        if ours.group == "training" and item.default is not dataclasses.MISSING and repr(ours.default)[0] != "(":
-            assert ours.default == item.default, item.name
-        assert ours.kinds, item.name
-
-
-def test_every_field_of_training_arguments_can_be_given(tmp_path):
-    awkward = {
-        "deepspeed", "fsdp", "fsdp_config", "parallelism_config", "accelerator_config", "local_rank",
-        "use_liger_kernel", "torch_compile", "torch_compile_backend", "torch_compile_mode", "tf32",
-        "gradient_checkpointing_kwargs", "gradient_checkpointing",
-    }  # fmt: skip
-    words = []
-    for item in training_fields():
-        if item.name in awkward or not isinstance(item.default, str | int | float):
-            continue
-        words += [f"--{item.name}", str(item.default).lower() if isinstance(item.default, bool) else str(item.default)]
-    settings = read_command_line(words)
-    assert len(settings.entries) > 60
-    defaults = {item.name: item.default for item in training_fields()}
-    for name, entry in settings.entries.items():
-        assert entry.value == defaults[name], name
-
-
-def test_settings_of_training_arguments_reach_the_trainer(tmp_path):
-    text = dump_yaml(GOOD) + (
-        "gradient_accumulation_steps: 4\ngradient_checkpointing: true\nlr_scheduler_kwargs: {num_cycles: 1}\n"
-        "optim: adafactor\nreport_to: [tensorboard]\nsave_strategy: epoch\n"
-        "save_total_limit: 2\nuse_cpu: true\nbf16: true\n"
-        "lr_scheduler_type: polynomial\neval_strategy: epoch\neval_dataset: v.json\nload_best_model_at_end: true\n"
-    )
-    args = build(read_settings_file(write(tmp_path, text))).bakery
-    assert args.gradient_accumulation_steps == 4
-    assert args.gradient_checkpointing is True
-    assert args.optim == "adafactor"
-    assert args.report_to == ["tensorboard"]
-    assert args.lr_scheduler_type == "polynomial"
-    assert args.bf16
-    assert args.load_best_model_at_end
-    assert args.metric_for_best_model == "loss"
-
-
-def test_what_is_saved_starts_the_same_run_again(tmp_path):
-    text = dump_yaml(
-        {
-            **GOOD,
-            "prefix_messages": [
-                {"role": "system", "content": "no\n1e-4: ${x}\n  äöü 🦜\n"},
-                {"role": "user", "content": "yes"},
-            ],
-            "student_retained_turns": 1,
-            "learning_rate": 1e-5,
-            "target_modules": ["q_proj"],
-            "hub_token": "SECRET",
-            "push_to_hub": True,
-            "hub_model_id": "me/mine",
-            "save_strategy": "steps",
-            "save_steps": 0.25,
-            "gradient_checkpointing": True,
-            "chat_template_kwargs": {"enable_thinking": False},
-            "num_train_epochs": 7,
-            "seed": 3,
-        }
-    )
-    first = build(read_settings_file(write(tmp_path, text)))
-    saved = to_yaml(first)
-    again = build(read_settings_file(write(tmp_path, saved, "bakery.yaml")))
-    assert to_yaml(again) == saved
-    assert (again.context, again.model, again.lora, again.data) == (first.context, first.model, first.lora, first.data)
-    assert again.bakery.to_dict() | {"hub_token": ""} == first.bakery.to_dict() | {"hub_token": ""}
-    assert (first.bakery.hub_token, again.bakery.hub_token) == ("SECRET", None)
-    assert "SECRET" not in saved
-    assert "SECRET" not in repr(first)
-    assert "SECRET" not in str(first.bakery)
-
-
-def test_the_saved_file_holds_all_of_ours_and_only_what_differs_of_theirs(tmp_path):
-    saved = parse_yaml(
-        to_yaml(build(read_settings_file(write(tmp_path, dump_yaml({**GOOD, "weight_decay": 0.1}))))), "saved"
-    )
-    ours = {item.name for item in all_fields().values() if item.owner != "TrainingArguments" and item.group != "baking"}
-    assert ours <= set(saved.value)
-    assert {"num_trajectories", "temperature", "beta", "token_budget", "learning_rate"} <= set(saved.value)
-    theirs = {item.name for item in all_fields().values() if item.group == "training"}
-    assert theirs & set(saved.value) == {"weight_decay"}
-
-
-plain = st.recursive(
-    st.none()
-    | st.booleans()
-    | st.integers(-(10**9), 10**9)
-    | st.floats(allow_nan=False, allow_infinity=False)
-    | st.text(),
-    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(min_size=1), inner, max_size=4),
-    max_leaves=12,
-)
-
-
-@given(plain, st.booleans())
-def test_whatever_is_written_is_read_back_unchanged(value, flow):
-    assert parse_yaml(f"a: {dump_yaml(value, flow=True)}" if flow else dump_yaml({"a": value}), "x").value == {
-        "a": value
-    }
-
-
-def refusal(action):
-    """The message of the ConfigError, or nothing; any other error is a failure."""
-    try:
-        action()
-    except ConfigError as error:
-        return str(error)
-    return ""
-
-
-@given(st.text(alphabet=string.printable + "é🦜\x00\x85", max_size=80), st.booleans())
-def test_no_text_breaks_the_readers(text, as_json):
-    problem = refusal(lambda: (parse_json if as_json else parse_yaml)(text, "name"))
-    assert problem.startswith("name") or not problem
-    assert "\n" not in problem
-
-
 @given(
     st.lists(
         st.sampled_from(
@@ -285,62 +127,18 @@ def test_no_command_line_breaks_the_reader(words):
     assert problem.startswith("command line: ") or not problem
 
 
-def typos(name):
-    letters = string.ascii_lowercase + "_"
-    for place in range(len(name) + 1):
-        yield from (name[:place] + letter + name[place:] for letter in letters)
-        if place < len(name):
-            yield name[:place] + name[place + 1 :]
-            yield from (name[:place] + letter + name[place + 1 :] for letter in letters)
-        if place + 1 < len(name):
-            yield name[:place] + name[place + 1] + name[place] + name[place + 2 :]
-
-
-def test_single_edit_typos_over_all_fields_get_the_right_suggestion():
-    known = all_fields()
-    names = [*known, *(alias for item in known.values() for alias in item.aliases)]
-    cases = sorted({(name, typo) for name in names for typo in typos(name) if typo and typo not in names})
-    sample = [case for name in names for case in random.Random(name).sample([c for c in cases if c[0] == name], 6)]
-    right = sum(nearest(typo, names) == name for name, typo in sample)
-    assert right >= 0.95 * len(sample), f"{right} of {len(sample)}"
-
-
-@pytest.mark.parametrize(
-    ("typo", "name"),
-    [
-        ("bais", "bias"),
-        ("sede", "seed"),
-        ("Beta", "beta"),
-        ("max-steps", "max_steps"),
-        ("num_trajectory", "num_trajectories"),
-    ],
-)
-def test_swapped_letters_capitals_hyphens_and_endings_are_near(typo, name):
-    assert nearest(typo, all_fields()) == name
-
-
 def test_an_unknown_key_far_from_all_gets_no_suggestion():
     with pytest.raises(ConfigError, match=r"here: unknown key 'zzzzzzzz'; `bakery schema` lists every key$"):
-        find_field("zzzzzzzz", all_fields(), "here")
+        find_field("zzzzzzzz", "here")
 
 
 @pytest.mark.parametrize(
-    ("text", "kinds", "items", "choices"),
-    [
-        ("int", {"int"}, set(), ()),
-        ("Optional[str]", {"str", "null"}, set(), ()),
-        ("typing.Union[dict, str, None]", {"mapping", "str", "null"}, set(), ()),
-        ("list[str] | None", {"list", "null"}, {"str"}, ()),
-        ("Kind | str", {"str"}, set(), ("a", "b")),
-        ("Literal['x', False]", {"str", "bool"}, set(), ("x",)),
-        ("str | list[Kind]", {"str", "list"}, {"str"}, ()),
-    ],
+    ("key", "name"), [("lora_r", "r"), ("lr", "learning_rate"), ("evaluation_strategy", "eval_strategy")]
 )
-def test_annotations_are_understood(text, kinds, items, choices):
-    assert read_annotation(text, {"Kind": ("a", "b")}) == (kinds, items, choices)
+def test_the_name_that_other_tools_use_is_told(key, name):
+    with pytest.raises(ConfigError, match=rf"unknown key '{key}'; did you mean {name}\?"):
+        find_field(key, "here")
 
 
-def test_plain_parts_and_resolve_agree_and_need_no_model(tmp_path):
-    settings = read_settings_file(write(tmp_path, dump_yaml({**GOOD, "r": 4})))
-    assert plain_parts(settings).lora.r == resolve(settings)["r"] == 4
-    assert resolve(settings)["learning_rate"] == 1e-3
+def test_an_unknown_key_of_any_length_is_one_short_line():
+    assert len(refusal(lambda: find_field("x" * 5000, "here"))) < 200

@@ -9,7 +9,7 @@ from transformers import TrainerCallback
 from bakery.engine.distill.batches import prompt_baking_collator, within_budget, without_targets_from
 from bakery.engine.distill.teacher import CachedTeacher
 from bakery.errors import DataError, NumericError
-from bakery.rows.conversations import create_dataset
+from bakery.rows.datasets import create_dataset
 from tests.engine_support import (
     ANSWERS,
     QUESTIONS,

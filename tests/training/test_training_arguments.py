@@ -9,7 +9,7 @@ import pytest
 import torch
 from transformers import EarlyStoppingCallback, TrainerCallback
 
-from bakery.rows.conversations import create_dataset
+from bakery.rows.datasets import create_dataset
 from tests.engine_support import (
     ANSWERS,
     QUESTIONS,

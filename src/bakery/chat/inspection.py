@@ -23,7 +23,8 @@ from bakery.chat.targets import positions
 from bakery.chat.template_checks import TemplateCheck, check_template
 from bakery.chat.views import ViewBuilder
 from bakery.errors import BakeryError, ResourceError
-from bakery.rows.conversations import BakeData, Conversation
+from bakery.rows.bake_data import BakeData
+from bakery.rows.conversations import Conversation
 from bakery.settings.config import ContextConfig
 
 Kind = Literal["context", "header", "target", "end"]

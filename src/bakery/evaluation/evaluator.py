@@ -17,7 +17,8 @@ from bakery.engine.distill.teacher import Teacher
 from bakery.evaluation import estimates
 from bakery.evaluation.estimates import Estimate
 from bakery.progress import NO_PROGRESS, ProgressCallback
-from bakery.rows.conversations import Conversation, ScoredQuestion
+from bakery.rows.conversations import Conversation
+from bakery.rows.questions import ScoredQuestion
 from bakery.scoring.answers import is_right
 
 CONDITIONS = (BASE, PROMPTED, BAKED, BAKED_PROMPTED)

@@ -10,7 +10,7 @@ from bakery.engine.distill.conditions import BASE, Condition
 from bakery.evaluation.estimates import Estimate
 from bakery.evaluation.evaluator import Reply
 from bakery.evaluation.request_cost import RequestCost
-from bakery.rows.conversations import ScoredQuestion
+from bakery.rows.questions import ScoredQuestion
 
 NO_GAP_NATS = 0.01
 NO_GAP_ROW_NATS = 0.1

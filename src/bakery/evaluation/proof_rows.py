@@ -16,7 +16,9 @@ from pathlib import Path
 from typing import Any
 
 from bakery.errors import DataError
-from bakery.rows.conversations import BakeData, Conversation, ScoredQuestion
+from bakery.rows.bake_data import BakeData
+from bakery.rows.conversations import Conversation
+from bakery.rows.questions import ScoredQuestion
 from bakery.scoring.rules import Rule
 
 _NEUTRAL = Path(__file__).parent / "neutral" / "prompts.json"

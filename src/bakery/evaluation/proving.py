@@ -30,7 +30,8 @@ from bakery.evaluation.proof_rows import ProofRows, as_rows
 from bakery.evaluation.request_cost import RequestCost, measure_request_cost
 from bakery.evaluation.shown_answers import examples
 from bakery.progress import NO_PROGRESS, ProgressCallback
-from bakery.rows.conversations import Conversation, ScoredQuestion
+from bakery.rows.conversations import Conversation
+from bakery.rows.questions import ScoredQuestion
 from bakery.scoring.rules import Rule
 
 _MOST_POSITIONS = 64

@@ -24,69 +24,69 @@ class Columns:
 
 
 def column_names(rows: Sequence[Row]) -> list[str]:
-    """Return the names of all columns in order of appearance."""
+    """The names of all columns in order of appearance."""
     return list(dict.fromkeys(name for row in rows for name in row.value))
 
 
 def find_columns(
     names: Sequence[str],
     rows: Sequence[Row],
-    place: str,
+    location: str,
     prompt_column: str | None = None,
     response_column: str | None = None,
 ) -> Columns:
-    """Find out which columns hold prompt and response.
+    """Which columns hold prompt and response.
 
     Raises:
         DataError: none or several could be meant, or a name is nearly but not quite a known one.
     """
     for key, name in (("prompt_column", prompt_column), ("response_column", response_column)):
         if name is not None and name not in names:
-            raise DataError(f"{place}: {key}: there is no column {name!r}; its columns are {', '.join(names)}")
+            raise DataError(f"{location}: {key}: there is no column {name!r}; its columns are {', '.join(names)}")
     chats = [name for name in CHAT_COLUMNS if name in names]
     if prompt_column is None and len(chats) == 1 and _adds_nothing(rows, chats[0], names):
         prompt_column = chats[0]
     prompts = [name for name in (*CHAT_COLUMNS, *PROMPT_COLUMNS) if name in names]
-    prompt = prompt_column or _only(prompts, names, place, "prompt_column", "the prompt")
+    prompt = prompt_column or _only(prompts, names, location, "prompt_column", "the prompt")
     if prompt in CHAT_COLUMNS:
-        _refuse_near_misses([name for name in names if name != prompt], (PREFIX_COLUMN,), place)
+        _refuse_near_misses([name for name in names if name != prompt], (PREFIX_COLUMN,), location)
         return Columns(prompt, response_column)
     responses = [name for name in RESPONSE_COLUMNS if name in names and name != prompt]
     if response_column is None and responses:
-        response_column = _only(responses, names, place, "response_column", "the response")
+        response_column = _only(responses, names, location, "response_column", "the response")
     known = (PREFIX_COLUMN,) if response_column else (PREFIX_COLUMN, *RESPONSE_COLUMNS)
-    _refuse_near_misses([name for name in names if name not in (prompt, response_column)], known, place)
+    _refuse_near_misses([name for name in names if name not in (prompt, response_column)], known, location)
     return Columns(prompt, response_column)
 
 
-def _only(found: Sequence[str], names: Sequence[str], place: str, key: str, what: str) -> str:
-    if len(found) == 1:
-        return found[0]
-    if found:
-        choice = f"{key}: {' or '.join(found)}"
-        raise DataError(f"{place}: {what} could be column {' or '.join(found)}; choose with {choice}, or rename one")
+def _only(candidates: Sequence[str], names: Sequence[str], location: str, key: str, what: str) -> str:
+    if len(candidates) == 1:
+        return candidates[0]
+    if candidates:
+        several = " or ".join(candidates)
+        raise DataError(f"{location}: {what} could be column {several}; choose with {key}: {several}, or rename one")
     near = [(name, nearest(name, (*CHAT_COLUMNS, *PROMPT_COLUMNS))) for name in names]
     hint = next((f"is {name!r} meant to be {known!r}?" for name, known in near if known), None)
     raise DataError(
-        f"{place}: no column holds {what} (its columns: {', '.join(names) or 'none'}); "
+        f"{location}: no column holds {what} (its columns: {', '.join(names) or 'none'}); "
         + (hint or f"name it messages or prompt, or give {key}")
     )
 
 
-def _refuse_near_misses(names: Iterable[str], known: Sequence[str], place: str) -> None:
+def _refuse_near_misses(names: Iterable[str], known: Sequence[str], location: str) -> None:
     for name in names:
         near = nearest(name, known) if name not in (*known, *PROMPT_COLUMNS, *RESPONSE_COLUMNS) else None
         if near is not None:
-            raise DataError(f"{place}: unknown column {name!r}; did you mean {near!r}? rename it, or take it out")
+            raise DataError(f"{location}: unknown column {name!r}; did you mean {near!r}? rename it, or take it out")
 
 
 def _adds_nothing(rows: Sequence[Row], chat: str, names: Sequence[str]) -> bool:
-    """Tell whether prompt and response columns beside a chat only repeat what the chat says."""
+    """Whether prompt and response columns beside a chat only repeat what the chat says."""
     beside = [name for name in (*PROMPT_COLUMNS, *RESPONSE_COLUMNS) if name in names]
     for row in rows if beside else ():
         turns = row.value.get(chat)
         turns = turns if isinstance(turns, list | tuple) else ()
-        said = [turn.get("content", turn.get("value")) for turn in turns if isinstance(turn, Mapping)]
-        if any(row.value.get(name) not in said for name in beside):
+        contents = [turn.get("content", turn.get("value")) for turn in turns if isinstance(turn, Mapping)]
+        if any(row.value.get(name) not in contents for name in beside):
             return False
     return True

@@ -11,19 +11,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from bakery.errors import ConfigError, DataError
-from bakery.rows.columns import CHAT_COLUMNS, PREFIX_COLUMN, RESPONSE_COLUMNS, Columns, column_names, find_columns
-from bakery.rows.prefix import load_prefix
+from bakery.errors import DataError
+from bakery.rows.columns import CHAT_COLUMNS, PREFIX_COLUMN, Columns, column_names, find_columns
 from bakery.rows.sources import Row, parse_cell, read_rows
-from bakery.scoring.answers import check_problem
-from bakery.settings.checks import check_retained, message_problem, show
-
-if TYPE_CHECKING:
-    import datasets
-
-    from bakery.settings.config import ContextConfig, DataConfig
+from bakery.settings.messages import check_messages
+from bakery.text import describe, listed
 
 Message = dict[str, Any]
 
@@ -36,7 +30,7 @@ class Conversation:
     """One row: its own messages, and its own prefix if it has one.
 
     `messages` ends with an assistant message if the answer is given. `prefix` None: the configured prefix applies;
-    `()`: explicitly none. `source` is the place for error messages ("data/train.json row 12").
+    `()`: explicitly none. `source` is the location for error messages ("data/train.json row 12").
     """
 
     messages: tuple[Message, ...]
@@ -49,105 +43,8 @@ class Conversation:
         return bool(self.messages[-1]["role"] == "assistant")
 
 
-@dataclass(frozen=True, slots=True)
-class ScoredQuestion:
-    """A question with the answers that count as right.
-
-    `check` says how, as in `scoring`; None: exactly.
-    """
-
-    messages: tuple[Message, ...]
-    answers: tuple[str, ...]
-    source: str
-    check: str | None = None
-    prefix: tuple[Message, ...] | None = None
-
-    @property
-    def text(self) -> str:
-        """The question's words."""
-        return str(self.messages[-1]["content"])
-
-    @property
-    def answer(self) -> str:
-        """The first right answer."""
-        return self.answers[0]
-
-
-@dataclass(frozen=True, slots=True)
-class BakeData:
-    """All rows of one bake, read and checked."""
-
-    prefix: tuple[Message, ...] | None
-    train: list[Conversation]
-    anchors: list[Conversation]
-    validation: list[Conversation]
-    heldout: list[ScoredQuestion]
-    evaluation: list[ScoredQuestion]
-    drift: list[Conversation]
-
-
-def load_bake_data(context: ContextConfig, data: DataConfig) -> BakeData:
-    """Read every file, folder and hub id that the settings name.
-
-    Raises:
-        DataError: rows or a knowledge file are missing or malformed.
-        ConfigError: a prefix file is, or there is nothing to bake.
-    """
-    prefix = load_prefix(context, data)
-    columns = {"prompt_column": data.prompt_column, "response_column": data.response_column}
-    if data.dataset is not None:
-        train = load_rows(data.dataset, data.dataset_split, **columns)
-    else:
-        train = conversations_from_prompts(data.training_prompts or [], "training_prompts")
-    check_something_to_bake(train, prefix, context.student_retained_turns)
-    anchors = conversations_from_prompts(data.anchor_prompts or [], "anchor_prompts")
-    if data.anchor_dataset is not None:
-        anchors += load_rows(data.anchor_dataset)
-    validation: list[Conversation] = []
-    if data.eval_dataset is not None:
-        validation = load_rows(data.eval_dataset, data.eval_dataset_split, **columns)
-    return BakeData(
-        prefix=prefix,
-        train=train,
-        anchors=anchors,
-        validation=validation,
-        heldout=load_scored_rows(data.heldout_file) if data.heldout_file else [],
-        evaluation=load_scored_rows(data.eval_file) if data.eval_file else [],
-        drift=load_rows(data.anchor_file) if data.anchor_file else [],
-    )
-
-
-def check_something_to_bake(rows: Sequence[Conversation], prefix: Sequence[Message] | None, retained: int) -> None:
-    """Refuse a bake in which teacher and student would see the same.
-
-    Raises:
-        ConfigError: there is no prefix anywhere and nothing retained, or the retained turns cover a prefix.
-    """
-    for row in rows:
-        own = prefix if row.prefix is None else row.prefix
-        if own:
-            try:
-                check_retained(len(own), retained)
-            except ConfigError as error:
-                raise ConfigError(f"{row.source}: {error}") if row.prefix is not None else error from None
-        elif not retained:
-            raise ConfigError(
-                f"{row.source}: nothing to bake: there is no prefix and student_retained_turns is 0; "
-                "give prefix_messages, or student_retained_turns to bake the row's own earlier messages"
-            )
-        elif len(row.messages) <= retained:
-            raise DataError(
-                f"{row.source}: nothing to bake: it has {len(row.messages)} message(s), no prefix, and the student "
-                f"sees the last {retained} (student_retained_turns); take the row out or retain fewer"
-            )
-
-
 def load_rows(
-    spec: str,
-    split: str | None = "train",
-    *,
-    prompt_column: str | None = None,
-    response_column: str | None = None,
+    spec: str, split: str | None = "train", *, prompt_column: str | None = None, response_column: str | None = None
 ) -> list[Conversation]:
     """Read the rows of a file, folder or hub id as conversations.
 
@@ -164,13 +61,9 @@ def load_rows(
 
 
 def conversations(
-    rows: Iterable[Any],
-    name: str = "rows",
-    *,
-    prompt_column: str | None = None,
-    response_column: str | None = None,
+    rows: Iterable[Any], name: str = "rows", *, prompt_column: str | None = None, response_column: str | None = None
 ) -> list[Conversation]:
-    """Turn raw rows (texts, mappings, or `Row`s) into conversations; `name` stands for their source.
+    """Turn raw rows (texts, mappings, or `Row`s) into conversations; `name` stands for their source in messages.
 
     Raises:
         DataError: there are no rows, their columns are unclear, or a row is malformed.
@@ -180,18 +73,16 @@ def conversations(
         raise DataError(f"{name}: holds no rows")
     _check_one_kind(numbered)
     if isinstance(numbered[0].value, str):
-        return [Conversation((_user(row.value, row.place),), None, row.place) for row in numbered]
+        return [Conversation((_user(row.value, row.location),), None, row.location) for row in numbered]
     columns = find_columns(column_names(numbered), numbered, name, prompt_column, response_column)
-    found = [_conversation(row, columns) for row in numbered]
-    for other in found[1:]:
-        if other.answered != found[0].answered:
-            has = ("has an answer", "has none")
-            here, there = has if other.answered else has[::-1]
-            raise DataError(
-                f"{other.source}: {here}, but {found[0].source} {there}; "
-                "put rows with answers and rows without into two files"
-            )
-    return found
+    chats = [_conversation(row, columns) for row in numbered]
+    first = chats[0]
+    for chat in chats:
+        if chat.answered != first.answered:
+            here, there = ("has an answer", "has none") if chat.answered else ("has none", "has an answer")
+            remedy = "put rows with answers and rows without into two files"
+            raise DataError(f"{chat.source}: {here}, but {first.source} {there}; {remedy}")
+    return chats
 
 
 def conversations_from_prompts(prompts: Sequence[Any], name: str = "training_prompts") -> list[Conversation]:
@@ -200,217 +91,119 @@ def conversations_from_prompts(prompts: Sequence[Any], name: str = "training_pro
     Raises:
         DataError: a prompt is empty or malformed.
     """
-    found = []
+    chats: list[Conversation] = []
     for number, prompt in enumerate(prompts, 1):
-        place = f"{name} {number}"
-        if isinstance(prompt, str):
-            found.append(Conversation((_user(prompt, place),), None, place))
-        else:
-            found += conversations([Row(prompt, place)], name)
-    return found
+        chats += conversations([Row(prompt, f"{name} {number}")], name)
+    return chats
 
 
 def _check_one_kind(rows: Sequence[Row]) -> None:
     first = rows[0]
     for row in rows:
         if not isinstance(row.value, str | Mapping):
-            raise DataError(f"{row.place}: must be a text or an object with columns, got {show(row.value)}")
+            raise DataError(f"{row.location}: must be a text or an object with columns, got {describe(row.value)}")
         if isinstance(row.value, str) != isinstance(first.value, str):
             raise DataError(
-                f"{row.place}: is {show(row.value)}, but {first.place} is {show(first.value)}; write all rows alike"
+                f"{row.location}: is {describe(row.value)}, but {first.location} is {describe(first.value)}; "
+                "write all rows alike"
             )
 
 
 def _conversation(row: Row, columns: Columns) -> Conversation:
-    messages = _messages(row, columns.prompt, "user")
+    messages = row_messages(row, columns.prompt, "user")
     if columns.response is not None:
-        messages += _messages(row, columns.response, "assistant")
+        messages += row_messages(row, columns.response, "assistant")
         if messages[-1]["role"] != "assistant":
-            raise DataError(f"{row.place}: {columns.response}: must end with the assistant's message")
+            raise DataError(f"{row.location}: {columns.response}: must end with the assistant's message")
     if row.value.get("tools"):
-        raise DataError(f"{row.place}: tools: not supported per row; give chat_template_kwargs: {{tools: [...]}}")
-    _check_order(messages, row.place)
-    return Conversation(messages, _own_prefix(row), row.place)
+        raise DataError(f"{row.location}: tools: not supported per row; give chat_template_kwargs: {{tools: [...]}}")
+    check_order(messages, row.location)
+    return Conversation(messages, own_prefix(row), row.location)
 
 
-def _own_prefix(row: Row) -> tuple[Message, ...] | None:
+def own_prefix(row: Row) -> tuple[Message, ...] | None:
+    """The prefix that a row brings along; None where the configured one applies.
+
+    Raises:
+        DataError: it is malformed.
+    """
     value = row.value.get(PREFIX_COLUMN)
     if value is None or value == "":
         return None
     if isinstance(value, str):
-        value = parse_cell(value, f"{row.place}: {PREFIX_COLUMN}")
-    return clean_messages(value, f"{row.place}: {PREFIX_COLUMN}")
+        value = parse_cell(value, f"{row.location}: {PREFIX_COLUMN}")
+    return _clean_messages(value, f"{row.location}: {PREFIX_COLUMN}")
 
 
-def _messages(row: Row, column: str, role: str) -> tuple[Message, ...]:
-    place = f"{row.place}: {column}"
-    if column not in row.value:
-        raise DataError(f"{row.place}: has no {column!r} (its columns: {', '.join(row.value) or 'none'}); fill it in")
-    value = row.value[column]
-    if column in CHAT_COLUMNS and isinstance(value, str):
-        value = parse_cell(value, place)
-    if isinstance(value, str):
-        if not value.strip():
-            raise DataError(f"{place}: is empty; write a text or take the row out")
-        return ({"role": role, "content": value},)
-    if value is None:
-        raise DataError(f"{place}: is null; write a text or take the row out")
-    if not isinstance(value, list | tuple):
-        raise DataError(f"{place}: must be a text or a list of messages, got {show(value)}; put it in quotes")
-    if not value:
-        raise DataError(f"{place}: has no messages; write one or take the row out")
-    return clean_messages(value, place)
-
-
-def clean_messages(value: Any, place: str) -> tuple[Message, ...]:
-    """Check chat messages, translate ShareGPT's names, and drop keys that a table filled with null.
+def row_messages(row: Row, column: str, role: str) -> tuple[Message, ...]:
+    """The messages in a column of a row; a text is one message of `role`.
 
     Raises:
-        DataError: it is not a list, or a message has no known role or no usable content.
+        DataError: the column is missing, empty or malformed.
     """
+    location = f"{row.location}: {column}"
+    if column not in row.value:
+        raise DataError(f"{row.location}: has no {column!r} (its columns: {listed(row.value)}); fill it in")
+    value = row.value[column]
+    if column in CHAT_COLUMNS and isinstance(value, str):
+        value = parse_cell(value, location)
+    if isinstance(value, str):
+        if not value.strip():
+            raise DataError(f"{location}: is empty; write a text or take the row out")
+        return ({"role": role, "content": value},)
+    if value is None:
+        raise DataError(f"{location}: is null; write a text or take the row out")
     if not isinstance(value, list | tuple):
-        raise DataError(f"{place}: must be a list of messages {{role: ..., content: ...}}, got {show(value)}")
-    found = []
-    for number, message in enumerate(value, 1):
-        if isinstance(message, Mapping) and "role" not in message and "from" in message:
-            message = _from_sharegpt(message, f"{place}: message {number}")
-        problem = message_problem(message)
-        if problem:
-            raise DataError(f"{place}: message {number}: {problem}")
-        kept = {key: item for key, item in message.items() if item is not None or key == "content"}
-        found.append(kept)
-    return tuple(found)
+        raise DataError(f"{location}: must be a text or a list of messages, got {describe(value)}; put it in quotes")
+    if not value:
+        raise DataError(f"{location}: has no messages; write one or take the row out")
+    return _clean_messages(value, location)
 
 
-def _from_sharegpt(message: Mapping[str, Any], place: str) -> Message:
-    role = _SHAREGPT.get(message["from"])
+def _clean_messages(value: Any, location: str) -> tuple[Message, ...]:
+    """Messages checked, with ShareGPT's names translated and without the keys that a table filled with null."""
+    messages = value
+    if isinstance(value, list | tuple):
+        messages = [_from_sharegpt(one, f"{location}: message {number}") for number, one in enumerate(value, 1)]
+    check_messages(messages, location, DataError)
+    return tuple({k: v for k, v in message.items() if v is not None or k == "content"} for message in messages)
+
+
+def _from_sharegpt(message: Any, location: str) -> Any:
+    """A message that says `from` and `value` in the usual words; any other as it is."""
+    if not isinstance(message, Mapping) or "role" in message or "from" not in message:
+        return message
+    role = _SHAREGPT.get(str(message["from"]))
     if role is None:
-        raise DataError(f"{place}: unknown speaker {message['from']!r}; allowed are {', '.join(_SHAREGPT)}")
+        raise DataError(f"{location}: unknown speaker {message['from']!r}; allowed are {', '.join(_SHAREGPT)}")
     if "value" not in message:
-        raise DataError(f"{place}: has no key 'value' (its keys: {', '.join(message)}); write value: some text")
+        raise DataError(f"{location}: has no key 'value' (its keys: {listed(message)}); write value: some text")
     rest = {key: item for key, item in message.items() if key not in ("from", "value")}
     return {"role": role, "content": message["value"], **rest}
 
 
-def _check_order(messages: Sequence[Message], place: str) -> None:
+def check_order(messages: Sequence[Message], location: str) -> None:
+    """Refuse a chat that the assistant begins, that asks nothing, or that has an empty question or answer.
+
+    Raises:
+        DataError: with the number of the message.
+    """
     roles = [message["role"] for message in messages if message["role"] not in ("system", "developer")]
     if not roles or messages[-1]["role"] in ("system", "developer"):
-        raise DataError(f"{place}: ends without a question or an answer; add the user's message")
+        raise DataError(f"{location}: ends without a question or an answer; add the user's message")
     if roles[0] == "assistant":
         raise DataError(
-            f"{place}: the assistant speaks first; a row starts with the user (what comes before belongs in "
+            f"{location}: the assistant speaks first; a row starts with the user (what comes before belongs in "
             f"{PREFIX_COLUMN})"
         )
     for number, message in enumerate(messages, 1):
         empty = not message.get("content") and not message.get("tool_calls")
         if empty and message["role"] in ("user", "assistant"):
             what = "answer" if message["role"] == "assistant" else "question"
-            raise DataError(f"{place}: message {number}: an empty {what}; write it or take the row out")
+            raise DataError(f"{location}: message {number}: an empty {what}; write it or take the row out")
 
 
-def _user(text: str, place: str) -> Message:
+def _user(text: str, location: str) -> Message:
     if not text.strip():
-        raise DataError(f"{place}: an empty prompt; write it or take it out")
+        raise DataError(f"{location}: an empty prompt; write it or take it out")
     return {"role": "user", "content": text}
-
-
-def load_scored_rows(path: str) -> list[ScoredQuestion]:
-    """Read questions with answers, by named columns only.
-
-    A row has a question (any prompt column, or `messages` that end with the user) and an answer (any response
-    column; a text, or a list of texts any of which is right), and may have `check` and `prefix_messages`.
-
-    Raises:
-        DataError: a question or answer is missing or empty; the message names the row.
-    """
-    rows = read_rows(path, None)
-    for row in rows:
-        if not isinstance(row.value, Mapping):
-            raise DataError(f"{row.place}: must be an object with question and answer, got {show(row.value)}")
-    names = column_names(rows)
-    columns = find_columns([name for name in names if name not in RESPONSE_COLUMNS], rows, path)
-    answers = [name for name in RESPONSE_COLUMNS if name in names]
-    if len(answers) > 1:
-        raise DataError(f"{path}: the answer could be column {' or '.join(answers)}; rename or remove one")
-    return [_scored(row, columns.prompt, answers[0] if answers else "answer") for row in rows]
-
-
-def _scored(row: Row, prompt: str, answer: str) -> ScoredQuestion:
-    messages = _messages(row, prompt, "user")
-    _check_order(messages, row.place)
-    if messages[-1]["role"] == "assistant":
-        raise DataError(f"{row.place}: {prompt}: ends with the assistant's message; the question must come last")
-    if answer not in row.value:
-        raise DataError(
-            f"{row.place}: has no {answer!r} (its columns: {', '.join(row.value)}); "
-            "without the right answer the reply cannot be scored"
-        )
-    value = row.value[answer]
-    answers = value if isinstance(value, list) else [value]
-    for one in answers or [None]:
-        if not isinstance(one, str):
-            raise DataError(f"{row.place}: {answer}: must be a text, got {show(one)}; put it in quotes")
-        if not one.strip():
-            raise DataError(f"{row.place}: {answer}: is empty; an empty answer would count every reply as right")
-    check = row.value.get("check") or None
-    if check is not None and (problem := check_problem(check, answers)):
-        raise DataError(f"{row.place}: check: {problem}")
-    return ScoredQuestion(messages, tuple(answers), row.place, check, _own_prefix(row))
-
-
-def create_dataset(prompts: Sequence[str], answers: Sequence[str] | None = None) -> datasets.Dataset:
-    """Make a training set of prompts, with or without their answers.
-
-    Raises:
-        DataError: there are no prompts, one is empty, or the answers are not as many.
-    """
-    if answers is not None and len(answers) != len(prompts):
-        raise DataError(f"create_dataset: got {len(prompts)} prompts but {len(answers)} answers; give one for each")
-    rows: list[dict[str, Any]] = [{"prompt": prompt} for prompt in prompts]
-    if answers is not None:
-        rows = [{**row, "response": answer} for row, answer in zip(rows, answers, strict=True)]
-    conversations(rows, "create_dataset")
-    return _dataset(rows)
-
-
-def create_conversational_dataset(
-    chats: Sequence[Sequence[Message]], prefix_messages: Sequence[Sequence[Message] | None] | None = None
-) -> datasets.Dataset:
-    """Make a training set of chats, each with its own prefix if `prefix_messages` gives one for each.
-
-    Raises:
-        DataError: a chat is malformed, or the prefixes are not as many.
-    """
-    if prefix_messages is not None and len(prefix_messages) != len(chats):
-        raise DataError(
-            f"create_conversational_dataset: got {len(chats)} chats but {len(prefix_messages)} prefixes; "
-            " give one (or None) for each"
-        )
-    rows: list[dict[str, Any]] = [{"messages": list(messages)} for messages in chats]
-    if prefix_messages is not None:
-        rows = [{**row, PREFIX_COLUMN: own} for row, own in zip(rows, prefix_messages, strict=True)]
-    conversations(rows, "create_conversational_dataset")
-    return _dataset(rows)
-
-
-def load_dataset(spec: str, split: str | None = "train") -> datasets.Dataset:
-    """Read a file, folder or hub id as a `datasets.Dataset` with `messages` and, if any, `prefix_messages`.
-
-    Raises:
-        DataError: see `load_rows`.
-    """
-    rows = load_rows(spec, split)
-    own = any(row.prefix is not None for row in rows)
-    return _dataset(
-        [
-            {"messages": list(row.messages)}
-            | ({PREFIX_COLUMN: None if row.prefix is None else list(row.prefix)} if own else {})
-            for row in rows
-        ]
-    )
-
-
-def _dataset(rows: list[dict[str, Any]]) -> datasets.Dataset:
-    from datasets import Dataset
-
-    return Dataset.from_list(rows)

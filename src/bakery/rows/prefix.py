@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bakery.errors import ConfigError, DataError
-from bakery.settings.checks import check_messages, check_retained, show
-from bakery.settings.documents import parse_json, read_document, read_text
+from bakery.settings.checks import refuse, retained_problems
+from bakery.settings.documents import parse_json, read_document
+from bakery.settings.files import read_text
+from bakery.settings.messages import check_messages
+from bakery.text import describe
 
 if TYPE_CHECKING:
     from bakery.settings.config import ContextConfig, DataConfig
@@ -25,18 +28,18 @@ def load_prefix(context: ContextConfig, data: DataConfig | None = None) -> tuple
         DataError: the knowledge file is missing or malformed.
     """
     if context.prefix_messages is not None:
-        found = list(context.prefix_messages)
+        prefix = list(context.prefix_messages)
     elif context.prefix_messages_file is not None:
-        found = load_prefix_messages(context.prefix_messages_file)
+        prefix = load_prefix_messages(context.prefix_messages_file)
     elif context.system_prompt_file is not None:
-        found = [_system(_prompt(context.system_prompt_file))]
+        prefix = [_system(_prompt(context.system_prompt_file))]
     elif data is not None and data.corpus_file is not None:
         corpus = load_corpus(data.corpus_file, data.corpus_format)
-        found = [_system((data.system_prompt_template or DEFAULT_TEMPLATE).replace("{corpus}", corpus))]
+        prefix = [_system((data.system_prompt_template or DEFAULT_TEMPLATE).replace("{corpus}", corpus))]
     else:
         return None
-    check_retained(len(found), context.student_retained_turns)
-    return tuple(found)
+    refuse(retained_problems(len(prefix), context.student_retained_turns))
+    return tuple(prefix)
 
 
 def _system(text: str) -> dict[str, Any]:
@@ -44,7 +47,7 @@ def _system(text: str) -> dict[str, Any]:
 
 
 def _prompt(path: str) -> str:
-    text = read_text(Path(path).expanduser(), ConfigError).strip()
+    text = read_text(path, ConfigError).strip()
     if not text:
         raise ConfigError(f"{path}: is empty, so there is nothing to bake; write the prompt")
     return text
@@ -56,10 +59,10 @@ def load_prefix_messages(path: str) -> list[dict[str, Any]]:
     Raises:
         ConfigError: the file is missing or malformed, or holds no messages.
     """
-    value = read_document(Path(path).expanduser(), ConfigError).value
+    value = read_document(path, ConfigError).value
     if isinstance(value, Mapping) and set(value) in ({"prefix_messages"}, {"messages"}):
         (value,) = value.values()
-    check_messages(value, path)
+    check_messages(value, path, ConfigError)
     if not value:
         raise ConfigError(f"{path}: an empty list, so there is nothing to bake; add a message")
     return list(value)
@@ -75,7 +78,7 @@ def load_corpus(path: str, kind: str) -> str:
     Raises:
         DataError: the file is missing or malformed, or is not of that kind.
     """
-    text = read_text(Path(path).expanduser(), DataError)
+    text = read_text(path, DataError)
     if not text.strip():
         raise DataError(f"{path}: is empty")
     is_json = Path(path).suffix.lower() == ".json"
@@ -89,32 +92,31 @@ def load_corpus(path: str, kind: str) -> str:
     if kind == "list":
         return "\n\n".join(_texts(value, path))
     if kind == "text":
-        held = value.get("text") if isinstance(value, Mapping) else value
-        if not isinstance(held, str) or not held.strip():
-            raise DataError(f"{path}: must hold a text, or an object with the key text, got {show(value)}")
-        return held.strip()
+        content = value.get("text") if isinstance(value, Mapping) else value
+        if not isinstance(content, str) or not content.strip():
+            raise DataError(f"{path}: must hold a text, or an object with the key text, got {describe(value)}")
+        return content.strip()
     return json.dumps(value, indent=2, ensure_ascii=False)
 
 
 def _items(value: Any, path: str, what: str) -> list[Any]:
     if not isinstance(value, list) or not value:
-        raise DataError(f"{path}: must be a list of {what}, got {show(value)}; or choose another corpus_format")
+        raise DataError(f"{path}: must be a list of {what}, got {describe(value)}; or choose another corpus_format")
     return value
 
 
-def _papers(value: Any, path: str) -> list[str]:
-    found = []
+def _papers(value: Any, path: str) -> Iterator[str]:
     for number, paper in enumerate(_items(value, path, "{title, abstract}"), 1):
-        for key in ("title", "abstract"):
-            held = paper.get(key) if isinstance(paper, Mapping) else None
-            if not isinstance(held, str) or not held.strip():
-                raise DataError(f"{path} row {number}: {key}: must be a text, got {show(held)}")
-        found.append(f"{paper['title'].strip()}\n{paper['abstract'].strip()}")
-    return found
+        fields = paper if isinstance(paper, Mapping) else {}
+        yield "\n".join(_text(fields.get(key), f"{path} row {number}: {key}") for key in ("title", "abstract"))
 
 
-def _texts(value: Any, path: str) -> list[str]:
+def _texts(value: Any, path: str) -> Iterator[str]:
     for number, item in enumerate(_items(value, path, "texts"), 1):
-        if not isinstance(item, str) or not item.strip():
-            raise DataError(f"{path} row {number}: must be a text, got {show(item)}")
-    return [item.strip() for item in value]
+        yield _text(item, f"{path} row {number}")
+
+
+def _text(value: Any, location: str) -> str:
+    if not isinstance(value, str) or not value.strip():
+        raise DataError(f"{location}: must be a text, got {describe(value)}")
+    return value.strip()

@@ -1,4 +1,4 @@
-"""Files, folders and hub ids -> raw rows, each with the place it came from. JSON, JSONL and CSV need no library.
+"""Files, folders and hub ids -> raw rows, each with the location it came from. JSON, JSONL and CSV need no library.
 
 .json     a list of texts or objects, or one object that holds the list
 .jsonl    one text or object per line
@@ -13,17 +13,21 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from bakery.errors import DataError
-from bakery.settings.checks import show
-from bakery.settings.documents import parse_json, read_text
+from bakery.settings.documents import parse_json
+from bakery.settings.files import as_path, existing_file, read_text
+from bakery.text import describe, listed
 
 MAX_LINE = 32_000_000
+MAX_OTHER_FILES = 2_000
 
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")
 _SLICE = re.compile(r"(?P<name>[^\[\]]+)(?:\[(?P<from>-?\d+%?)?:(?P<to>-?\d+%?)?\])?")
@@ -32,15 +36,15 @@ _VALIDATION = ("validation", "valid", "val", "dev", "test", "eval")
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One raw row: a text or a mapping, and its place for messages ("data/train.json row 12")."""
+    """One raw row: a text or a mapping, and its location for messages ("data/train.json row 12")."""
 
     value: Any
-    place: str
+    location: str
 
 
 def is_local(spec: str) -> bool:
     """Tell whether a data set named in the settings means a file or folder (and not a hub id)."""
-    path = Path(spec).expanduser()
+    path = as_path(spec, DataError)
     return path.exists() or path.suffix.lower() in _READERS or not _HUB_ID.fullmatch(spec)
 
 
@@ -53,20 +57,30 @@ def read_rows(spec: str, split: str | None = "train") -> list[Row]:
             folder or hub id, and the whole of a file.
 
     Raises:
-        DataError: the place does not exist, cannot be read, is malformed or holds no rows.
+        DataError: there is no such file, folder or id, or it cannot be read, is malformed or holds no rows.
     """
-    path = Path(spec).expanduser()
-    if not is_local(spec) or path.is_dir():
-        rows = _read_with_datasets(spec, path if is_local(spec) else None, split)
+    path = as_path(spec, DataError)
+    if not is_local(spec):
+        rows = _read_with_datasets(spec, None, split)
+    elif path.is_dir():
+        _refuse_large_folder(spec, path)
+        rows = _read_with_datasets(spec, path, split)
     else:
-        reader = _READERS.get(path.suffix.lower())
-        if path.exists() and reader is None:
+        reader = _READERS.get(existing_file(spec, DataError).suffix.lower())
+        if reader is None:
             raise DataError(f"{spec}: unknown kind of file; allowed are {', '.join(_READERS)}, a folder or a hub id")
-        rows = list((reader or _read_json)(spec, path))
-        rows = _slice(rows, split, spec, only="train")
+        rows = _slice(list(reader(spec, path)), split, spec, only="train")
     if not rows:
         raise DataError(f"{spec}: holds no rows")
     return rows
+
+
+def _refuse_large_folder(spec: str, folder: Path) -> None:
+    """Refuse a home folder or the like: `datasets` would look through every file below it, many times over."""
+    suffixes = {*_READERS, ".arrow", ".gz", ".zst"}
+    others = (name for _, _, names in os.walk(folder) for name in names if Path(name).suffix.lower() not in suffixes)
+    if next(islice(others, MAX_OTHER_FILES, None), None) is not None:
+        raise DataError(f"{spec}: holds over {MAX_OTHER_FILES:,} files that are no data; give the folder of the rows")
 
 
 def _slice(rows: list[Row], split: str | None, spec: str, only: str | None = None) -> list[Row]:
@@ -98,49 +112,39 @@ def _read_json(spec: str, path: Path) -> Iterator[Row]:
     if isinstance(value, Mapping):
         value = _unwrap(value, spec)
     if not isinstance(value, list):
-        raise DataError(f"{spec}: must hold a list of rows, got {show(value)}")
+        raise DataError(f"{spec}: must hold a list of rows, got {describe(value)}")
     yield from (Row(item, f"{spec} row {number}") for number, item in enumerate(value, 1))
 
 
 def _unwrap(value: Mapping[str, Any], spec: str) -> Any:
+    """The rows of an object that holds one list of them; an object that is itself a row as the only one."""
     lists = [key for key, item in value.items() if isinstance(item, list)]
-    held = value[lists[0]] if len(lists) == 1 else None
-    if held and all(isinstance(item, Mapping) and {"role", "from"} & set(item) for item in held):
-        return [value]
-    if held is not None:
-        return held
+    if len(lists) == 1:
+        rows = value[lists[0]]
+        is_chat = rows and all(isinstance(row, Mapping) and {"role", "from"} & set(row) for row in rows)
+        return [value] if is_chat else rows
     if not lists and any(isinstance(item, str) for item in value.values()):
         return [value]
-    names = ", ".join(lists) or "none"
-    raise DataError(f"{spec}: one object must hold one list of rows, got lists under: {names}; keep one list")
+    raise DataError(f"{spec}: one object must hold one list of rows, got lists under: {listed(lists)}; keep one list")
 
 
 def _read_jsonl(spec: str, path: Path) -> Iterator[Row]:
-    if not path.is_file():
-        read_text(path, DataError)
     try:
         with path.open("rb") as file:
-            for number, raw in enumerate(file, 1):
-                place = f"{spec} line {number}"
-                line = _decode(raw, place, first=number == 1)
-                if line.strip():
-                    yield Row(_parse_line(line, place), place)
+            for number, line in enumerate(file, 1):
+                if line.strip(b"\xef\xbb\xbf \t\r\n"):
+                    yield _parse_line(line, f"{spec} line {number}")
     except OSError as problem:
         raise DataError(f"{spec}: cannot be read: {problem.strerror}") from problem
 
 
-def _decode(raw: bytes, place: str, first: bool) -> str:
-    if len(raw) > MAX_LINE:
-        raise DataError(f"{place}: is {len(raw):,} bytes long; at most {MAX_LINE:,} are read")
+def _parse_line(line: bytes, location: str) -> Row:
+    if len(line) > MAX_LINE:
+        raise DataError(f"{location}: is {len(line):,} bytes long; at most {MAX_LINE:,} are read")
     try:
-        return raw.decode("utf-8-sig" if first else "utf-8")
+        return Row(parse_json(line.decode("utf-8-sig"), location, DataError).value, location)
     except UnicodeDecodeError as problem:
-        raise DataError(f"{place}: not UTF-8 text; save the file as UTF-8") from problem
-
-
-def _parse_line(line: str, place: str) -> Any:
-    try:
-        return parse_json(line, place, DataError).value
+        raise DataError(f"{location}: not UTF-8 text; save the file as UTF-8") from problem
     except DataError as problem:
         text = re.sub(r"^(.* line \d+) line \d+:", r"\1:", str(problem))
         raise DataError(f"{text}; each line must be one JSON object or text") from problem
@@ -153,9 +157,9 @@ def _read_csv(spec: str, path: Path) -> Iterator[Row]:
     reader = csv.reader(io.StringIO(text, newline=""), strict=True)
     try:
         header = next(reader)
-        doubled = next((name for name in header if header.count(name) > 1), None)
-        if doubled is not None:
-            raise DataError(f"{spec} line 1: the column {doubled!r} is there twice; rename one")
+        if len(set(header)) < len(header):
+            duplicate = next(name for name in header if header.count(name) > 1)
+            raise DataError(f"{spec} line 1: the column {duplicate!r} is there twice; rename one")
         for cells in reader:
             if cells and len(cells) != len(header):
                 raise DataError(
@@ -169,11 +173,9 @@ def _read_csv(spec: str, path: Path) -> Iterator[Row]:
 
 
 def _read_parquet(spec: str, path: Path) -> Iterator[Row]:
-    import pyarrow.parquet  # type: ignore[import-untyped]
-    from pyarrow.lib import ArrowException  # type: ignore[import-untyped]
+    import pyarrow.parquet
+    from pyarrow.lib import ArrowException
 
-    if not path.is_file():
-        read_text(path, DataError)
     try:
         values = pyarrow.parquet.read_table(path).to_pylist()
     except (ArrowException, OSError) as problem:
@@ -205,7 +207,7 @@ def _read_with_datasets(spec: str, folder: Path | None, split: str | None) -> li
         if isinstance(problem, DataError):
             raise
         kind = "folder" if folder is not None else "hub id"
-        hint = "" if folder is not None else f"; no file of this name was found in {Path.cwd()} either"
+        hint = "" if folder is not None else f"; there is no file of this name in {Path.cwd()} either"
         raise DataError(f"{spec}: cannot be read as a {kind}: {_first_line(problem)}{hint}") from problem
 
 
@@ -231,9 +233,9 @@ _READERS: Mapping[str, Callable[[str, Path], Iterator[Row]]] = {
 }
 
 
-def parse_cell(text: str, place: str) -> Any:
+def parse_cell(text: str, location: str) -> Any:
     """Read a cell of text that holds JSON, as a CSV file must for messages."""
     try:
         return json.loads(text)
     except (json.JSONDecodeError, RecursionError) as problem:
-        raise DataError(f"{place}: must be a list of messages as JSON: {_first_line(problem)}") from problem
+        raise DataError(f"{location}: must be a list of messages as JSON: {_first_line(problem)}") from problem

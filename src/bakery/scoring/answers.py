@@ -2,7 +2,7 @@
 
 exact            the reply is one of the answers (white space around either does not count)
 contains         one of the answers occurs in the reply
-regex            one of the answers, a regular expression, is found in the reply
+regex            one of the answers, a regular expression, matches somewhere in the reply
 json             the reply is JSON and equals one of the answers as JSON; spaces and the order of keys do not count
 callable:NAME    the installed function NAME of the entry-point group `bakery.checks` says so:
                  check(reply: str, question: str, answers: tuple[str, ...]) -> bool
@@ -17,6 +17,7 @@ from typing import Any
 import regex
 
 from bakery.errors import ConfigError
+from bakery.text import describe
 
 REGEX_SECONDS = 1.0
 GROUP = "bakery.checks"
@@ -36,13 +37,13 @@ def is_right(reply: str, question: str, answers: Sequence[str], check: str | Non
     """
     if check is not None and check.startswith(CALLABLE):
         return bool(entry_point(check.removeprefix(CALLABLE))(reply, question, tuple(answers)))
-    return any(_WAYS[check or "exact"](reply.strip(), answer.strip()) for answer in answers if answer.strip())
+    return any(_COMPARISONS[check or "exact"](reply.strip(), answer.strip()) for answer in answers if answer.strip())
 
 
 def check_problem(check: Any, answers: Sequence[str]) -> str | None:
     """What is wrong with a check and its answers, in words; None when it can be used."""
     if not isinstance(check, str) or (check not in CHECKS and not check.startswith(CALLABLE)):
-        return f"must be {' | '.join(CHECKS)} | {CALLABLE}NAME, got {_shown(check)}"
+        return f"must be {' | '.join(CHECKS)} | {CALLABLE}NAME, got {describe(check)}"
     for answer in answers:
         if check == "regex" and (problem := pattern_problem(answer)):
             return problem
@@ -60,8 +61,8 @@ def pattern_problem(pattern: str) -> str | None:
     return None
 
 
-def found(pattern: str, text: str) -> bool:
-    """Whether a regular expression is found in a text.
+def matches(pattern: str, text: str) -> bool:
+    """Whether a regular expression matches somewhere in a text.
 
     Raises:
         ConfigError: the search takes longer than `REGEX_SECONDS`.
@@ -97,19 +98,15 @@ def entry_point(name: str) -> Check:
     Raises:
         ConfigError: there is none, or more than one.
     """
-    named = entry_points(group=GROUP, name=name)
-    if len(named) != 1:
+    offers = entry_points(group=GROUP, name=name)
+    if len(offers) != 1:
         installed = ", ".join(sorted({point.name for point in entry_points(group=GROUP)})) or "none"
         raise ConfigError(
-            f"{CALLABLE}{name}: {len(named)} installed packages offer it in the entry-point group {GROUP} "
+            f"{CALLABLE}{name}: {len(offers)} installed packages offer it in the entry-point group {GROUP} "
             f"(there: {installed}); install exactly one"
         )
-    check: Check = next(iter(named)).load()
+    check: Check = next(iter(offers)).load()
     return check
-
-
-def _shown(value: Any) -> str:
-    return f"the text {value!r}" if isinstance(value, str) else repr(value)
 
 
 def same_json(one: Any, other: Any) -> bool:
@@ -130,9 +127,9 @@ def _typed(value: Any) -> Any:
     return (isinstance(value, bool), value)
 
 
-_WAYS: dict[str, Callable[[str, str], bool]] = {
+_COMPARISONS: dict[str, Callable[[str, str], bool]] = {
     "exact": lambda reply, answer: reply == answer,
     "contains": lambda reply, answer: answer in reply,
-    "regex": lambda reply, answer: found(answer, reply),
+    "regex": lambda reply, answer: matches(answer, reply),
     "json": _same_json_text,
 }

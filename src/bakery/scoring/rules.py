@@ -6,7 +6,7 @@
       - {name: short, max_words: 30}
       - {name: refuses prices, must_contain: I cannot say, when: "(?i)price|cost"}
 
-Every rule has a name and exactly one check; `when`, a regular expression, limits it to the questions it is found in.
+Every rule has a name and exactly one check; `when`, a regular expression, limits it to the questions that match it.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from bakery.errors import ConfigError
-from bakery.scoring.answers import NOT_JSON, entry_point, found, parse_json, pattern_problem
+from bakery.scoring.answers import NOT_JSON, entry_point, matches, parse_json, pattern_problem
 from bakery.scoring.json_schema import conforms, schema_problem
-from bakery.text import nearest
+from bakery.text import describe, excerpt, suggestion
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,8 +29,12 @@ class Rule:
     when: str | None = None
 
     def applies(self, question: str) -> bool:
-        """Whether the clause is about this question."""
-        return self.when is None or found(self.when, question)
+        """Whether the clause is about this question.
+
+        Raises:
+            ConfigError: the pattern takes too long.
+        """
+        return self.when is None or matches(self.when, question)
 
     def holds(self, reply: str, question: str) -> bool:
         """Whether a reply keeps to it.
@@ -49,47 +53,47 @@ class _Kind:
     holds: Callable[[str, Any, str], bool]
 
 
-def parse_rules(rules: Sequence[Any] | None, place: str = "rules") -> tuple[Rule, ...]:
+def parse_rules(rules: Sequence[Any] | None, location: str = "rules") -> tuple[Rule, ...]:
     """Read the rules of the settings.
 
     Raises:
         ConfigError: a rule has no name, not exactly one check, an unknown key, or a value that cannot be used.
     """
-    found_rules: list[Rule] = []
-    for number, rule in enumerate(rules or (), 1):
-        found_rules.append(_rule(rule, f"{place}: rule {number}"))
-    names = [rule.name for rule in found_rules]
+    parsed = tuple(_rule(rule, f"{location}: rule {number}") for number, rule in enumerate(rules or (), 1))
+    names = [rule.name for rule in parsed]
     for name in names:
         if names.count(name) > 1:
-            raise ConfigError(f"{place}: two rules are named {name!r}; name them apart")
-    return tuple(found_rules)
+            raise ConfigError(f"{location}: two rules are named {name!r}; give each a name of its own")
+    return parsed
 
 
-def _rule(rule: Any, place: str) -> Rule:
+def _rule(rule: Any, location: str) -> Rule:
     if not isinstance(rule, Mapping):
-        raise ConfigError(f"{place}: must be a mapping such as {{name: greets, regex: ^Hello}}, got {rule!r}")
+        raise ConfigError(
+            f"{location}: must be a mapping such as {{name: greets, regex: ^Hello}}, got {describe(rule)}"
+        )
+    known = ("name", "when", *_CHECKS)
     for key in rule:
-        if key not in ("name", "when", *_CHECKS):
-            hint = nearest(str(key), ["name", "when", *_CHECKS])
-            remedy = f"did you mean {hint}?" if hint else f"allowed are name, when, {', '.join(_CHECKS)}"
-            raise ConfigError(f"{place}: unknown key {key!r}; {remedy}")
+        if key not in known:
+            remedy = suggestion(str(key), known, f"allowed are {', '.join(known)}")
+            raise ConfigError(f"{location}: unknown key {key!r}; {remedy}")
     name = rule.get("name")
     if not isinstance(name, str) or not name.strip():
-        raise ConfigError(f"{place}: has no name; write name: a few words for the table")
+        raise ConfigError(f"{location}: has no name; write name: a few words for the table")
     chosen = [key for key in rule if key in _CHECKS]
     if len(chosen) != 1:
         got = " and ".join(chosen) or "none"
-        raise ConfigError(f"{place} ({name}): needs exactly one check, got {got}; choose of {', '.join(_CHECKS)}")
+        raise ConfigError(f"{location} ({name}): needs exactly one check, got {got}; choose of {', '.join(_CHECKS)}")
     kind, value, when = _CHECKS[chosen[0]], rule[chosen[0]], rule.get("when")
     if problem := kind.problem(value):
-        raise ConfigError(f"{place} ({name}): {chosen[0]}: {problem}")
+        raise ConfigError(f"{location} ({name}): {chosen[0]}: {problem}")
     if when is not None and (not isinstance(when, str) or pattern_problem(when)):
-        raise ConfigError(f"{place} ({name}): when: must be a regular expression, got {when!r}")
+        raise ConfigError(f"{location} ({name}): when: must be a regular expression, got {excerpt(repr(when))}")
     return Rule(name.strip(), chosen[0], value, when)
 
 
 def _text_problem(value: Any) -> str | None:
-    return None if isinstance(value, str) and value else f"must be a text, got {value!r}"
+    return None if isinstance(value, str) and value else f"must be a text, got {excerpt(repr(value))}"
 
 
 def _regex_problem(value: Any) -> str | None:
@@ -98,11 +102,11 @@ def _regex_problem(value: Any) -> str | None:
 
 def _words_problem(value: Any) -> str | None:
     whole = isinstance(value, int) and not isinstance(value, bool) and value > 0
-    return None if whole else f"must be a whole number above 0, got {value!r}"
+    return None if whole else f"must be a whole number above 0, got {excerpt(repr(value))}"
 
 
 def _true_problem(value: Any) -> str | None:
-    return None if value is True else f"must be true, got {value!r}"
+    return None if value is True else f"must be true, got {excerpt(repr(value))}"
 
 
 def _json_conforms(reply: str, schema: Any, question: str) -> bool:
@@ -111,7 +115,7 @@ def _json_conforms(reply: str, schema: Any, question: str) -> bool:
 
 
 _CHECKS: dict[str, _Kind] = {
-    "regex": _Kind(_regex_problem, lambda reply, value, _: found(value, reply)),
+    "regex": _Kind(_regex_problem, lambda reply, value, _: matches(value, reply)),
     "must_contain": _Kind(_text_problem, lambda reply, value, _: value in reply),
     "must_not_contain": _Kind(_text_problem, lambda reply, value, _: value not in reply),
     "max_words": _Kind(_words_problem, lambda reply, value, _: len(reply.split()) <= value),

@@ -1,4 +1,4 @@
-"""`BakeryConfig`: transformers' `TrainingArguments` with the settings of a bake (the only settings file with torch)."""
+"""`BakeryConfig`: transformers' `TrainingArguments` with the settings of a bake; importing it imports torch."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 from transformers import TrainingArguments
 
-from bakery.settings.checks import check_ranges
+from bakery.settings.checks import range_problems, refuse
 from bakery.settings.config import BakingFields
 
 
@@ -20,7 +20,7 @@ class BakeryConfig(BakingFields, TrainingArguments):  # type: ignore[misc]
     """
 
     def __post_init__(self) -> None:
-        check_ranges(vars(self))
+        refuse(range_problems(vars(self)))
         super().__post_init__()
 
     def __getstate__(self) -> dict[str, Any]:

@@ -13,6 +13,8 @@ from typing import Any
 import yaml
 
 from bakery.errors import BakeryError, ConfigError
+from bakery.settings.files import read_text
+from bakery.text import excerpt
 
 MAX_BYTES = 4_000_000
 MAX_DEPTH = 40
@@ -37,6 +39,10 @@ class Document:
     lines: Mapping[str, int] = field(default_factory=dict)
 
 
+def _refusal(problem: str, where: Any) -> yaml.MarkedYAMLError:
+    return yaml.MarkedYAMLError(problem=problem, problem_mark=where.start_mark)
+
+
 class _Loader(yaml.SafeLoader):
     """YAML 1.2's core schema: no dates, no octal surprises, no yes/no booleans, no anchors, no tags."""
 
@@ -59,13 +65,10 @@ class _Loader(yaml.SafeLoader):
     def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
         event = self.peek_event()  # type: ignore[no-untyped-call]
         if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None):
-            raise yaml.MarkedYAMLError(
-                problem="anchors and aliases (& and *) are not supported; write the value out",
-                problem_mark=event.start_mark,
-            )
+            raise _refusal("anchors and aliases (& and *) are not supported; write the value out", event)
         self.depth += 1
         if self.depth > MAX_DEPTH:
-            raise yaml.MarkedYAMLError(problem=f"nested deeper than {MAX_DEPTH} levels", problem_mark=event.start_mark)
+            raise _refusal(f"nested deeper than {MAX_DEPTH} levels", event)
         node = super().compose_node(parent, index)
         self.depth -= 1
         return node
@@ -74,14 +77,10 @@ class _Loader(yaml.SafeLoader):
         first: dict[str, int] = {}
         for key, _ in node.value:
             if not isinstance(key, yaml.ScalarNode):
-                raise yaml.MarkedYAMLError(problem="a key must be a plain word", problem_mark=key.start_mark)
-            line = key.start_mark.line + 1
+                raise _refusal("a key must be a plain word", key)
             if key.value in first:
-                raise yaml.MarkedYAMLError(
-                    problem=f"duplicate key {key.value!r}, first on line {first[key.value]}; keep one",
-                    problem_mark=key.start_mark,
-                )
-            first[key.value] = line
+                raise _refusal(f"duplicate key {key.value!r}, first on line {first[key.value]}; keep one", key)
+            first[key.value] = key.start_mark.line + 1
         return {key.value: self.construct_object(value, deep=True) for key, value in node.value}
 
 
@@ -89,14 +88,6 @@ def _construct_int(loader: _Loader, node: yaml.ScalarNode) -> int:
     text = node.value
     base = {"0o": 8, "0x": 16}.get(text[:2], 10)
     return int(text[2:] if base != 10 else text, base)
-
-
-def _construct_float(loader: _Loader, node: yaml.ScalarNode) -> float:
-    return float(node.value.lower().replace(".inf", "inf").replace(".nan", "nan"))
-
-
-def _construct_map(loader: _Loader, node: yaml.MappingNode) -> dict[Any, Any]:
-    return loader.construct_mapping(node, deep=True)
 
 
 class _Dumper(yaml.SafeDumper):
@@ -110,20 +101,11 @@ for _tag, _pattern, _first in _YAML_1_2:
     for _class in (_Loader, _Dumper):
         _class.add_implicit_resolver(_tag, re.compile(rf"^(?:{_pattern})$"), list(_first) + [""] * ("\0" in _first))
 _Loader.add_constructor("tag:yaml.org,2002:int", _construct_int)
-_Loader.add_constructor("tag:yaml.org,2002:float", _construct_float)
-_Loader.add_constructor("tag:yaml.org,2002:map", _construct_map)
-
-
-class _FlowDumper(_Dumper):
-    """Puts everything on one line."""
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **{**kwargs, "default_flow_style": True})
 
 
 def _represent_text(dumper: _Dumper, text: str) -> yaml.ScalarNode:
     style = '"' if re.search("[\x85\u2028\u2029]", text) else None
-    if style is None and "\n" in text and not text[:1].isspace() and not isinstance(dumper, _FlowDumper):
+    if style is None and "\n" in text and not text[:1].isspace():
         style = "|"
     return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
 
@@ -133,30 +115,12 @@ _Dumper.add_representer(str, _represent_text)
 
 def dump_yaml(value: Any, flow: bool = False) -> str:
     """Write plain values as YAML that `parse_yaml` reads back unchanged; `flow` puts all on one line."""
-    if not flow:
-        return yaml.dump(value, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=110)
-    text = yaml.dump([value], Dumper=_FlowDumper, sort_keys=False, allow_unicode=True, width=math.inf)
-    return text.strip()[1:-1]
-
-
-def read_text(path: str | Path, error: type[BakeryError], max_bytes: int | None = None) -> str:
-    """Read a UTF-8 text file (a byte-order mark is skipped), or raise `error` with one line."""
-    place = Path(path)
-    if not place.exists():
-        raise error(f"{path}: no such file (looked in {Path.cwd()})")
-    if place.is_dir():
-        raise error(f"{path}: is a folder; a file is needed")
-    try:
-        if max_bytes is not None and place.stat().st_size > max_bytes:
-            raise error(f"{path}: is {place.stat().st_size:,} bytes long; at most {max_bytes:,} are read")
-        data = place.read_bytes()
-    except OSError as problem:
-        raise error(f"{path}: cannot be read: {problem.strerror}") from problem
-    try:
-        return data.decode("utf-8-sig")
-    except UnicodeDecodeError as problem:
-        line = data.count(b"\n", 0, problem.start) + 1
-        raise error(f"{path} line {line}: not UTF-8 text; save the file as UTF-8") from problem
+    width = math.inf if flow else 110
+    shown = [value] if flow else value
+    text: str = yaml.dump(
+        shown, Dumper=_Dumper, default_flow_style=flow, sort_keys=False, allow_unicode=True, width=width
+    )
+    return text.strip()[1:-1] if flow else text
 
 
 def read_document(path: str | Path, error: type[BakeryError] = ConfigError) -> Document:
@@ -209,35 +173,31 @@ def _sentence(problem: yaml.MarkedYAMLError) -> str:
     return text if "support" in text or "duplicate" in text or "nested" in text else f"not valid YAML: {text}"
 
 
-def parse_inline(word: str, place: str) -> Any:
+def parse_inline(word: str, location: str) -> Any:
     """Parse one word of a command line as YAML, so that [a, b], {k: v}, null and 1e-4 mean what they mean there."""
     try:
-        return parse_yaml(word, place).value
+        return parse_yaml(word, location).value
     except ConfigError as problem:
-        raise ConfigError(f"{place}: cannot read {word!r}: {str(problem).partition(': ')[2]}") from problem
-
-
-class _DuplicateKey(ValueError):
-    pass
+        raise ConfigError(f"{location}: cannot read {word!r}: {str(problem).partition(': ')[2]}") from problem
 
 
 def _unique(pairs: Iterable[tuple[str, Any]]) -> dict[str, Any]:
-    found: dict[str, Any] = {}
+    mapping: dict[str, Any] = {}
     for key, value in pairs:
-        if key in found:
-            raise _DuplicateKey(f"duplicate key {key!r}; keep one")
-        found[key] = value
-    return found
+        if key in mapping:
+            raise ValueError(f"duplicate key {key!r}; keep one")
+        mapping[key] = value
+    return mapping
 
 
 def _no_constant(word: str) -> float:
-    raise _DuplicateKey(f"{word} is not a number in JSON")
+    raise ValueError(f"{word} is not a number in JSON")
 
 
 def _number(word: str) -> float:
     value = float(word)
     if math.isinf(value):
-        raise _DuplicateKey(f"the number {word} is too large")
+        raise ValueError(f"the number {excerpt(word)} is too large")
     return value
 
 
@@ -245,12 +205,16 @@ _DECODER = json.JSONDecoder(object_pairs_hook=_unique, parse_constant=_no_consta
 
 
 def parse_json(text: str, name: str, error: type[BakeryError] = ConfigError) -> Document:
-    """Parse one JSON document strictly: no doubled keys, no NaN; `name` stands for it in messages."""
+    """Parse one JSON document strictly: no duplicate keys, no NaN; `name` stands for it in messages.
+
+    Raises:
+        error: the text is malformed or nested too deeply; the message names the line where it is known.
+    """
     try:
         value = _DECODER.decode(text)
     except json.JSONDecodeError as problem:
         raise error(f"{name} line {problem.lineno}: invalid JSON: {problem.msg} (column {problem.colno})") from problem
-    except _DuplicateKey as problem:
+    except ValueError as problem:
         raise error(f"{name}: {problem}") from problem
     except RecursionError as problem:
         raise error(f"{name}: nested too deeply") from problem
@@ -258,18 +222,18 @@ def parse_json(text: str, name: str, error: type[BakeryError] = ConfigError) -> 
 
 
 def _key_lines(text: str) -> dict[str, int]:
-    """Find the line of each key of the outermost object of a valid JSON text."""
+    """The line of each key of the outermost object of a valid JSON text."""
+
+    def skip_separators(position: int) -> int:
+        while text[position] in " \t\r\n,:":
+            position += 1
+        return position
+
     lines: dict[str, int] = {}
-    space = re.compile(r"[\s,:{]*")
-    position = _end(space, text, 0)
+    position = skip_separators(text.index("{") + 1)
     while text[position] != "}":
-        key, after = _DECODER.raw_decode(text, position)
+        key, end = _DECODER.raw_decode(text, position)
         lines[key] = text.count("\n", 0, position) + 1
-        _, after = _DECODER.raw_decode(text, _end(re.compile(r"[\s:]*"), text, after))
-        position = _end(re.compile(r"[\s,]*"), text, after)
+        _, end = _DECODER.raw_decode(text, skip_separators(end))
+        position = skip_separators(end)
     return lines
-
-
-def _end(pattern: re.Pattern[str], text: str, position: int) -> int:
-    match = pattern.match(text, position)
-    return match.end() if match else position

@@ -37,7 +37,8 @@ from bakery.engine.model.structure import unwrap
 from bakery.engine.session import Session, session_of, view_builder
 from bakery.errors import DataError, NumericError, ResourceError
 from bakery.progress import NO_PROGRESS, Progress, ProgressCallback, Verbosity
-from bakery.rows.conversations import Conversation, Message, check_something_to_bake, conversations
+from bakery.rows.bake_data import check_something_to_bake
+from bakery.rows.conversations import Conversation, Message, conversations
 from bakery.rows.prefix import load_prefix
 from bakery.settings.arguments import BakeryConfig
 from bakery.settings.config import ContextConfig, LoraConfig, ModelConfig

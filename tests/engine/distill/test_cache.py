@@ -6,7 +6,7 @@ import torch
 from bakery.engine.distill.cache import Cache, fingerprint
 from bakery.engine.distill.conditions import BAKED, PROMPTED, Condition
 from bakery.engine.distill.signals import Moments, States
-from bakery.rows.conversations import create_dataset
+from bakery.rows.datasets import create_dataset
 from tests.engine_support import QUESTIONS, logged, make_trainer, shake, tiny_model
 
 

@@ -21,7 +21,8 @@ FOUR = (BASE, PROMPTED, BAKED, BAKED_PROMPTED)
 
 @pytest.fixture(scope="module")
 def rows():
-    from bakery.rows.conversations import conversations, create_dataset
+    from bakery.rows.conversations import conversations
+    from bakery.rows.datasets import create_dataset
 
     return conversations(create_dataset(QUESTIONS, ANSWERS), "rows")
 

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from bakery.engine.tensor_types import Int
+
 IGNORED = -100
 
 
@@ -13,8 +15,8 @@ IGNORED = -100
 class Packed:
     """Sequences laid end to end. T is the sum of `lengths`; nothing is padded."""
 
-    ids: Tensor  # [1, T]
-    positions: Tensor  # [1, T], counted anew in every row, from the row's first position
+    ids: Int[Tensor, "1 T"]
+    positions: Int[Tensor, "1 T"]  # counted anew in every row, from the row's first position
     lengths: tuple[int, ...]
 
     def to(self, device: torch.device) -> "Packed":
@@ -45,8 +47,8 @@ def row_starts(lengths: Sequence[int]) -> list[int]:
     return starts
 
 
-def predicting_positions(lengths: Sequence[int], targets: Sequence[Sequence[int]]) -> Tensor:
-    """Packed positions [N] of the hidden states that predict the targets: one before each target.
+def predicting_positions(lengths: Sequence[int], targets: Sequence[Sequence[int]]) -> Int[Tensor, "N"]:
+    """Packed positions of the hidden states that predict the targets: one before each target.
 
     Args:
         lengths: the packed rows' lengths.
@@ -81,8 +83,8 @@ def token_batches(lengths: Sequence[int], budget: int) -> Iterator[list[int]]:
         yield batch
 
 
-def pad_right(sequences: Sequence[Sequence[int]], fill: int) -> tuple[Tensor, Tensor]:
-    """The padded form, for models that cannot be packed: ids [B, L] and mask [B, L] (1 where a token is real)."""
+def pad_right(sequences: Sequence[Sequence[int]], fill: int) -> tuple[Int[Tensor, "B L"], Int[Tensor, "B L"]]:
+    """The padded form, for models that cannot be packed: ids and mask (1 where a token is real)."""
     width = max(len(sequence) for sequence in sequences)
     ids = torch.full((len(sequences), width), fill)
     mask = torch.zeros(len(sequences), width, dtype=torch.long)

@@ -1,6 +1,6 @@
 """Softmax attention as pure functions: over any keys with its log-sum-exp, and over whole rows with a gradient.
 
-Shapes: B rows, T queries, S keys, h query heads, k key/value heads (h a multiple of k), d head width.
+Shapes: B rows, T queries, S keys, h query heads, k key/value heads (h a multiple of k), d head width (v of the values).
 
 Attention over two disjoint sets of keys is exactly the mean of both, weighted by their log-sum-exp (Milakov and
 Gimelshein 2018, arXiv 1805.02867); so a prefix that many rows share is attended to once for all of them (Juravsky et
@@ -16,6 +16,7 @@ from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
 from bakery.engine.model.lm_head import at_least_float32
+from bakery.engine.tensor_types import Float, Int
 
 _QUERY_CHUNK = 256
 _SHORT_ON_CPU = 256
@@ -42,15 +43,15 @@ class Rule:
 
 
 def attend(
-    query: Tensor,
-    key: Tensor,
-    value: Tensor,
+    query: Float[Tensor, "B h T d"],
+    key: Float[Tensor, "B k S d"],
+    value: Float[Tensor, "B k S v"],
     rule: Rule,
     *,
     causal: bool = False,
-    places: Tensor | None = None,
-) -> tuple[Tensor, Tensor]:
-    """Attention and its log-sum-exp: [B, h, T, d] over [B, k, S, d] -> [B, h, T, d], [B, h, T] (float32). No gradient.
+    places: Int[Tensor, "T"] | None = None,
+) -> tuple[Float[Tensor, "B h T v"], Float[Tensor, "B h T"]]:
+    """Attention and its log-sum-exp in float32 or wider. No gradient.
 
     Args:
         query, key, value: see above.
@@ -77,8 +78,14 @@ def attend(
     return out.reshape(batch, heads, length, -1), at_least_float32(lse).reshape(batch, heads, length)
 
 
-def attend_rows(query: Tensor, key: Tensor, value: Tensor, rule: Rule, dropout: float) -> Tensor:
-    """Every row attends causally to itself: [B, h, T, d], [B, k, T, d] twice -> [B, h, T, d]. Differentiable."""
+def attend_rows(
+    query: Float[Tensor, "B h T d"],
+    key: Float[Tensor, "B k T d"],
+    value: Float[Tensor, "B k T v"],
+    rule: Rule,
+    dropout: float,
+) -> Float[Tensor, "B h T v"]:
+    """Every row attends causally to itself. Differentiable."""
     length, shared = query.shape[2], query.shape[1] // key.shape[1]
     short = query.device.type == "cpu" and length <= _SHORT_ON_CPU and not torch.is_autocast_enabled("cpu")
     if short and rule.softcap is None and not dropout:
@@ -137,14 +144,25 @@ class _ShortRows(torch.autograd.Function):
         )
 
 
-def merge(first: Tensor, first_lse: Tensor, second: Tensor, second_lse: Tensor) -> Tensor:
-    """Attention over two disjoint sets of keys from the attention over each: [..., d], [...] twice -> [..., d]."""
+def merge(
+    first: Float[Tensor, "*rows v"],
+    first_lse: Float[Tensor, "*rows"],
+    second: Float[Tensor, "*rows v"],
+    second_lse: Float[Tensor, "*rows"],
+) -> Float[Tensor, "*rows v"]:
+    """Attention over two disjoint sets of keys from the attention over each and its log-sum-exp."""
     weight = torch.sigmoid(first_lse - second_lse).unsqueeze(-1)
     return (first * weight + second * (1 - weight)).to(first.dtype)
 
 
-def attend_grown(query: Tensor, key: Tensor, value: Tensor, lengths: Tensor, rule: Rule) -> tuple[Tensor, Tensor]:
-    """One query a row, over the first `lengths` [B] of its keys: [B, h, 1, d] -> [B, h, d] and log-sum-exp [B, h]."""
+def attend_grown(
+    query: Float[Tensor, "B h 1 d"],
+    key: Float[Tensor, "B k S d"],
+    value: Float[Tensor, "B k S v"],
+    lengths: Int[Tensor, "B"],
+    rule: Rule,
+) -> tuple[Float[Tensor, "B h v"], Float[Tensor, "B h"]]:
+    """One query a row, over the first `lengths` of its keys: attention and its log-sum-exp."""
     batch, heads, _, width = query.shape
     grouped = query.reshape(batch, key.shape[1], heads // key.shape[1], width)
     scores = _scores(grouped, key, rule)  # [B, k, h/k, S]

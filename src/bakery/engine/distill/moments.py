@@ -25,6 +25,7 @@ from torch import Tensor
 
 from bakery.engine.distill.signals import Moments
 from bakery.engine.model.lm_head import at_least_float32
+from bakery.engine.tensor_types import Float
 
 _CPU_ELEMENTS, _ACCELERATOR_ELEMENTS = 2**19, 2**24
 """Logits of one tile: on the CPU they stay in its cache, elsewhere there are enough of them to fill the device."""
@@ -32,12 +33,14 @@ _NARROWEST, _WIDEST = 1024, 4096
 """Tokens of a tile: fewer make its matmuls slow, more leave more of the mean to be rounded in half precision."""
 
 
-def moments(hidden: Tensor, weight: Tensor, factor: float, tile: tuple[int, int] | None = None) -> Moments:
+def moments(
+    hidden: Float[Tensor, "N H"], weight: Float[Tensor, "V H"], factor: float, tile: tuple[int, int] | None = None
+) -> Moments:
     """The moments of softmax(factor * hidden @ weight.T), without gradient.
 
     Args:
-        hidden: [N, H].
-        weight: [V, H].
+        hidden: final hidden states.
+        weight: of the head.
         factor: c.
         tile: rows and tokens of a tile of logits; by the device when omitted.
     """

@@ -31,6 +31,7 @@ from torch.autograd.function import once_differentiable
 from bakery.engine.distill.moments import equal_part, moments
 from bakery.engine.distill.signals import Moments, States, TeacherSignal
 from bakery.engine.model.lm_head import IdentityHead, LMHead, at_least_float32
+from bakery.engine.tensor_types import Float
 
 _CPU_ELEMENTS, _ACCELERATOR_ELEMENTS = 2**22, 2**27
 """Logits formed at a time: on the CPU few enough to stay near its cache, elsewhere enough to fill the device."""
@@ -39,29 +40,33 @@ _FEWEST_ROWS = 64
 
 
 class TokenDivergence(NamedTuple):
-    """What one pass over the target rows says; each [N], float32 or wider. Only `divergence` carries a gradient."""
+    """What one pass over the target rows says, float32 or wider. Only `divergence` carries a gradient."""
 
-    divergence: Tensor  # nats
-    teacher_entropy: Tensor  # nats: the floor of the cross-entropy, not of the divergence
-    agreement: Tensor  # 1.0 where both put most mass on the same token
+    divergence: Float[Tensor, "N"]  # nats
+    teacher_entropy: Float[Tensor, "N"]  # nats: the floor of the cross-entropy, not of the divergence
+    agreement: Float[Tensor, "N"]  # 1.0 where both put most mass on the same token
 
 
 def token_divergence(
-    student_logits: Tensor, teacher_logits: Tensor, *, temperature: float = 1.0, beta: float = 0.0
-) -> Tensor:
-    """Divergence of every row, by its definition: [..., V], [..., V] -> [...], nats. Differentiable as usual."""
+    student_logits: Float[Tensor, "*rows V"],
+    teacher_logits: Float[Tensor, "*rows V"],
+    *,
+    temperature: float = 1.0,
+    beta: float = 0.0,
+) -> Float[Tensor, "*rows"]:
+    """Divergence of every row in nats, by its definition. Differentiable as usual."""
     log_q = torch.log_softmax(at_least_float32(student_logits) / temperature, dim=-1)
     log_p = torch.log_softmax(at_least_float32(teacher_logits) / temperature, dim=-1)
     return _divergence(log_p, log_q, beta)
 
 
 def compute_kl_divergence(
-    student_logits: Tensor,
-    teacher_logits: Tensor,
+    student_logits: Float[Tensor, "..."],
+    teacher_logits: Float[Tensor, "..."],
     mask: Tensor | None = None,
     temperature: float = 1.0,
     beta: float = 0.0,
-) -> Tensor:
+) -> Float[Tensor, ""]:
     """Mean divergence over the tokens that `mask` selects (all without one): a scalar in nats per token.
 
     Args:

@@ -10,9 +10,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from bakery.engine.model.structure import base_of
+from bakery.engine.tensor_types import Float
 
 
-def at_least_float32(x: Tensor) -> Tensor:
+def at_least_float32(x: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
     """Half precisions become float32; float32 and float64 stay."""
     return x if x.dtype in (torch.float32, torch.float64) else x.float()
 
@@ -24,8 +25,8 @@ class LMHead:
     logits = softcap * tanh(scale * (hidden @ weight.T + bias) / softcap), each part optional.
     """
 
-    weight: Tensor
-    bias: Tensor | None = None
+    weight: Float[Tensor, "V H"]
+    bias: Float[Tensor, "V"] | None = None
     scale: float = 1.0
     softcap: float | None = None
 
@@ -39,8 +40,8 @@ class LMHead:
         """Whether it is a product with one matrix and a factor."""
         return self.bias is None and self.softcap is None
 
-    def logits(self, hidden: Tensor, out: Tensor | None = None) -> Tensor:
-        """Logits [N, V] in float32 (float64 stays float64) of final hidden states [N, H], in `out` if given."""
+    def logits(self, hidden: Float[Tensor, "N H"], out: Float[Tensor, "N V"] | None = None) -> Float[Tensor, "N V"]:
+        """Logits in float32 (float64 stays float64) of final hidden states, in `out` if given."""
         hidden = hidden.to(self.weight.dtype)
         if out is not None and out.dtype == self.weight.dtype:
             raw = torch.mm(hidden, self.weight.T, out=out)
@@ -54,12 +55,12 @@ class LMHead:
             raw = self.softcap * torch.tanh(raw / self.softcap)
         return raw
 
-    def derivative(self, logits: Tensor) -> Tensor | float:
-        """The logits' derivative by hidden @ weight.T: [N, V], or one number for all."""
+    def derivative(self, logits: Float[Tensor, "N V"]) -> Float[Tensor, "N V"] | float:
+        """The logits' derivative by hidden @ weight.T, or one number for all."""
         return self.scale if self.softcap is None else self.scale * (1 - (logits / self.softcap) ** 2)
 
-    def vjp(self, gradient: Tensor, derivative: Tensor | float) -> Tensor:
-        """Gradient [N, H] with respect to the hidden states, from the one with respect to the logits [N, V]."""
+    def vjp(self, gradient: Float[Tensor, "N V"], derivative: Float[Tensor, "N V"] | float) -> Float[Tensor, "N H"]:
+        """Gradient with respect to the hidden states, from the one with respect to the logits."""
         gradient = gradient if isinstance(derivative, float) and derivative == 1.0 else gradient * derivative
         return gradient.to(self.weight.dtype) @ self.weight
 
@@ -70,15 +71,15 @@ class IdentityHead:
 
     vocabulary: int
 
-    def logits(self, states: Tensor, out: Tensor | None = None) -> Tensor:
+    def logits(self, states: Float[Tensor, "N V"], out: Float[Tensor, "N V"] | None = None) -> Float[Tensor, "N V"]:
         """The states themselves, in float32 or wider."""
         return at_least_float32(states) if out is None else out.copy_(states)
 
-    def derivative(self, logits: Tensor) -> float:
+    def derivative(self, logits: Float[Tensor, "N V"]) -> float:
         """They are the logits."""
         return 1.0
 
-    def vjp(self, gradient: Tensor, derivative: Tensor | float) -> Tensor:
+    def vjp(self, gradient: Float[Tensor, "N V"], derivative: Tensor | float) -> Float[Tensor, "N V"]:
         """The gradient itself."""
         return gradient
 

@@ -16,33 +16,9 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, P
 from bakery.engine.model.structure import unwrap
 from bakery.errors import ConfigError, ModelError
 from bakery.settings.config import LoraConfig, ModelConfig
-
-STARTER = "starter"
-"""The name under which the model shipped in this package is addressed."""
+from bakery.settings.paths import resolve_model
 
 _ALL_LINEAR = ("all-linear", "all")
-
-
-def resolve_model(name_or_path: str) -> str:
-    """The folder or hub id to load: `starter` is the shipped model, everything else stands for itself.
-
-    Raises:
-        ConfigError: when a folder is meant that is not there or holds no model.
-    """
-    if name_or_path == STARTER:
-        return str(Path(__file__).parents[2] / "starter")
-    path = Path(name_or_path).expanduser()
-    if path.is_dir():
-        if not (path / "config.json").is_file():
-            hint = " (it holds an adapter: name its base model)" if (path / "adapter_config.json").is_file() else ""
-            raise ConfigError(f"model_name_or_path: {name_or_path} is a folder without config.json, not a model{hint}")
-        return str(path)
-    if path.is_file() or name_or_path.startswith(("/", "./", "../", "~")) or name_or_path.count("/") > 1:
-        raise ConfigError(
-            f"model_name_or_path: there is no model folder at {path.absolute()}; "
-            "give a folder with config.json, a hub id such as Qwen/Qwen3-0.6B, or 'starter'"
-        )
-    return name_or_path
 
 
 def load_tokenizer(config: ModelConfig) -> PreTrainedTokenizerBase:

@@ -1,0 +1,43 @@
+"""Files: only regular ones are read; whatever a name is, the refusal is one short line and comes at once."""
+
+import os
+
+import pytest
+
+from bakery.errors import ConfigError, DataError
+from bakery.settings.files import as_path, existing_file, read_text
+from tests.settings.support import refusal
+
+
+def test_a_text_file_is_read_without_its_byte_order_mark(tmp_path):
+    (tmp_path / "a.txt").write_text("\ufeffÄ\n", "utf-8")
+    assert read_text(tmp_path / "a.txt", ConfigError) == "Ä\n"
+
+
+@pytest.mark.parametrize("name", ["", " ", "x" * 5000, "x/" * 5000, "~nobody-of-this-name/x", "a\0b"])
+def test_a_name_that_cannot_be_a_path_is_one_short_line(name):
+    for action in (lambda: as_path(name, DataError), lambda: read_text(name, DataError)):
+        problem = refusal(action)
+        assert problem
+        assert len(problem) < 200
+        assert "\n" not in problem
+
+
+def test_pipes_devices_and_folders_are_not_read(tmp_path):
+    os.mkfifo(tmp_path / "pipe.yaml")
+    assert "is a pipe or a device" in refusal(lambda: read_text(tmp_path / "pipe.yaml", ConfigError))
+    assert "is a pipe or a device" in refusal(lambda: existing_file("/dev/zero", ConfigError))
+    assert "is a folder" in refusal(lambda: existing_file(tmp_path, ConfigError))
+    assert "no such file (looked in" in refusal(lambda: existing_file(tmp_path / "nope", ConfigError))
+
+
+def test_a_file_that_is_too_long_or_not_utf8_is_refused(tmp_path):
+    (tmp_path / "a.txt").write_bytes(b"one\ntwo \xff\n")
+    assert "a.txt line 2: not UTF-8 text" in refusal(lambda: read_text(tmp_path / "a.txt", ConfigError))
+    assert "is 10 bytes long; at most 9 are read" in refusal(lambda: read_text(tmp_path / "a.txt", ConfigError, 9))
+
+
+def test_the_home_folder_is_written_as_a_tilde(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "a.txt").write_text("a")
+    assert read_text("~/a.txt", ConfigError) == "a"
