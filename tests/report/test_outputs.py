@@ -82,7 +82,7 @@ def finished(tmp_path, result):
     trainer.prepare()
     for name in FILES:
         (folder / name).write_text(f"older {name}")
-    return replace(result, output_dir=folder), "model_name_or_path: starter\n", trainer
+    return replace(result, output_dir=folder), "seed: 7\n", trainer
 
 
 def contents(folder):
@@ -100,6 +100,7 @@ def test_all_files_are_written_and_the_mark_of_a_finished_bake_comes_last(finish
     folder = result.output_dir
     assert not any(content.startswith(b"older") for content in contents(folder).values())
     assert json.loads((folder / "results.json").read_text("utf-8"))["base_model"] == "starter"
+    assert (folder / "bakery.yaml").read_text("utf-8") == chosen
     assert not trainer.cache_folder.exists()
     assert not (folder / ".staging").exists()
     rows = [json.loads(line) for line in (folder / "trajectories.jsonl").read_text("utf-8").splitlines()]

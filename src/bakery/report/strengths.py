@@ -3,7 +3,6 @@
 Strength scales what the adapter adds: 0 is the base, 1 the bake as it was trained.
 """
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -41,7 +40,7 @@ class EvalResult:
 
     @property
     def best(self) -> float:
-        """The strength at which what is missing of the prompt and what has drifted are smallest together, in nats."""
+        """The strength with the smallest `cost`; of equals, the one nearest to the trained strength."""
         return min(self.proofs, key=lambda entry: (cost(entry[1]), abs(1 - entry[0])))[0]
 
     @property
@@ -52,7 +51,7 @@ class EvalResult:
 
 
 def cost(proof: Proof) -> float:
-    """Nats per token still missing to the prompted model, plus nats per token of drift elsewhere."""
+    """Divergence from the prompted model plus drift, nats per token."""
     return proof.divergence.after.mean + (proof.drift.mean if proof.drift else 0.0)
 
 
@@ -94,7 +93,7 @@ def write_eval(result: EvalResult) -> None:
     sweep = [sweep_figures(*entry) for entry in result.proofs] if len(result.proofs) > 1 else []
     about = f"{result.adapter} on {result.base_model}, at strength {strength:g}."
     (folder / "report.html").write_text(page(proof, "An adapter, evaluated", about, sweep=sweep), encoding="utf-8")
-    write_json(folder / "results.json", json.loads(json.dumps(eval_figures(result))))
+    write_json(folder / "results.json", eval_figures(result))
 
 
 def print_eval(result: EvalResult, console: Console) -> None:
@@ -105,12 +104,16 @@ def print_eval(result: EvalResult, console: Console) -> None:
     if len(result.proofs) > 1:
         console.print()
         console.print(_sweep(result))
-    console.print(Text(f"\nEvery figure is in {result.output_dir}/results.json; look at report.html beside it."))
+    console.print(
+        Text(
+            f"\nEvery figure is in {result.output_dir}/results.json; the full report is report.html in the same folder."
+        )
+    )
 
 
 def _sweep(result: EvalResult) -> Table:
     table = Table(title="Strength", title_justify="left", title_style="bold", box=None, pad_edge=False, padding=(0, 2))
-    for title in ("strength", "gap closed", "nats from prompted", "nats of drift", "right"):
+    for title in ("strength", "gap closed", "distance from prompted", "drift", "correct"):
         table.add_column(title, justify="right")
     for strength, proof in result.proofs:
         closed, accuracy = proof.divergence.share_closed, sweep_figures(strength, proof)["accuracy"]
@@ -127,7 +130,7 @@ def _sweep(result: EvalResult) -> Table:
 
 
 def print_gap(gap: Gap, console: Console) -> None:
-    """The gap in three lines, and what it means."""
+    """The gap in three lines, and whether a bake would refuse it."""
     table = Table(title="Context gap", title_justify="left", title_style="bold", box=None, pad_edge=False)
     table.add_row(
         "nats per token from the prompted model", nats(gap.divergence).value, Text(nats(gap.divergence).range)
