@@ -35,7 +35,9 @@ def test_no_text_breaks_the_readers(text, as_json):
     assert "\n" not in problem
 
 
-@pytest.mark.parametrize("text", ['{"a": {"b": [1]},\n\n "c" : 2,\n"d": "}"}', "\n{\n}", ' {"a":\n1}'])
+@pytest.mark.parametrize(
+    "text", ['{"a": {"b": [1]},\n\n "c" : 2,\n"d": "}"}', "\n{\n}", ' {"a":\n1}', '{\t"a"\t:\t1 ,\r\n"b":2}']
+)
 def test_the_line_of_every_key_of_a_json_document_is_known(text):
     document = parse_json(text, "x")
     assert document.value == json.loads(text)

@@ -25,8 +25,9 @@ def test_a_name_that_cannot_be_a_path_is_one_short_line(name):
 
 def test_pipes_devices_and_folders_are_not_read(tmp_path):
     os.mkfifo(tmp_path / "pipe.yaml")
-    assert "is a pipe or a device" in refusal(lambda: read_text(tmp_path / "pipe.yaml", ConfigError))
     assert "is a pipe or a device" in refusal(lambda: existing_file("/dev/zero", ConfigError))
+    assert "is a pipe or a device" in refusal(lambda: existing_file(tmp_path / "pipe.yaml", ConfigError))
+    assert "is a pipe or a device" in refusal(lambda: read_text(tmp_path / "pipe.yaml", ConfigError))
     assert "is a folder" in refusal(lambda: existing_file(tmp_path, ConfigError))
     assert "no such file (looked in" in refusal(lambda: existing_file(tmp_path / "nope", ConfigError))
 

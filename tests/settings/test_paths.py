@@ -64,6 +64,8 @@ def test_a_checkpoint_to_resume_from_is_there(adapter, tmp_path):
     check_checkpoint(None, str(tmp_path), "base", "here")
     check_checkpoint(False, str(tmp_path), "base", "here")
     check_checkpoint(adapter, None, "base", "here")
+    assert "not to other" in refusal(lambda: check_checkpoint(adapter, None, "other", "here"))
+    assert "is empty" in refusal(lambda: check_checkpoint("", None, "base", "here"))
     assert "holds no checkpoint" in refusal(lambda: check_checkpoint(True, str(tmp_path), "base", "here"))
     (tmp_path / "checkpoint-5").mkdir()
     check_checkpoint(True, str(tmp_path), "base", "here")
