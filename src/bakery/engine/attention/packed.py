@@ -22,6 +22,7 @@ from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
 from bakery.engine.attention.packing import row_starts
 from bakery.engine.attention.softmax import Rule, attend, attend_grown, attend_rows, merge
+from bakery.engine.tensor_types import Float, Int
 
 NAME = "bakery_packed"
 _MAX_WASTE = 1.25
@@ -35,13 +36,13 @@ class Unpackable(Exception):
 
 @dataclass(frozen=True)
 class KeyValues:
-    """Keys and values of one sequence, by layer: {layer: ([k, P, d], [k, P, d])}."""
+    """Keys and values of one sequence, by layer."""
 
-    layers: dict[int, tuple[Tensor, Tensor]] = field(default_factory=dict)
+    layers: dict[int, tuple[Float[Tensor, "k P d"], Float[Tensor, "k P v"]]] = field(default_factory=dict)
     on_layer: Callable[[], None] = lambda: None
 
-    def store(self, layer: int, keys: Tensor, values: Tensor) -> None:
-        """One more layer's keys and values [k, P, d]."""
+    def store(self, layer: int, keys: Float[Tensor, "k P d"], values: Float[Tensor, "k P v"]) -> None:
+        """One more layer's keys and values."""
         self.layers[layer] = (keys, values)
         self.on_layer()
 
@@ -87,8 +88,10 @@ class RowCache:
         self.lengths = torch.tensor([prompt_lengths[owner] for owner in owners], device=device)
         self.longest = int(self.lengths.max())
 
-    def write(self, layer: int, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:
-        """Put the newest token's key and value [B, k, 1, d] at each row's end; returns what is filled."""
+    def write(
+        self, layer: int, key: Float[Tensor, "B k 1 d"], value: Float[Tensor, "B k 1 v"]
+    ) -> tuple[Float[Tensor, "B k S d"], Float[Tensor, "B k S v"]]:
+        """Put the newest token's key and value at each row's end; returns what is filled."""
         keys, values = self.layers[layer]
         rows = torch.arange(keys.shape[0], device=keys.device)
         keys[rows, :, self.lengths] = key[:, :, 0].to(keys.dtype)
@@ -101,7 +104,7 @@ class RowCache:
         self.lengths = self.lengths + 1
         self.longest += 1
 
-    def select(self, rows: Tensor) -> None:
+    def select(self, rows: Int[Tensor, "rows"]) -> None:
         """Let go of all rows but these (indices)."""
         self.layers = {layer: (keys[rows], values[rows]) for layer, (keys, values) in self.layers.items()}
         self.lengths = self.lengths[rows]
@@ -172,9 +175,9 @@ class Layout:
 
 def packed_attention(
     module: nn.Module,
-    query: Tensor,
-    key: Tensor,
-    value: Tensor,
+    query: Float[Tensor, "B h T d"],
+    key: Float[Tensor, "B k T d"],
+    value: Float[Tensor, "B k T v"],
     attention_mask: Tensor | None,
     *,
     scaling: float | None = None,
@@ -183,10 +186,8 @@ def packed_attention(
     sliding_window: int | None = None,
     softcap: float | None = None,
     **others: Any,
-) -> tuple[Tensor, None]:
-    """transformers' attention interface: query [1, h, T, d], key and value [1, k, T, d] -> [1, T, h, d].
-
-    While sampling, query is [B, h, 1, d] and the result [B, 1, h, d].
+) -> tuple[Float[Tensor, "B T h v"], None]:
+    """transformers' attention interface: B = 1 for packed rows; T = 1 while B rows are sampled token by token.
 
     Raises:
         Unpackable: when the model asks for something this function does not compute.

@@ -19,6 +19,7 @@ from bakery.engine.distill.prefix import PrefixCache, group_by_prefix
 from bakery.engine.model.adapters import acting
 from bakery.engine.model.lm_head import IdentityHead, read_head
 from bakery.engine.model.structure import base_of
+from bakery.engine.tensor_types import Float
 
 TOLERANCE = {torch.float64: 1e-9, torch.float32: 1e-5}
 """Nats by which a shortcut may differ from the plain pass, averaged over the rows tried; half precisions round more."""
@@ -129,8 +130,8 @@ class _Trial:
         return self.rows[-1:] if self.shared else self.rows
 
     @cached_property
-    def truth(self) -> Tensor:
-        """The model's own logits at the compared positions: [positions, V]."""
+    def truth(self) -> Float[Tensor, "positions V"]:
+        """The model's own logits at the compared positions."""
         return torch.cat([plain_logits(self.model, row, last=self._count(row)) for row in self.compared])
 
     def refusal(self, shortcuts: Shortcuts) -> str | None:
