@@ -160,17 +160,17 @@ class Layout:
 
     @cached_property
     def back(self) -> Tensor:
-        """For every packed position [T] its place in the concatenation of all groups."""
+        """For every packed position [T] its index in the concatenation of all groups."""
         total = sum(self.lengths)
-        place = torch.empty(total, dtype=torch.long)
+        back = torch.empty(total, dtype=torch.long)
         offset = 0
         for index, width in self.groups:
-            places = torch.arange(offset, offset + index.numel()).view(-1, width)
+            indices = torch.arange(offset, offset + index.numel()).view(-1, width)
             first = torch.ones_like(index, dtype=torch.bool)
             first[:, 1:] = index[:, 1:] != index[:, :-1]  # the filling repeats a row's last position
-            place[index[first]] = places[first]
+            back[index[first]] = indices[first]
             offset += index.numel()
-        return place
+        return back
 
 
 def packed_attention(
@@ -205,8 +205,8 @@ def packed_attention(
 
     if layout.cache is not None:
         keys, values = layout.cache.write(layer, key, value)
-        places = layout.cache.lengths  # of the newest token, counted from the row's own first
-        return _grown(query, keys, values, places, prefix, rule, windowed=not rule.sees_all(layout.longest)), None
+        positions = layout.cache.lengths  # of the newest token, counted from the row's own first
+        return _grown(query, keys, values, positions, prefix, rule, windowed=not rule.sees_all(layout.longest)), None
     if layout.capture is not None:
         layout.capture.store(layer, key[0].detach(), value[0].detach())
     if prefix is None:
@@ -280,10 +280,10 @@ def _behind_prefix(
     back = layout.back.to(query.device)
     own, own_lse = torch.cat(outs).index_select(0, back), torch.cat(lses).index_select(0, back)
     length = prefix[0].shape[1]
-    places = None
+    positions = None
     if not rule.sees_all(layout.longest):
-        places = torch.cat([torch.arange(length, length + row) for row in layout.lengths]).to(query.device)
-    common, common_lse = attend(query, prefix[0][None], prefix[1][None], rule, places=places)
+        positions = torch.cat([torch.arange(length, length + row) for row in layout.lengths]).to(query.device)
+    common, common_lse = attend(query, prefix[0][None], prefix[1][None], rule, positions=positions)
     return merge(own, own_lse, common[0].transpose(0, 1), common_lse[0].transpose(0, 1))
 
 
@@ -291,18 +291,18 @@ def _grown(
     query: Tensor,
     keys: Tensor,
     values: Tensor,
-    places: Tensor,
+    positions: Tensor,
     prefix: tuple[Tensor, Tensor] | None,
     rule: Rule,
     *,
     windowed: bool,
 ) -> Tensor:
     """One new token a row [B, h, 1, d] over its cached keys [B, k, S, d] and the prefix -> [B, 1, h, d]."""
-    own, lse = attend_grown(query, keys, values, places + 1, rule)
+    own, lse = attend_grown(query, keys, values, positions + 1, rule)
     if prefix is None:
         return own[:, None]
-    # All rows ask the same keys: one matrix product with the rows in the place of the queries.
+    # All rows ask the same keys: one matrix product with the rows as its queries.
     together = query[:, :, 0].transpose(0, 1)[None]
-    absolute = prefix[0].shape[1] + places if windowed else None
-    common, common_lse = attend(together, prefix[0][None], prefix[1][None], rule, places=absolute)
+    absolute = prefix[0].shape[1] + positions if windowed else None
+    common, common_lse = attend(together, prefix[0][None], prefix[1][None], rule, positions=absolute)
     return merge(own, lse, common[0].transpose(0, 1), common_lse[0].transpose(0, 1))[:, None]
