@@ -15,16 +15,9 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
-SHAPE_CHECKED = (
-    "bakery.engine.attention",
-    "bakery.engine.distill.moments",
-    "bakery.engine.distill.objective",
-    "bakery.engine.model.lm_head",
-    "bakery.engine.model.fused_lora",
-)
 # jaxtyping's hook decorates methods one by one, where beartype does not know what `Self` is.
 checked = beartype(conf=BeartypeConf(hint_overrides=FrozenDict({Self: Any})))
-install_import_hook(SHAPE_CHECKED, f"{__name__}.checked")
+install_import_hook("bakery.engine", f"{__name__}.checked")
 
 COUNTS = pytest.StashKey[dict[str, Counter[str]]]()
 

@@ -100,6 +100,12 @@ def test_light_modules_import_no_torch(module):
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
+def test_no_file_has_more_than_400_lines():
+    files = [path for folder in ("src", "tests", "benchmarks", "starter") for path in (ROOT / folder).rglob("*.py")]
+    long = {str(p.relative_to(ROOT)): lines for p in files if (lines := len(p.read_text("utf-8").splitlines())) > 400}
+    assert not long, f"more than one idea: {long}"
+
+
 @pytest.mark.parametrize("module", modules())
 def test_no_function_has_more_than_60_lines(module):
     functions = (ast.FunctionDef, ast.AsyncFunctionDef)
@@ -109,6 +115,13 @@ def test_no_function_has_more_than_60_lines(module):
         if isinstance(node, functions) and (length := (node.end_lineno or 0) - node.lineno + 1) > 60
     }
     assert not long, f"more than one thing: {long}"
+
+
+@pytest.mark.parametrize("module", [module for module in modules() if not module.startswith("__")])
+def test_every_module_has_a_test_file_of_its_name(module):
+    *folders, name = module.split(".")
+    expected = ROOT.joinpath("tests", *folders, f"test_{name}.py")
+    assert expected.is_file(), f"{expected.relative_to(ROOT)} does not exist"
 
 
 def readme_tree() -> set[str]:

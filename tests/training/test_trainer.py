@@ -6,7 +6,7 @@ import pytest
 import torch
 from transformers import TrainerCallback
 
-from bakery.engine.distill.batches import prompt_baking_collator, within_budget, without_targets_from
+from bakery.engine.distill.batches import prompt_baking_collator
 from bakery.engine.distill.teacher import CachedTeacher
 from bakery.errors import DataError, NumericError
 from bakery.rows.datasets import create_dataset
@@ -192,35 +192,6 @@ def test_long_rows_are_refused_or_counted(tmp_path):
     with pytest.raises(DataError, match="nothing is left"):
         make_trainer(tmp_path, max_seq_length=5, on_long_row="skip").prepare()
     assert tokenizer().eos_token_id in skipping.train_dataset[0]["input_ids"]
-
-
-def _batch():
-    rows = [
-        {"row": 10 + row, "input_ids": list(range(100 * row, 100 * row + length)), "targets": list(range(2, length, 2))}
-        for row, length in enumerate([5, 9, 3, 8])
-    ]
-    return rows, prompt_baking_collator(rows)
-
-
-@pytest.mark.parametrize("budget", [1, 8, 12, 17, 24, 25])
-def test_a_batch_in_parts_is_the_same_batch(budget):
-    rows, batch = _batch()
-    parts = within_budget(batch, budget)
-    assert sorted(row for part in parts for row in part["rows"].tolist()) == [10, 11, 12, 13]
-    for part in parts:
-        wanted = prompt_baking_collator([rows[row - 10] for row in part["rows"].tolist()])
-        assert all(torch.equal(part[name], wanted[name]) for name in wanted)
-        assert part["input_ids"].shape[1] <= budget or len(part["rows"]) == 1
-
-
-def test_rows_that_only_fill_up_a_batch_have_no_targets():
-    _, batch = _batch()
-    found = without_targets_from(batch, 2)
-    assert found["targets"].tolist() == [2, 4, 0, 0]
-    assert found["labels"].tolist() == batch["labels"][:6].tolist()
-    assert found["predicting"].tolist() == batch["predicting"][:6].tolist()
-    assert found["input_ids"].shape == batch["input_ids"].shape
-    assert without_targets_from(batch, 0)["labels"].numel() == 0
 
 
 @pytest.mark.parametrize(("teacher", "kept"), [("auto", False), ("cached", True)])

@@ -7,7 +7,6 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bakery.engine.attention.packed import Layout
 from bakery.engine.attention.packing import pack, pad_right, predicting_positions, row_starts, token_batches
 
 lengths = st.lists(st.integers(1, 40), min_size=1, max_size=12)
@@ -65,16 +64,3 @@ def test_batches_hold_every_row_once_within_the_budget(lengths, budget):
     # Longest first: two neighbouring batches would never fit into one.
     for one, other in pairwise(batches):
         assert sum(lengths[row] for row in one) + lengths[other[0]] > budget
-
-
-@settings(deadline=None)
-@given(lengths=lengths)
-def test_attention_groups_hold_every_position_once_and_little_else(lengths):
-    layout = Layout(tuple(lengths))
-    total = sum(lengths)
-    flat = torch.cat([index.flatten() for index, _ in layout.groups])
-    assert flat[layout.back].tolist() == list(range(total))
-    assert flat.numel() <= 1.25 * total
-    for index, width in layout.groups:
-        assert index.shape[1] == width
-        assert (index.diff(dim=1) >= 0).all()

@@ -22,6 +22,7 @@ from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
 from bakery.engine.attention.packing import row_starts
 from bakery.engine.attention.softmax import Rule, attend, attend_grown, attend_rows, merge
+from bakery.engine.tensor_types import Float, Int
 
 NAME = "bakery_packed"
 _MAX_WASTE = 1.25
@@ -35,13 +36,13 @@ class Unpackable(Exception):
 
 @dataclass(frozen=True)
 class KeyValues:
-    """Keys and values of one sequence, by layer: {layer: ([k, P, d], [k, P, d])}."""
+    """Keys and values of one sequence, by layer."""
 
-    layers: dict[int, tuple[Tensor, Tensor]] = field(default_factory=dict)
+    layers: dict[int, tuple[Float[Tensor, "k P d"], Float[Tensor, "k P v"]]] = field(default_factory=dict)
     on_layer: Callable[[], None] = lambda: None
 
-    def store(self, layer: int, keys: Tensor, values: Tensor) -> None:
-        """One more layer's keys and values [k, P, d]."""
+    def store(self, layer: int, keys: Float[Tensor, "k P d"], values: Float[Tensor, "k P v"]) -> None:
+        """One more layer's keys and values."""
         self.layers[layer] = (keys, values)
         self.on_layer()
 
@@ -87,8 +88,10 @@ class RowCache:
         self.lengths = torch.tensor([prompt_lengths[owner] for owner in owners], device=device)
         self.longest = int(self.lengths.max())
 
-    def write(self, layer: int, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:
-        """Put the newest token's key and value [B, k, 1, d] at each row's end; returns what is filled."""
+    def write(
+        self, layer: int, key: Float[Tensor, "B k 1 d"], value: Float[Tensor, "B k 1 v"]
+    ) -> tuple[Float[Tensor, "B k S d"], Float[Tensor, "B k S v"]]:
+        """Put the newest token's key and value at each row's end; returns what is filled."""
         keys, values = self.layers[layer]
         rows = torch.arange(keys.shape[0], device=keys.device)
         keys[rows, :, self.lengths] = key[:, :, 0].to(keys.dtype)
@@ -101,7 +104,7 @@ class RowCache:
         self.lengths = self.lengths + 1
         self.longest += 1
 
-    def select(self, rows: Tensor) -> None:
+    def select(self, rows: Int[Tensor, "rows"]) -> None:
         """Let go of all rows but these (indices)."""
         self.layers = {layer: (keys[rows], values[rows]) for layer, (keys, values) in self.layers.items()}
         self.lengths = self.lengths[rows]
@@ -157,24 +160,24 @@ class Layout:
 
     @cached_property
     def back(self) -> Tensor:
-        """For every packed position [T] its place in the concatenation of all groups."""
+        """For every packed position [T] its index in the concatenation of all groups."""
         total = sum(self.lengths)
-        place = torch.empty(total, dtype=torch.long)
+        back = torch.empty(total, dtype=torch.long)
         offset = 0
         for index, width in self.groups:
-            places = torch.arange(offset, offset + index.numel()).view(-1, width)
+            indices = torch.arange(offset, offset + index.numel()).view(-1, width)
             first = torch.ones_like(index, dtype=torch.bool)
             first[:, 1:] = index[:, 1:] != index[:, :-1]  # the filling repeats a row's last position
-            place[index[first]] = places[first]
+            back[index[first]] = indices[first]
             offset += index.numel()
-        return place
+        return back
 
 
 def packed_attention(
     module: nn.Module,
-    query: Tensor,
-    key: Tensor,
-    value: Tensor,
+    query: Float[Tensor, "B h T d"],
+    key: Float[Tensor, "B k T d"],
+    value: Float[Tensor, "B k T v"],
     attention_mask: Tensor | None,
     *,
     scaling: float | None = None,
@@ -183,10 +186,8 @@ def packed_attention(
     sliding_window: int | None = None,
     softcap: float | None = None,
     **others: Any,
-) -> tuple[Tensor, None]:
-    """transformers' attention interface: query [1, h, T, d], key and value [1, k, T, d] -> [1, T, h, d].
-
-    While sampling, query is [B, h, 1, d] and the result [B, 1, h, d].
+) -> tuple[Float[Tensor, "B T h v"], None]:
+    """transformers' attention interface: B = 1 for packed rows; T = 1 while B rows are sampled token by token.
 
     Raises:
         Unpackable: when the model asks for something this function does not compute.
@@ -204,8 +205,8 @@ def packed_attention(
 
     if layout.cache is not None:
         keys, values = layout.cache.write(layer, key, value)
-        places = layout.cache.lengths  # of the newest token, counted from the row's own first
-        return _grown(query, keys, values, places, prefix, rule, windowed=not rule.sees_all(layout.longest)), None
+        positions = layout.cache.lengths  # of the newest token, counted from the row's own first
+        return _grown(query, keys, values, positions, prefix, rule, windowed=not rule.sees_all(layout.longest)), None
     if layout.capture is not None:
         layout.capture.store(layer, key[0].detach(), value[0].detach())
     if prefix is None:
@@ -279,10 +280,10 @@ def _behind_prefix(
     back = layout.back.to(query.device)
     own, own_lse = torch.cat(outs).index_select(0, back), torch.cat(lses).index_select(0, back)
     length = prefix[0].shape[1]
-    places = None
+    positions = None
     if not rule.sees_all(layout.longest):
-        places = torch.cat([torch.arange(length, length + row) for row in layout.lengths]).to(query.device)
-    common, common_lse = attend(query, prefix[0][None], prefix[1][None], rule, places=places)
+        positions = torch.cat([torch.arange(length, length + row) for row in layout.lengths]).to(query.device)
+    common, common_lse = attend(query, prefix[0][None], prefix[1][None], rule, positions=positions)
     return merge(own, own_lse, common[0].transpose(0, 1), common_lse[0].transpose(0, 1))
 
 
@@ -290,18 +291,18 @@ def _grown(
     query: Tensor,
     keys: Tensor,
     values: Tensor,
-    places: Tensor,
+    positions: Tensor,
     prefix: tuple[Tensor, Tensor] | None,
     rule: Rule,
     *,
     windowed: bool,
 ) -> Tensor:
     """One new token a row [B, h, 1, d] over its cached keys [B, k, S, d] and the prefix -> [B, 1, h, d]."""
-    own, lse = attend_grown(query, keys, values, places + 1, rule)
+    own, lse = attend_grown(query, keys, values, positions + 1, rule)
     if prefix is None:
         return own[:, None]
-    # All rows ask the same keys: one matrix product with the rows in the place of the queries.
+    # All rows ask the same keys: one matrix product with the rows as its queries.
     together = query[:, :, 0].transpose(0, 1)[None]
-    absolute = prefix[0].shape[1] + places if windowed else None
-    common, common_lse = attend(together, prefix[0][None], prefix[1][None], rule, places=absolute)
+    absolute = prefix[0].shape[1] + positions if windowed else None
+    common, common_lse = attend(together, prefix[0][None], prefix[1][None], rule, positions=absolute)
     return merge(own, lse, common[0].transpose(0, 1), common_lse[0].transpose(0, 1))[:, None]

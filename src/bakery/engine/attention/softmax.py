@@ -30,7 +30,7 @@ class Rule:
     Args:
         scale: factor of the scores.
         softcap: scores become softcap * tanh(score / softcap).
-        window: a query sees only keys less than this many places back.
+        window: a query sees only keys less than this many positions back.
     """
 
     scale: float
@@ -49,7 +49,7 @@ def attend(
     rule: Rule,
     *,
     causal: bool = False,
-    places: Int[Tensor, "T"] | None = None,
+    positions: Int[Tensor, "T"] | None = None,
 ) -> tuple[Float[Tensor, "B h T v"], Float[Tensor, "B h T"]]:
     """Attention and its log-sum-exp in float32 or wider. No gradient.
 
@@ -57,11 +57,11 @@ def attend(
         query, key, value: see above.
         rule: of the layer.
         causal: query t sees keys up to t (T = S).
-        places: [T], the place of every query where key s has place s; needed only where a window hides keys.
+        positions: [T], the position of every query where key s has position s; needed only where a window hides keys.
     """
     batch, heads, length, width = query.shape
     shared = heads // key.shape[1]
-    windowed = places is not None and rule.window is not None
+    windowed = positions is not None and rule.window is not None
     if causal or windowed:
         key, value = key.repeat_interleave(shared, 1), value.repeat_interleave(shared, 1)
     else:  # heads that share keys are folded into the queries: no key is repeated
@@ -73,8 +73,8 @@ def attend(
         if lse.shape != out.shape[:3]:
             lse = lse.transpose(1, 2)
     else:
-        places = torch.arange(length, device=query.device) if causal else places
-        out, lse = _by_definition(query, key, value, rule, places)
+        positions = torch.arange(length, device=query.device) if causal else positions
+        out, lse = _by_definition(query, key, value, rule, positions)
     return out.reshape(batch, heads, length, -1), at_least_float32(lse).reshape(batch, heads, length)
 
 
@@ -89,8 +89,8 @@ def attend_rows(
     length, shared = query.shape[2], query.shape[1] // key.shape[1]
     short = query.device.type == "cpu" and length <= _SHORT_ON_CPU and not torch.is_autocast_enabled("cpu")
     if short and rule.softcap is None and not dropout:
-        found = _ShortRows.apply(query, key.to(query.dtype), value.to(query.dtype), rule)  # type: ignore[no-untyped-call]
-        return found  # type: ignore[no-any-return]
+        output = _ShortRows.apply(query, key.to(query.dtype), value.to(query.dtype), rule)  # type: ignore[no-untyped-call]
+        return output  # type: ignore[no-any-return]
     if shared > 1:
         key, value = key.repeat_interleave(shared, 1), value.repeat_interleave(shared, 1)
     if rule.softcap is None and rule.sees_all(length):
@@ -113,7 +113,7 @@ def attend_rows(
 class _ShortRows(torch.autograd.Function):
     """Rows that attend to themselves in one node: [B, h, T, d], [B, k, T, d] twice, a rule without soft cap.
 
-    Heads that share keys are folded into the queries. For backward only the weights P are kept; with O = P V and
+    Heads that share keys are folded into the queries. For backward only the weights P are stored; with O = P V and
     S the scaled scores, dV = P' dO, dP = dO V', dS = P (dP - sum(P dP)), dQ = s dS K, dK = s dS' Q.
     """
 
@@ -166,10 +166,10 @@ def attend_grown(
     batch, heads, _, width = query.shape
     grouped = query.reshape(batch, key.shape[1], heads // key.shape[1], width)
     scores = _scores(grouped, key, rule)  # [B, k, h/k, S]
-    places = torch.arange(key.shape[2], device=key.device)[None]
-    hidden = places >= lengths[:, None]
+    positions = torch.arange(key.shape[2], device=key.device)[None]
+    hidden = positions >= lengths[:, None]
     if rule.window is not None:
-        hidden |= places < (lengths - rule.window)[:, None]
+        hidden |= positions < (lengths - rule.window)[:, None]
     scores = scores.masked_fill(hidden[:, None, None], float("-inf"))
     lse = scores.logsumexp(-1)
     out = (scores - lse.unsqueeze(-1)).exp().to(query.dtype) @ value.to(query.dtype)
@@ -177,7 +177,7 @@ def attend_grown(
 
 
 def _by_definition(
-    query: Tensor, key: Tensor, value: Tensor, rule: Rule, places: Tensor | None
+    query: Tensor, key: Tensor, value: Tensor, rule: Rule, positions: Tensor | None
 ) -> tuple[Tensor, Tensor]:
     """`attend` as it is written in books, a chunk of queries at a time; as many key heads as query heads.
 
@@ -188,8 +188,8 @@ def _by_definition(
     for start in range(0, query.shape[2], _QUERY_CHUNK):
         part = query[:, :, start : start + _QUERY_CHUNK]
         scores = _scores(part, key, rule)
-        if places is not None:
-            scores = scores + _hidden(places[start : start + part.shape[2]], every, rule, scores.dtype)
+        if positions is not None:
+            scores = scores + _hidden(positions[start : start + part.shape[2]], every, rule, scores.dtype)
         lses.append(scores.logsumexp(-1))
         weights = (scores - lses[-1].unsqueeze(-1)).exp().nan_to_num(0.0)
         outs.append(weights.to(part.dtype) @ value.to(part.dtype))
@@ -202,9 +202,9 @@ def _scores(query: Tensor, key: Tensor, rule: Rule) -> Tensor:
     return scores if rule.softcap is None else rule.softcap * torch.tanh(scores / rule.softcap)
 
 
-def _hidden(query_places: Tensor, key_places: Tensor, rule: Rule, dtype: torch.dtype) -> Tensor:
+def _hidden(query_positions: Tensor, key_positions: Tensor, rule: Rule, dtype: torch.dtype) -> Tensor:
     """0 where a query sees a key, minus infinity where it does not: [T, S]."""
-    back = query_places[:, None] - key_places[None, :]
+    back = query_positions[:, None] - key_positions[None, :]
     hidden = back < 0
     if rule.window is not None:
         hidden |= back >= rule.window

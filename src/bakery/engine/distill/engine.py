@@ -23,6 +23,7 @@ from bakery.engine.distill.teacher import CachedTeacher, KnownSignals, LiveTeach
 from bakery.engine.model.adapters import acting
 from bakery.engine.model.process_group import SINGLE_PROCESS, ProcessGroup
 from bakery.engine.model.structure import stop_ids
+from bakery.engine.tensor_types import Float
 from bakery.progress import NO_PROGRESS, ProgressCallback
 
 _SAMPLING_BUDGETS = 8
@@ -144,8 +145,8 @@ class Engine:
         on_progress(others, others)
         return TokenDivergence(*(torch.cat(column) for column in zip(*(columns for _, columns in parts), strict=True)))
 
-    def states(self, condition: Condition, pairs: Sequence[ViewPair]) -> Tensor:
-        """What the LM head turns into logits, at all targets under a condition: [N, H]; without gradient."""
+    def states(self, condition: Condition, pairs: Sequence[ViewPair]) -> Float[Tensor, "N H"]:
+        """What the LM head turns into logits, at all targets under a condition; without gradient."""
         return self._pass(condition).all_states(pairs)
 
     def _pass(self, condition: Condition) -> TargetPass:

@@ -11,6 +11,7 @@ from bakery.engine.attention.packed import KeyValues, Layout, packed
 from bakery.engine.attention.packing import Packed, pack, pad_right
 from bakery.engine.model.lm_head import IdentityHead, LMHead, at_least_float32
 from bakery.engine.model.structure import base_of, decoder, device_of, unwrap
+from bakery.engine.tensor_types import Float, Int
 from bakery.progress import NO_PROGRESS, ProgressCallback
 
 
@@ -37,8 +38,13 @@ class Shortcuts:
 
 
 def target_states(
-    model: nn.Module, batch: Packed, positions: Tensor, shortcuts: Shortcuts, *, prefix: KeyValues | None = None
-) -> Tensor:
+    model: nn.Module,
+    batch: Packed,
+    positions: Int[Tensor, "N"],
+    shortcuts: Shortcuts,
+    *,
+    prefix: KeyValues | None = None,
+) -> Float[Tensor, "N H"]:
     """What the head turns into logits, at packed positions [N]: final hidden states [N, H] (or logits [N, V]).
 
     Inside a data-parallel wrapper a pass with gradients goes through the wrapper; else only through the decoder, which
@@ -92,8 +98,8 @@ def prefix_key_values(model: nn.Module, ids: Sequence[int], on_progress: Progres
     return capture
 
 
-def plain_logits(model: nn.Module, ids: Sequence[int], last: int | None = None) -> Tensor:
-    """The model's own answer for one sequence, no shortcut taken: logits [T, V], or of the `last` positions only."""
+def plain_logits(model: nn.Module, ids: Sequence[int], last: int | None = None) -> Float[Tensor, "T V"]:
+    """The model's own logits for one sequence, no shortcut taken, or those of the `last` positions only."""
     few = {} if last is None else {"logits_to_keep": last}
     with torch.no_grad():
         logits = model(input_ids=torch.tensor([ids], device=device_of(model)), use_cache=False, **few).logits

@@ -125,12 +125,12 @@ class DivergenceObjective:
         width = self.head.weight.shape[1]
         return 4 * width + 12 if self.by_moments else 4 * width
 
-    def signal(self, teacher_states: Tensor) -> TeacherSignal:
-        """What has to be known of the teacher's states [N, H] at every step."""
+    def signal(self, teacher_states: Float[Tensor, "N H"]) -> TeacherSignal:
+        """What has to be known of the teacher's states at every step."""
         return self._moments(teacher_states) if self.by_moments else States(teacher_states)
 
-    def divergence(self, student_states: Tensor, signal: TeacherSignal) -> TokenDivergence:
-        """The divergence of student states [N, H] from the teacher. The gradient flows to the student's states only.
+    def divergence(self, student_states: Float[Tensor, "N H"], signal: TeacherSignal) -> TokenDivergence:
+        """The divergence of student states from the teacher. The gradient flows to the student's states only.
 
         Values and gradients equal `token_divergence` on `head.logits`.
         """

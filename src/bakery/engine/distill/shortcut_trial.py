@@ -19,6 +19,7 @@ from bakery.engine.distill.prefix import PrefixCache, group_by_prefix
 from bakery.engine.model.adapters import acting
 from bakery.engine.model.lm_head import IdentityHead, read_head
 from bakery.engine.model.structure import base_of
+from bakery.engine.tensor_types import Float
 
 TOLERANCE = {torch.float64: 1e-9, torch.float32: 1e-5}
 """Nats by which a shortcut may differ from the plain pass, averaged over the rows tried; half precisions round more."""
@@ -63,7 +64,7 @@ def try_shortcuts(
         model: with its adapter on or off, in evaluation mode.
         rows: a few token sequences; a handful of short ones is enough, at least two if `shared` is not zero.
         shared: how many first tokens all rows have in common and may share as a prefix.
-        prefix_of: where the keys and values of a prefix are kept; else they are computed here and forgotten.
+        prefix_of: where the keys and values of a prefix are stored; else they are computed here and dropped.
     """
     # Packing and the head are tried without the prefix: a plain pass over it is dear.
     trial = _Trial(model, tuple(row[shared:] for row in rows))
@@ -97,8 +98,8 @@ def _stretched(model: nn.Module) -> str | None:
     scaling = getattr(config, "rope_parameters", None) or getattr(config, "rope_scaling", None) or {}
     kinds = {scaling.get("rope_type", scaling.get("type"))} if isinstance(scaling, dict) else set()
     kinds |= {part.get("rope_type") for part in scaling.values() if isinstance(part, dict)}
-    found = kinds & _LENGTH_DEPENDENT
-    return f"its {found.pop()} position scaling depends on the length of the whole row" if found else None
+    dependent = kinds & _LENGTH_DEPENDENT
+    return f"its {dependent.pop()} position scaling depends on the length of the whole row" if dependent else None
 
 
 def _sees_everything(model: nn.Module) -> bool:
@@ -129,8 +130,8 @@ class _Trial:
         return self.rows[-1:] if self.shared else self.rows
 
     @cached_property
-    def truth(self) -> Tensor:
-        """The model's own logits at the compared positions: [positions, V]."""
+    def truth(self) -> Float[Tensor, "positions V"]:
+        """The model's own logits at the compared positions."""
         return torch.cat([plain_logits(self.model, row, last=self._count(row)) for row in self.compared])
 
     def refusal(self, shortcuts: Shortcuts) -> str | None:
@@ -154,9 +155,9 @@ class _Trial:
         return min(_CHECKED_POSITIONS, len(row) - self.shared)
 
 
-def _distance(truth: Tensor, found: Tensor, tolerance: float) -> str | None:
+def _distance(truth: Tensor, computed: Tensor, tolerance: float) -> str | None:
     """None when the two distributions agree, else what is wrong, in words."""
-    log_p, log_q = truth.log_softmax(-1), found.to(truth).log_softmax(-1)
+    log_p, log_q = truth.log_softmax(-1), computed.to(truth).log_softmax(-1)
     nats = float((log_p.exp() * (log_p - log_q)).sum(-1).abs().mean())
     return None if nats <= tolerance else f"it would differ by {nats:.1e} nats a token"
 

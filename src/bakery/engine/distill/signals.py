@@ -11,6 +11,8 @@ from typing import Self
 import torch
 from torch import Tensor
 
+from bakery.engine.tensor_types import Float, Int
+
 
 @dataclass(frozen=True)
 class TeacherSignal:
@@ -52,16 +54,16 @@ class TeacherSignal:
 class Moments(TeacherSignal):
     """The moments of N distributions over the vocabulary, in float32 or wider (see `moments.py`)."""
 
-    mean: Tensor  # [N, H], the expected row of the head's weight
-    entropy: Tensor  # [N], nats
-    best: Tensor  # [N], the most likely token
+    mean: Float[Tensor, "N H"]  # the expected row of the head's weight
+    entropy: Float[Tensor, "N"]  # nats
+    best: Int[Tensor, "N"]  # the most likely token
 
 
 @dataclass(frozen=True)
 class States(TeacherSignal):
-    """Final hidden states [N, H], or logits [N, V] of a model whose LM head cannot be taken out."""
+    """Final hidden states, or logits [N, V] of a model whose LM head cannot be taken out."""
 
-    states: Tensor
+    states: Float[Tensor, "N H"]
 
 
 KINDS: dict[str, type[TeacherSignal]] = {"moments": Moments, "states": States}

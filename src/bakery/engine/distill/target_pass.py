@@ -14,6 +14,7 @@ from bakery.engine.distill.conditions import Condition
 from bakery.engine.distill.forward import Shortcuts, target_states
 from bakery.engine.distill.prefix import PrefixCache, group_by_prefix
 from bakery.engine.model.adapters import acting
+from bakery.engine.tensor_types import Float
 
 
 @dataclass(frozen=True)
@@ -71,8 +72,8 @@ class TargetPass:
                 blocks.append(Block(shared, tuple(group.rows[member] for member in members)))
         return blocks
 
-    def states(self, rows: Sequence[TargetRow], block: Block) -> Tensor:
-        """What the LM head turns into logits, at the targets of the block's rows, row after row: [N, H] (or [N, V])."""
+    def states(self, rows: Sequence[TargetRow], block: Block) -> Float[Tensor, "N H"]:
+        """What the LM head turns into logits, at the targets of the block's rows, row after row (or logits [N, V])."""
         skip = len(block.shared)
         members = [rows[row] for row in block.rows]
         batch = pack([row.ids[skip:] for row in members], first_position=skip)
@@ -81,7 +82,7 @@ class TargetPass:
             prefix = self.prefixes.get(block.shared)
             return target_states(self.model, batch, positions, self.shortcuts, prefix=prefix)
 
-    def all_states(self, pairs: Sequence[ViewPair]) -> Tensor:
+    def all_states(self, pairs: Sequence[ViewPair]) -> Float[Tensor, "N H"]:
         """The states at all targets of these rows, row after row in their order."""
         rows = [self.row(pair) for pair in pairs]
         parts: dict[int, Tensor] = {}

@@ -8,7 +8,7 @@ import hashlib
 from array import array
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from bakery.chat.views import ViewPair
 from bakery.engine.distill.cache import Cache
@@ -31,6 +31,7 @@ def row_key(pair: ViewPair) -> RowKey:
     return hashlib.blake2b(ids.tobytes() + b"|" + targets.tobytes(), digest_size=16).digest()
 
 
+@runtime_checkable
 class Teacher(Protocol):
     """Answers to any row with its signal."""
 

@@ -60,22 +60,22 @@ def _is_plain(layer: Any) -> bool:
     return simple and alike and not hooked and not (base.bias is not None and base.bias.requires_grad)
 
 
-def _forward(layer: Any, otherwise: Any, x: Tensor, *arguments: Any, **named: Any) -> Tensor:
-    """The layer's own `forward` where the moment asks for more than the formula."""
+def _forward(layer: Any, original: Any, x: Tensor, *arguments: Any, **named: Any) -> Tensor:
+    """The formula, or the layer's original `forward` where more than that is needed."""
     base, device = layer.get_base_layer(), x.device.type
     switched = layer.disable_adapters or layer.merged
-    cast = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else x.dtype
-    if switched or arguments or named or cast != base.weight.dtype:
-        return otherwise(x, *arguments, **named)  # type: ignore[no-any-return]
+    dtype = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else x.dtype
+    if switched or arguments or named or dtype != base.weight.dtype:
+        return original(x, *arguments, **named)  # type: ignore[no-any-return]
     (name,) = _active(layer)
     with torch.autocast(device, enabled=False):
-        x = x.to(cast)
+        x = x.to(dtype)
         dropped = layer.lora_dropout[name](x)
         a, b = layer.lora_A[name].weight, layer.lora_B[name].weight
-        found = _LowRank.apply(  # type: ignore[no-untyped-call]
+        output = _LowRank.apply(  # type: ignore[no-untyped-call]
             x, None if dropped is x else dropped, a, b, base.weight, base.bias, layer.scaling[name]
         )
-    return found  # type: ignore[no-any-return]
+    return output  # type: ignore[no-any-return]
 
 
 class _LowRank(torch.autograd.Function):

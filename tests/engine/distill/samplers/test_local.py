@@ -15,6 +15,7 @@ from bakery.engine.distill.samplers.sampler import SamplingPrompt, SamplingSetti
 from bakery.engine.distill.shortcut_trial import try_shortcuts
 from bakery.engine.model.lm_head import read_head
 from bakery.engine.model.loading import attach_adapter
+from bakery.progress import ProgressCallback
 from bakery.settings.config import LoraConfig
 from tests.engine.architectures import ALL, VOCABULARY, random_rows, tiny
 
@@ -113,10 +114,18 @@ def test_greedy_answers_are_those_of_transformers(name):
         assert list(trajectory.ids) == said[0, len(prompt) :].tolist()
 
 
+class _Counts(ProgressCallback):
+    def __init__(self):
+        self.calls = []
+
+    def __call__(self, amount, tokens=0, *, reused=False):
+        self.calls.append((amount, tokens))
+
+
 def test_finished_rows_are_counted_once(model, shortcuts):
-    counts = []
-    trajectories = _sampler(model, shortcuts).sample(_prompts(), _settings(), lambda *done: counts.append(done))
-    answers, tokens = (sum(column) for column in zip(*counts, strict=True))
+    counts = _Counts()
+    trajectories = _sampler(model, shortcuts).sample(_prompts(), _settings(), counts)
+    answers, tokens = (sum(column) for column in zip(*counts.calls, strict=True))
     assert answers == len(trajectories) == 15
     assert tokens == sum(len(trajectory.ids) for trajectory in trajectories)
 

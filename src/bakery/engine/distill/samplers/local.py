@@ -7,7 +7,7 @@ cumulative distribution: the same seed gives the same answers whatever is batche
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -30,6 +30,7 @@ from bakery.engine.distill.signals import TeacherSignal
 from bakery.engine.model.adapters import acting
 from bakery.engine.model.process_group import SINGLE_PROCESS, ProcessGroup
 from bakery.engine.model.structure import decoder, device_of
+from bakery.engine.tensor_types import Float, Int
 from bakery.progress import NO_PROGRESS, ProgressCallback
 
 _SHRINK_AT = 0.75
@@ -39,6 +40,7 @@ Row = tuple[int, int]
 """A prompt's index, and which of its answers."""
 
 
+@runtime_checkable
 class _Decoding(Protocol):
     """A batch of rows that grow token by token; `start` and `step` give the states [B, ...] of the next tokens."""
 
@@ -47,13 +49,13 @@ class _Decoding(Protocol):
     @property
     def has_states(self) -> bool: ...
 
-    def start(self) -> Tensor: ...
+    def start(self) -> Float[Tensor, "B H"]: ...
 
-    def step(self, tokens: Tensor) -> Tensor: ...
+    def step(self, tokens: Int[Tensor, "B"]) -> Float[Tensor, "B H"]: ...
 
-    def logits(self, states: Tensor) -> Tensor: ...
+    def logits(self, states: Float[Tensor, "B H"]) -> Float[Tensor, "B V"]: ...
 
-    def select(self, rows: Tensor) -> None: ...
+    def select(self, rows: Int[Tensor, "rows"]) -> None: ...
 
 
 @dataclass(frozen=True)
@@ -227,8 +229,8 @@ def _rows(prompts: Sequence[int], settings: SamplingSettings) -> list[Row]:
     return [(prompt, number) for prompt in prompts for number in range(settings.per_prompt)]
 
 
-def _choose(logits: Tensor, uniforms: Tensor, temperature: float) -> Tensor:
-    """Next tokens [B] of logits [B, V]: the first whose cumulative probability exceeds the row's uniform number."""
+def _choose(logits: Float[Tensor, "B V"], uniforms: Float[Tensor, "B"], temperature: float) -> Int[Tensor, "B"]:
+    """The next tokens: the first whose cumulative probability exceeds the row's uniform number."""
     if temperature == 0:
         return logits.argmax(-1)
     weights = torch.exp((logits - logits.amax(-1, keepdim=True)) / temperature)

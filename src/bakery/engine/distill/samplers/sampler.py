@@ -2,7 +2,7 @@
 
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from bakery.engine.distill.signals import TeacherSignal
 from bakery.progress import NO_PROGRESS, ProgressCallback
@@ -60,6 +60,7 @@ TokenStream = Generator[SampledToken, None, list[Trajectory]]
 """Yields tokens as they are drawn; returns all trajectories, in the order of the prompts and their numbers."""
 
 
+@runtime_checkable
 class Sampler(Protocol):
     """A source of trajectories."""
 
