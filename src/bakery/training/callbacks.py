@@ -1,10 +1,13 @@
-"""What hangs on transformers' training loop: the progress bar, and the guard before every optimiser step."""
+"""What hangs on transformers' training loop: the progress bar, the guard before every step, the means it logs."""
 
 from typing import Any
 
 import torch
+from torch import Tensor
 from transformers import TrainerCallback, TrainerControl, TrainerState
 
+from bakery.engine.distill.objective import TokenDivergence
+from bakery.engine.model.process_group import ProcessGroup
 from bakery.errors import NumericError
 from bakery.progress import Progress, Stage
 from bakery.settings.arguments import BakeryConfig
@@ -50,3 +53,28 @@ class FiniteGradients(TrainerCallback):  # type: ignore[misc]
             raise NumericError(
                 f"a gradient is not finite at step {state.global_step}: lower learning_rate, or use float32 or bfloat16"
             )
+
+
+class RunningMeans:
+    """Means of what the loss sees beside itself, between two log lines."""
+
+    def __init__(self) -> None:
+        self._clear()
+
+    def _clear(self) -> None:
+        self._sums: dict[str, Tensor | float] = {"teacher_entropy": 0.0, "agreement": 0.0}
+        self._count = 0
+
+    def add(self, measured: TokenDivergence) -> None:
+        """What one pass has measured."""
+        self._sums["teacher_entropy"] += measured.teacher_entropy.sum()  # stays on the device until it is read
+        self._sums["agreement"] += measured.agreement.sum()
+        self._count += measured.agreement.numel()
+
+    def read(self, processes: ProcessGroup) -> dict[str, float]:
+        """The means since the last reading, over all processes."""
+        read = processes.gather([(*(float(total) for total in self._sums.values()), self._count)])
+        *sums, count = (sum(column) for column in zip(*read, strict=True))
+        means = {name: total / count for name, total in zip(self._sums, sums, strict=True)} if count else {}
+        self._clear()
+        return means

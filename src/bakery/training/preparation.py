@@ -3,44 +3,19 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from bakery.chat.views import PromptPair, ViewBuilder, ViewPair
+from bakery.chat.views import PromptPair, ViewPair
 from bakery.engine.distill.cache import Cache
 from bakery.engine.distill.engine import Engine, sampling_prompts
 from bakery.engine.distill.samplers.sampler import Sampler, Trajectory
 from bakery.engine.distill.teacher import KnownSignals, Teacher, row_key
 from bakery.errors import ViewError
 from bakery.progress import Progress
-from bakery.rows.conversations import Conversation
 from bakery.settings.arguments import BakeryConfig
 
 _MOST_BYTES = 2**32
 """A signal that would need more is not recorded while sampling: the teacher is asked afterwards, block by block."""
 _SHARE_OF_DISK = 0.9
 """The rest of a disk is left to checkpoints and to others."""
-
-
-@dataclass(frozen=True)
-class Views:
-    """Rows as the model will see them: those with an answer, and those whose answer is still to be sampled."""
-
-    pairs: tuple[ViewPair, ...]
-    prompts: tuple[PromptPair, ...]
-
-    @property
-    def all(self) -> list[ViewPair | PromptPair]:
-        """Those with an answer, then those without."""
-        return [*self.pairs, *self.prompts]
-
-
-def view_rows(builder: ViewBuilder, rows: Sequence[Conversation], *, anchor: bool = False) -> Views:
-    """Rows as the model will see them.
-
-    Raises:
-        DataError: when a row cannot be aligned.
-    """
-    pairs = [pair for row in rows if row.answered for pair in builder.views(row, anchor=anchor)]
-    prompts = [builder.prompts(row, anchor=anchor) for row in rows if not row.answered]
-    return Views(tuple(pairs), tuple(prompts))
 
 
 @dataclass(frozen=True)

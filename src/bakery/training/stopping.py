@@ -29,11 +29,11 @@ class StopWhenDone(TrainerCallback):  # type: ignore[misc]
         self, args: BakeryConfig, state: TrainerState, control: TrainerControl, metrics: dict[str, float], **_: Any
     ) -> None:
         """Look at the newest measurement."""
-        found = metrics.get("eval_loss", math.inf)
-        if self.target is not None and found <= self.target:
-            self.reason = f"held-out divergence {found:.4f} has reached target_divergence {self.target:g}"
-        self.waited = 0 if found < self.best else self.waited + 1
-        self.best = min(self.best, found)
+        divergence = metrics.get("eval_loss", math.inf)
+        if self.target is not None and divergence <= self.target:
+            self.reason = f"held-out divergence {divergence:.4f} has reached target_divergence {self.target:g}"
+        self.waited = 0 if divergence < self.best else self.waited + 1
+        self.best = min(self.best, divergence)
         if self.patience is not None and self.waited >= self.patience:
             self.reason = f"held-out divergence has not improved on {self.best:.4f} for {self.waited} measurements"
         control.should_training_stop = control.should_training_stop or self.reason is not None

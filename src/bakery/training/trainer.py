@@ -5,9 +5,9 @@ Then transformers' loop runs; every step is one packed forward pass and one fuse
 """
 
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
@@ -28,35 +28,25 @@ from bakery.engine.distill.batches import prompt_baking_collator as prompt_bakin
 from bakery.engine.distill.cache import Cache
 from bakery.engine.distill.engine import Engine
 from bakery.engine.distill.forward import target_states
-from bakery.engine.distill.objective import TokenDivergence
 from bakery.engine.distill.teacher import LiveTeacher, Teacher
 from bakery.engine.model.fused_lora import fusable_layers, fused_lora
 from bakery.engine.model.loading import attach_adapter, load_model, load_tokenizer
-from bakery.engine.model.process_group import ProcessGroup
 from bakery.engine.model.structure import unwrap
 from bakery.engine.session import Session, session_of
 from bakery.errors import DataError, NumericError, ResourceError
 from bakery.progress import NO_PROGRESS, Progress, ProgressCallback, Verbosity
 from bakery.rows.bake_data import check_something_to_bake
-from bakery.rows.conversations import Conversation, Message, conversations
+from bakery.rows.conversations import Conversation, Message
 from bakery.rows.prefix import load_prefix
 from bakery.settings.arguments import BakeryConfig
 from bakery.settings.config import ContextConfig, LoraConfig, ModelConfig
-from bakery.training.callbacks import FiniteGradients, ShowSteps
+from bakery.training.bake_rows import Views, bake_rows, view_rows
+from bakery.training.callbacks import FiniteGradients, RunningMeans, ShowSteps
 from bakery.training.chat_date import read_date, write_date
 from bakery.training.checkpoints import checkpoint_to_resume
 from bakery.training.hub import HUB_ERRORS
-from bakery.training.preparation import Preparation, Views, view_rows
+from bakery.training.preparation import Preparation
 from bakery.training.stopping import StopWhenDone, measuring_often, stops_early
-
-
-@dataclass(frozen=True)
-class BakeRows:
-    """The rows of one bake: to learn from, to stay unchanged on, and by name those to measure on while training."""
-
-    train: Sequence[Conversation]
-    anchors: Sequence[Conversation]
-    validation: Mapping[str, Sequence[Conversation]]
 
 
 class ContextBakingTrainer(Trainer):  # type: ignore[misc]
@@ -100,11 +90,7 @@ class ContextBakingTrainer(Trainer):  # type: ignore[misc]
     ) -> None:
         args = measuring_often(args or BakeryConfig())
         self.progress = progress or Progress(Verbosity.QUIET if args.disable_tqdm else Verbosity.NORMAL)
-        self.rows = BakeRows(
-            _conversations(train_dataset, "train_dataset"),
-            [] if anchor_dataset is None else _conversations(anchor_dataset, "anchor_dataset"),
-            {} if eval_dataset is None else _by_name(eval_dataset),
-        )
+        self.rows = bake_rows(train_dataset, anchor_dataset, eval_dataset)
         if not isinstance(model, Session):
             context = context_config or ContextConfig()
             prefix = load_prefix(context) if prefix_messages is None else prefix_messages
@@ -130,7 +116,7 @@ class ContextBakingTrainer(Trainer):  # type: ignore[misc]
         self.model_accepts_loss_kwargs = True  # the loss is divided by the tokens of the whole optimiser step
         self.trajectories: list[tuple[Conversation, list[ViewPair]]] = []
         self.stopping = StopWhenDone(args.target_divergence, args.patience)
-        self._running_means = _RunningMeans()
+        self._running_means = RunningMeans()
         self._on_tokens: ProgressCallback = NO_PROGRESS
         self.add_callback(self.stopping)
         self.add_callback(FiniteGradients())
@@ -322,7 +308,7 @@ class ContextBakingTrainer(Trainer):  # type: ignore[misc]
                 self._validation[name] = self._validation.get(name) or self._with_teacher(views)
             validation = self._validation
         else:
-            rows = _by_name(eval_dataset)
+            rows = rows_by_name(eval_dataset)
             validation = {name: self._with_teacher(view_rows(self.session.builder, own)) for name, own in rows.items()}
         if not validation:
             raise DataError("eval_dataset: there are no rows to evaluate on; give some, or set eval_strategy: no")
@@ -346,30 +332,6 @@ class ContextBakingTrainer(Trainer):  # type: ignore[misc]
         sampled, known = self.preparation.sample(views.prompts, self.args.seed + 1)
         pairs = self.preparation.within_length([*views.pairs, *sampled])
         return pairs, self.preparation.ask_teacher(pairs, known)
-
-
-class _RunningMeans:
-    """Means of what the loss sees beside itself, between two log lines."""
-
-    def __init__(self) -> None:
-        self._clear()
-
-    def _clear(self) -> None:
-        self._sums: dict[str, Tensor | float] = {"teacher_entropy": 0.0, "agreement": 0.0}
-        self._count = 0
-
-    def add(self, measured: TokenDivergence) -> None:
-        self._sums["teacher_entropy"] += measured.teacher_entropy.sum()  # stays on the device until it is read
-        self._sums["agreement"] += measured.agreement.sum()
-        self._count += measured.agreement.numel()
-
-    def read(self, processes: ProcessGroup) -> dict[str, float]:
-        """The means since the last reading, over all processes."""
-        read = processes.gather([(*(float(total) for total in self._sums.values()), self._count)])
-        *sums, count = (sum(column) for column in zip(*read, strict=True))
-        means = {name: total / count for name, total in zip(self._sums, sums, strict=True)} if count else {}
-        self._clear()
-        return means
 
 
 class PromptBakingTrainer(ContextBakingTrainer):
@@ -399,27 +361,3 @@ def _adapted(
         set_seed(seed)  # before the adapter's random start
         model = attach_adapter(model, lora or LoraConfig())
     return model, tokenizer
-
-
-def _by_name(rows: Any) -> dict[str, list[Conversation]]:
-    """Data sets by their names; a single one has the empty name."""
-    named = rows if isinstance(rows, Mapping) else {"": rows}
-    return {name: _conversations(own, "eval_dataset") for name, own in named.items()}
-
-
-def _conversations(rows: Any, name: str) -> list[Conversation]:
-    """Rows in any shape `bakery.rows.conversations` reads; conversations stay as they are.
-
-    Raises:
-        DataError: when there are none, one is malformed, or their number is not known beforehand.
-    """
-    if rows is None:
-        raise DataError(f"{name}: is missing; give a list of rows or a datasets.Dataset")
-    if not hasattr(rows, "__len__"):
-        raise DataError(
-            f"{name}: a stream ({type(rows).__name__}) has no known end, and the teacher answers all "
-            "rows once before training; take a part of it: datasets.Dataset.from_list(list(rows.take(1000)))"
-        )
-    if rows and all(isinstance(row, Conversation) for row in rows):
-        return list(rows)
-    return conversations(rows, name)

@@ -1,19 +1,24 @@
-"""The batches of the training loop: the student's views of a few rows laid end to end, and the same in smaller parts.
-
-A batch holds input_ids, position_ids [1, T]; lengths [B]; predicting [N], the packed positions whose hidden states
-predict the targets; labels [N], the targets; targets [B], how many of them are each row's; rows [B], each row's number
-in the teacher's store.
-"""
+"""The batches of the training loop: the student's views of a few rows laid end to end, and smaller parts of them."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, TypedDict
 
 import torch
 from torch import Tensor
 
 from bakery.engine.attention.packing import pack, predicting_positions, token_batches
 
-Batch = dict[str, Tensor]
+
+class Batch(TypedDict):
+    """B rows of T tokens in all with N targets; a plain dictionary, as transformers' training loop wants it."""
+
+    input_ids: Tensor  # [1, T]
+    position_ids: Tensor  # [1, T]
+    lengths: Tensor  # [B]
+    predicting: Tensor  # [N], packed positions whose hidden states predict the targets
+    labels: Tensor  # [N], the targets
+    targets: Tensor  # [B], how many of them are each row's
+    rows: Tensor  # [B], each row's index among the trainer's view pairs
 
 
 def prompt_baking_collator(rows: Sequence[Mapping[str, Any]]) -> Batch:
@@ -51,20 +56,23 @@ def without_targets_from(batch: Batch, first: int) -> Batch:
     """
     targets = batch["targets"].clone()
     targets[first:] = 0
-    kept = int(targets.sum())
-    return {**batch, "predicting": batch["predicting"][:kept], "labels": batch["labels"][:kept], "targets": targets}
+    count = int(targets.sum())
+    return {**batch, "predicting": batch["predicting"][:count], "labels": batch["labels"][:count], "targets": targets}
 
 
 def _rows(batch: Batch, members: Sequence[int]) -> Batch:
-    lengths, targets = batch["lengths"].tolist(), batch["targets"].tolist()
-    part = {name: batch[name][list(members)] for name in ("lengths", "targets", "rows")}
-    for name in ("input_ids", "position_ids"):
-        pieces = torch.split(batch[name][0], lengths)
-        part[name] = torch.cat([pieces[row] for row in members])[None]
-    starts = torch.cumsum(batch["lengths"], 0) - batch["lengths"]
-    own = torch.split(batch["predicting"] - torch.repeat_interleave(starts, batch["targets"]), targets)
-    labels = torch.split(batch["labels"], targets)
-    offsets = torch.cumsum(part["lengths"], 0) - part["lengths"]
-    part["predicting"] = torch.cat([own[row] + offset for row, offset in zip(members, offsets, strict=True)])
-    part["labels"] = torch.cat([labels[row] for row in members])
-    return part
+    lengths, targets, chosen = batch["lengths"], batch["targets"], list(members)
+    ids, positions = (torch.split(batch[name][0], lengths.tolist()) for name in ("input_ids", "position_ids"))
+    starts = torch.cumsum(lengths, 0) - lengths
+    own = torch.split(batch["predicting"] - torch.repeat_interleave(starts, targets), targets.tolist())
+    labels = torch.split(batch["labels"], targets.tolist())
+    offsets = torch.cumsum(lengths[chosen], 0) - lengths[chosen]
+    return Batch(
+        input_ids=torch.cat([ids[row] for row in chosen])[None],
+        position_ids=torch.cat([positions[row] for row in chosen])[None],
+        lengths=lengths[chosen],
+        predicting=torch.cat([own[row] + offset for row, offset in zip(chosen, offsets, strict=True)]),
+        labels=torch.cat([labels[row] for row in chosen]),
+        targets=targets[chosen],
+        rows=batch["rows"][chosen],
+    )
