@@ -40,7 +40,7 @@ from bakery.rows.conversations import Conversation, Message
 from bakery.rows.prefix import load_prefix
 from bakery.settings.arguments import BakeryConfig
 from bakery.settings.config import ContextConfig, LoraConfig, ModelConfig
-from bakery.training.bake_rows import Views, bake_rows, view_rows
+from bakery.training.bake_rows import Views, bake_rows, rows_by_name, view_rows
 from bakery.training.callbacks import FiniteGradients, RunningMeans, ShowSteps
 from bakery.training.chat_date import read_date, write_date
 from bakery.training.checkpoints import checkpoint_to_resume

@@ -1,0 +1,70 @@
+"""A bake is three acts: preparing writes nothing, training changes only the adapter, proving leaves both alone."""
+
+import pytest
+import torch
+
+from bakery.bake import bake, prepare, prove, train
+from bakery.errors import ConfigError, DataError
+from bakery.progress import Progress, Verbosity
+from bakery.rows.bake_data import load_bake_data
+from bakery.settings.build import BakeSettings
+from bakery.settings.config import ContextConfig, DataConfig, LoraConfig, ModelConfig
+from tests.engine_support import PREFIX, QUESTIONS, adapter_weights, settings, tiny_base, tokenizer
+
+QUIET = Progress(Verbosity.QUIET)
+SHORT = {"max_steps": 2, "learning_rate": 1e-2, "trajectory_length": 6, "num_trajectories": 1}
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("base")
+    tiny_base().save_pretrained(folder)
+    tokenizer().save_pretrained(folder)
+    return str(folder)
+
+
+def _settings(base, folder) -> BakeSettings:
+    return BakeSettings(
+        bakery=settings(folder, **SHORT),
+        context=ContextConfig(prefix_messages=PREFIX),
+        model=ModelConfig(model_name_or_path=base),
+        lora=LoraConfig(r=2),
+        data=DataConfig(training_prompts=QUESTIONS[:3]),
+    )
+
+
+def test_preparing_writes_nothing_training_changes_the_adapter_and_proving_only_looks(base, tmp_path):
+    chosen = _settings(base, tmp_path / "out")
+    data = load_bake_data(chosen.context, chosen.data)
+    prepared = prepare(chosen, data, QUIET)
+    assert list(tmp_path.iterdir()) == []
+    assert prepared.baseline.gap.divergence.mean > 0
+    fresh, frozen = adapter_weights(prepared.trainer.model), prepared.trainer.session.identity
+    train(prepared)
+    trained = adapter_weights(prepared.trainer.model)
+    assert any(not torch.equal(trained[name], weight) for name, weight in fresh.items())
+    assert prepared.trainer.session.identity == frozen
+    assert not (tmp_path / "out" / "results.json").exists()
+    result = prove(prepared, "base")
+    assert (result.rows, result.steps, result.base_model) == (3, 2, "base")
+    assert all(torch.equal(weight, trained[name]) for name, weight in adapter_weights(prepared.trainer.model).items())
+
+
+def test_the_whole_leaves_a_finished_folder_that_is_not_touched_again(base, tmp_path):
+    result = bake(_settings(base, tmp_path / "out"), QUIET)
+    files = {path.name: path.read_bytes() for path in result.output_dir.iterdir() if path.is_file()}
+    assert {"adapter_model.safetensors", "results.json", "bakery.yaml", "report.html", "README.md"} <= set(files)
+    with pytest.raises(ConfigError, match="holds a finished bake"):
+        bake(_settings(base, tmp_path / "out"), QUIET)
+    assert {path.name: path.read_bytes() for path in result.output_dir.iterdir() if path.is_file()} == files
+
+
+def test_a_prompt_without_effect_is_refused_before_a_step_is_taken(base, tmp_path):
+    chosen = _settings(base, tmp_path / "out")
+    data = load_bake_data(chosen.context, chosen.data)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("bakery.evaluation.proof.NO_GAP_NATS", 1e9)
+        patch.setattr("bakery.evaluation.proof.NO_GAP_ROW_NATS", 1e9)
+        with pytest.raises(DataError, match="changes \\(almost\\) nothing"):
+            prepare(chosen, data, QUIET)
+    assert list(tmp_path.iterdir()) == []
