@@ -37,7 +37,7 @@ def test_preparing_writes_nothing_training_changes_the_adapter_and_proving_only_
     chosen = _settings(base, tmp_path / "out")
     data = load_bake_data(chosen.context, chosen.data)
     prepared = prepare(chosen, data, QUIET)
-    assert list(tmp_path.iterdir()) == []
+    assert not [path for path in tmp_path.rglob("*") if path.is_file()]
     assert prepared.baseline.gap.divergence.mean > 0
     fresh, frozen = adapter_weights(prepared.trainer.model), prepared.trainer.session.identity
     train(prepared)
@@ -67,4 +67,4 @@ def test_a_prompt_without_effect_is_refused_before_a_step_is_taken(base, tmp_pat
         patch.setattr("bakery.evaluation.proof.NO_GAP_ROW_NATS", 1e9)
         with pytest.raises(DataError, match="changes \\(almost\\) nothing"):
             prepare(chosen, data, QUIET)
-    assert list(tmp_path.iterdir()) == []
+    assert not [path for path in tmp_path.rglob("*") if path.is_file()]
