@@ -23,6 +23,17 @@ COUNTS = pytest.StashKey[dict[str, Counter[str]]]()
 
 
 @pytest.fixture(scope="session")
+def saved_base(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The folder of a tiny random base model with the starter's tokenizer."""
+    from tests.engine_support import tiny_base, tokenizer  # after the hook that checks shapes is there
+
+    folder = tmp_path_factory.mktemp("base")
+    tiny_base().save_pretrained(folder)
+    tokenizer().save_pretrained(folder)
+    return str(folder)
+
+
+@pytest.fixture(scope="session")
 def counts(request: pytest.FixtureRequest) -> dict[str, Counter[str]]:
     """Counters by label, for the summary."""
     return request.config.stash.setdefault(COUNTS, {})

@@ -9,18 +9,10 @@ from bakery.progress import Progress, Verbosity
 from bakery.rows.bake_data import load_bake_data
 from bakery.settings.build import BakeSettings
 from bakery.settings.config import ContextConfig, DataConfig, LoraConfig, ModelConfig
-from tests.engine_support import PREFIX, QUESTIONS, adapter_weights, settings, tiny_base, tokenizer
+from tests.engine_support import PREFIX, QUESTIONS, adapter_weights, settings
 
 QUIET = Progress(Verbosity.QUIET)
 SHORT = {"max_steps": 2, "learning_rate": 1e-2, "trajectory_length": 6, "num_trajectories": 1}
-
-
-@pytest.fixture(scope="module")
-def base(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("base")
-    tiny_base().save_pretrained(folder)
-    tokenizer().save_pretrained(folder)
-    return str(folder)
 
 
 def _settings(base, folder) -> BakeSettings:
@@ -33,8 +25,8 @@ def _settings(base, folder) -> BakeSettings:
     )
 
 
-def test_preparing_writes_nothing_training_changes_the_adapter_and_proving_only_looks(base, tmp_path):
-    chosen = _settings(base, tmp_path / "out")
+def test_preparing_writes_nothing_training_changes_the_adapter_and_proving_only_looks(saved_base, tmp_path):
+    chosen = _settings(saved_base, tmp_path / "out")
     data = load_bake_data(chosen.context, chosen.data)
     prepared = prepare(chosen, data, QUIET)
     assert not [path for path in tmp_path.rglob("*") if path.is_file()]
@@ -50,17 +42,17 @@ def test_preparing_writes_nothing_training_changes_the_adapter_and_proving_only_
     assert all(torch.equal(weight, trained[name]) for name, weight in adapter_weights(prepared.trainer.model).items())
 
 
-def test_the_whole_leaves_a_finished_folder_that_is_not_touched_again(base, tmp_path):
-    result = bake(_settings(base, tmp_path / "out"), QUIET)
+def test_the_whole_leaves_a_finished_folder_that_is_not_touched_again(saved_base, tmp_path):
+    result = bake(_settings(saved_base, tmp_path / "out"), QUIET)
     files = {path.name: path.read_bytes() for path in result.output_dir.iterdir() if path.is_file()}
     assert {"adapter_model.safetensors", "results.json", "bakery.yaml", "report.html", "README.md"} <= set(files)
     with pytest.raises(ConfigError, match="holds a finished bake"):
-        bake(_settings(base, tmp_path / "out"), QUIET)
+        bake(_settings(saved_base, tmp_path / "out"), QUIET)
     assert {path.name: path.read_bytes() for path in result.output_dir.iterdir() if path.is_file()} == files
 
 
-def test_a_prompt_without_effect_is_refused_before_a_step_is_taken(base, tmp_path):
-    chosen = _settings(base, tmp_path / "out")
+def test_a_prompt_without_effect_is_refused_before_a_step_is_taken(saved_base, tmp_path):
+    chosen = _settings(saved_base, tmp_path / "out")
     data = load_bake_data(chosen.context, chosen.data)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("bakery.evaluation.proof.NO_GAP_NATS", 1e9)

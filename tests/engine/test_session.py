@@ -15,23 +15,15 @@ from bakery.settings.config import ContextConfig, LoraConfig
 from tests.engine_support import ANSWERS, PREFIX, QUESTIONS, SYSTEM, settings, tiny_base, tiny_model, tokenizer
 
 
-@pytest.fixture(scope="module")
-def base(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("base")
-    tiny_base().save_pretrained(folder)
-    tokenizer().save_pretrained(folder)
-    return str(folder)
-
-
 def _pairs(session):
     rows = conversations(create_dataset(QUESTIONS, ANSWERS), "rows")
     return [pair for row in rows for pair in session.builder.views(row)]
 
 
-def test_a_session_gives_model_tokenizer_views_and_engine_and_writes_nothing(base, tmp_path, monkeypatch):
+def test_a_session_gives_model_tokenizer_views_and_engine_and_writes_nothing(saved_base, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     context = ContextConfig(prefix_messages=PREFIX)
-    session = open_session(base, adapter=LoraConfig(r=2), context=context, args=settings(tmp_path / "out"))
+    session = open_session(saved_base, adapter=LoraConfig(r=2), context=context, args=settings(tmp_path / "out"))
     pairs = _pairs(session)
     engine = session.engine(pairs)
     teacher = engine.teacher(pairs)
@@ -42,15 +34,17 @@ def test_a_session_gives_model_tokenizer_views_and_engine_and_writes_nothing(bas
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_trained_adapter_is_loaded_from_its_folder(base, tmp_path):
+def test_a_trained_adapter_is_loaded_from_its_folder(saved_base, tmp_path):
     trained = tiny_model(trained=True)
     trained.save_pretrained(tmp_path / "adapter")
-    session = open_session(base, adapter=tmp_path / "adapter", prefix_messages=PREFIX, args=settings(tmp_path / "out"))
+    session = open_session(
+        saved_base, adapter=tmp_path / "adapter", prefix_messages=PREFIX, args=settings(tmp_path / "out")
+    )
     ids = torch.tensor([[5, 9, 3]])
     with torch.no_grad():
         torch.testing.assert_close(session.model(ids).logits, trained(ids).logits)
     with pytest.raises(ModelError, match="is not an adapter"):
-        open_session(base, adapter=tmp_path, args=settings(tmp_path / "out"))
+        open_session(saved_base, adapter=tmp_path, args=settings(tmp_path / "out"))
 
 
 @pytest.mark.filterwarnings("ignore::FutureWarning")  # peft uses names that transformers has renamed
