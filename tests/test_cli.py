@@ -45,10 +45,10 @@ def baked(monkeypatch):
         return "result"
 
     bake.error, bake.calls = None, calls
-    oven, report = ModuleType("bakery.bake"), ModuleType("bakery.report.terminal")
-    oven.bake = bake
+    baking, report = ModuleType("bakery.baking"), ModuleType("bakery.report.terminal")
+    baking.bake = bake
     report.print_proof = lambda result, console: print(result)
-    monkeypatch.setitem(sys.modules, "bakery.bake", oven)
+    monkeypatch.setitem(sys.modules, "bakery.baking", baking)
     monkeypatch.setitem(sys.modules, "bakery.report.terminal", report)
     return bake
 

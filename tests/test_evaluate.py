@@ -38,7 +38,7 @@ def bake(tmp_path_factory):
         lora=LoraConfig(r=8, lora_alpha=16),
         data=DataConfig(training_prompts=prompts, heldout_file=str(folder / "heldout.jsonl")),
     )
-    from bakery.bake import bake as run
+    from bakery.baking import bake as run
 
     run(chosen, QUIET)
     return chosen, folder / "out"

@@ -23,7 +23,7 @@ FLOORS = (
     ("training",),
     ("evaluation",),
     ("report",),
-    ("bake", "evaluate", "cli", "__main__", "__init__"),
+    ("baking", "evaluate", "cli", "__main__", "__init__"),
 )
 LEVEL = {name: level for level, names in enumerate(FLOORS) for name in names}
 TORCH_FREE = (

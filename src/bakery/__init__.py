@@ -3,15 +3,13 @@
 The public names are imported when they are first used, so that `import bakery` costs nothing.
 """
 
-import sys
 from importlib import import_module
-from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from bakery.errors import BakeryError
 
 if TYPE_CHECKING:
-    from bakery.bake import bake
+    from bakery.baking import bake
     from bakery.chat.views import build_views
     from bakery.engine.distill.objective import compute_kl_divergence
     from bakery.engine.session import open_session
@@ -23,7 +21,7 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 
-_HOMES = {
+_MODULES = {
     "BakeSettings": "settings.build",
     "BakeryConfig": "settings.arguments",
     "ContextBakingTrainer": "training.trainer",
@@ -32,7 +30,7 @@ _HOMES = {
     "LoraConfig": "settings.config",
     "ModelConfig": "settings.config",
     "PromptBakingTrainer": "training.trainer",
-    "bake": "bake",
+    "bake": "baking",
     "build_views": "chat.views",
     "compute_kl_divergence": "engine.distill.objective",
     "create_conversational_dataset": "rows.datasets",
@@ -64,23 +62,12 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
+    if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+    value = getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)
     globals()[name] = value
     return value
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_HOMES})
-
-
-class _Package(ModuleType):
-    """Keeps `bakery.bake` the function, although importing the file of that name would put the module there."""
-
-    def __setattr__(self, name: str, value: object) -> None:
-        if not (name in _HOMES and isinstance(value, ModuleType)):
-            super().__setattr__(name, value)
-
-
-sys.modules[__name__].__class__ = _Package
+    return sorted({*globals(), *_MODULES})

@@ -239,7 +239,7 @@ def _bake(command: Command) -> int:
         ready = build(checked)
         from rich.console import Console
 
-        from bakery.bake import bake
+        from bakery.baking import bake
         from bakery.engine.model.process_group import ProcessGroup
         from bakery.report.terminal import print_proof
 

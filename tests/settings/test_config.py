@@ -157,7 +157,7 @@ def test_the_public_names():
 
 
 def test_bake_is_the_function_whatever_is_imported_first():
-    code = "import bakery.bake; from bakery import bake; from bakery.bake import bake as same; assert bake is same"
+    code = "import bakery.baking; from bakery import bake; from bakery.baking import bake as same; assert bake is same"
     assert subprocess.run([sys.executable, "-c", code], timeout=120).returncode == 0
 
 

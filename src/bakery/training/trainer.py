@@ -53,8 +53,8 @@ class ContextBakingTrainer(Trainer):  # type: ignore[misc]
     """Bake `context_config` into the adapter of `model`.
 
     Args:
-        model: a peft model; or a base model, or the name of one, which then gets an adapter; or a `Session`, which brings
-            tokenizer and views along.
+        model: a peft model; or a base model, or the name of one, which then gets an adapter; or a `Session`, which
+            brings tokenizer and views along.
         args: how to bake.
         context_config: what to bake.
         train_dataset: rows as `bakery.rows` reads them: `create_dataset(...)`, a datasets.Dataset, a list of dicts.

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from bakery.bake import bake, prepare, prove, train
+from bakery.baking import bake, prepare, prove, train
 from bakery.errors import ConfigError, DataError
 from bakery.progress import Progress, Verbosity
 from bakery.rows.bake_data import load_bake_data
