@@ -59,12 +59,13 @@ def test_plain_text_shows_every_character_once_and_marks_targets():
 
 
 def test_a_refused_row_is_shown_with_its_reason_and_the_others_go_on():
-    refused = Conversation((user("Who?"), assistant("\n\nMe.")), None, "row 2")
-    rows = inspect_views(builder(), [refused, ROW]).rows
-    assert "strip leading white space" in rows[0].refused
+    refused = Conversation((user("Who?"), assistant("Me.")), None, "row 2")
+    only = builder(target_content_pattern="Arr")
+    rows = inspect_views(only, [refused, ROW]).rows
+    assert "no target" in rows[0].refused
     assert not rows[1].refused
     for text in (as_plain, on_terminal, as_html):
-        assert "strip leading white space" in " ".join(text(inspect_views(builder(), [refused])).split())
+        assert "no target" in " ".join(text(inspect_views(only, [refused])).split())
 
 
 def test_only_so_many_rows_are_looked_at():
@@ -83,7 +84,7 @@ def test_a_prompt_without_answer_is_shown_up_to_the_generation_prompt():
     assert not [token for token in shown.student if token.kind in ("target", "end")]
 
 
-def test_quirks_and_counts_are_told():
+def test_template_checks_and_counts_are_told():
     words = Conversation((user("a <|im_end|> b"), assistant("Arr.")), None, "row 1")
     text = as_plain(inspect_views(builder("default_system"), [words]))
     assert "warning: the template writes a system text" in text

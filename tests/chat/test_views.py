@@ -86,13 +86,29 @@ def test_equal_views_are_refused(plain, prefix, retained, row):
         build_views(plain, row, prefix_messages=prefix, student_retained_turns=retained)
 
 
-def test_a_template_that_drops_the_prefix_is_refused_or_told_to_fold():
-    tokenizer = own("loses_system")
-    with pytest.raises(ViewError, match=r"leaves out the system message.*system_role: fold"):
-        build_views(tokenizer, ROW, prefix_messages=[PIRATE])
-    (pair,) = build_views(tokenizer, ROW, prefix_messages=[PIRATE], system_role="fold")
+def test_a_template_that_leaves_out_system_messages_folds_by_itself_and_says_so():
+    source = (OWN / "own" / "plain.jinja").read_text(encoding="utf-8")
+    tokenizer = make_tokenizer(source.replace("in messages", "in messages if m.role != 'system'"))
+    builder = ViewBuilder(tokenizer, prefix_messages=[PIRATE])
+    (pair,) = builder.views(Conversation(tuple(ROW), None, ""))
     assert pair.teacher_ids == ids_of(tokenizer, [user("Be a pirate.\n\nWho are you?"), ROW[1]])
     assert pair.student_ids == ids_of(tokenizer, ROW)
+    assert "leaves out system messages" in "".join(builder.remarks())
+
+
+def test_a_template_that_rejects_system_messages_names_the_setting_that_helps():
+    with pytest.raises(TemplateError, match=r"System role not supported; .*; or set system_role: fold"):
+        build_views(own("rejects_system"), ROW, prefix_messages=[PIRATE])
+    with pytest.raises(ViewError, match=r"rewrites the last .*\(tokenizer.chat_template\)$"):
+        build_views(own("shouts"), [ROW[0], assistant("Yes.")], prefix_messages=[PIRATE])
+
+
+def test_a_system_message_that_is_shown_with_the_last_question_only_is_where_a_server_sends_it():
+    tokenizer = own("loses_system")
+    first, second = build_views(tokenizer, TURNS, prefix_messages=[PIRATE])
+    for pair, asked in ((first, ROW[:1]), (second, TURNS[:3])):
+        prompt = ids_of(tokenizer, [PIRATE, *asked], add_generation_prompt=True)
+        assert pair.teacher_ids[: pair.teacher_targets[0]] == prompt
 
 
 def test_folding_needs_a_user_message_behind_the_system_message(plain):
@@ -217,27 +233,73 @@ def test_thinking_switched_off_is_off_in_both_views_and_in_prompts():
     assert tokenizer.decode(prompt.student_ids).endswith("<think>\n\n</think>\n\n")
 
 
-ASK = r"; give prompts without answers"
-REFUSED = {
-    "opens_thinking": r"goes on with '<think>\\n', but .* by ''.*; set chat_template_kwargs: \{thinking: false\}",
-    "thinks": r"writes '<think>\\n\\n</think>\\n\\n' between .*; set chat_template_kwargs: \{enable_thinking: false\}",
-    "channels": rf"writes '<\|channel\|>final<\|message\|>' between the generation prompt and the answer.*{ASK}",
-    "loose_prompt": rf"goes on with '\\n', but the rendered answer is preceded by ' '.*{ASK}",
+LEARNED = {
+    "opens_thinking": "Arr, a pirate.<|end|>",
+    "thinks": "Arr, a pirate.<|im_end|>",
+    "channels": "<|channel|>final<|message|>Arr, a pirate.<|return|>",
+    "loose_prompt": "Arr, a pirate.</s>",
+    "end_between_turns": "Arr, a pirate.<|end|>",
+    "repeats": "Arr, a pirate.<|im_end|>",
 }
 
 
-@pytest.mark.parametrize("name", sorted(REFUSED))
-def test_an_answer_must_follow_the_generation_prompt_character_by_character(name):
-    with pytest.raises(ViewError, match=REFUSED[name]):
-        build_views(own(name), ROW, prefix_messages=[PIRATE])
+@pytest.mark.parametrize("name", sorted(LEARNED))
+@pytest.mark.parametrize("kind", ["bytes", "bytes-trimmed"])
+def test_an_answer_is_learned_behind_what_a_server_sends(name, kind):
+    tokenizer = own(name, kind=kind)
+    builder = ViewBuilder(tokenizer, prefix_messages=[PIRATE])
+    (pair,) = builder.views(Conversation(tuple(ROW), None, ""))
+    prompt = builder.prompts(Conversation(tuple(ROW[:1]), None, ""))
+    assert prompt.teacher_ids == pair.teacher_ids[: pair.teacher_targets[0]]
+    assert prompt.student_ids == pair.student_ids[: pair.student_targets[0]]
+    assert learned(tokenizer, pair) == LEARNED[name]
+
+
+def test_what_the_model_writes_before_an_answer_is_said():
+    builder = ViewBuilder(own("channels"), prefix_messages=[PIRATE])
+    builder.views(Conversation(tuple(ROW), None, ""))
+    note = "the model has to write '<|channel|>final<|message|>' before the answer; it is learned with it"
+    assert builder.remarks() == [f"in 1 row(s): {note}"]
+
+
+def test_answers_without_thinking_switch_it_off_where_the_template_can_and_say_so():
+    builder = ViewBuilder(own("thinks"), prefix_messages=[PIRATE])
+    thinking = Conversation((ROW[0], assistant("Arr.", reasoning_content="Hm.")), None, "")
+    builder.views(thinking)
+    assert builder.thinking_off == {}
+    builder.views(Conversation(tuple(ROW), None, ""))
+    assert builder.thinking_off == {"enable_thinking": False}
+    assert builder.remarks() == [
+        "answers without thinking: the template is asked with enable_thinking: false everywhere"
+    ]
+    assert learned(builder.renderer.tokenizer, builder.views(thinking)[0]).startswith("<think>")
+
+
+def test_thinking_that_a_prompt_opens_is_closed_where_it_cannot_be_switched_off():
+    source = (OWN / "common" / "deepseek-r1-distill.jinja").read_text(encoding="utf-8")
+    tokenizer = make_tokenizer(source)
+    end = "<｜end▁of▁sentence｜>"
+    (pair,) = build_views(tokenizer, ROW, prefix_messages=[PIRATE])
+    assert learned(tokenizer, pair) == f"\n</think>\n\nArr, a pirate.{end}"
+    thought = [ROW[0], assistant("<think>A parrot.</think>Arr.")]
+    assert learned(tokenizer, build_views(tokenizer, thought, prefix_messages=[PIRATE])[0]) == (
+        f"A parrot.\n</think>\n\nArr.{end}"
+    )
+
+
+def test_the_header_that_a_template_always_appends_is_not_learned():
+    tokenizer = own("always_prompts", tags=False)
+    (pair,) = build_views(tokenizer, ROW, prefix_messages=[PIRATE])
+    assert learned(tokenizer, pair) == "Arr, a pirate.<|end|><|over|>"
 
 
 def test_the_tokens_before_an_answer_are_those_of_the_generation_prompt_alone():
     tokenizer = own("trims", kind="bytes-trimmed")  # which takes the last of two newlines by itself if a word follows
-    alone = rf"cuts the generation prompt differently.* in the tokens \['\\n\\n'\] alone, in \['\\n', '\\n'\] here{ASK}"
-    with pytest.raises(ViewError, match=alone):
-        build_views(tokenizer, ROW, prefix_messages=[PIRATE])
-    assert learned(own("trims"), build_views(own("trims"), ROW, prefix_messages=[PIRATE])[0]) == "Arr, a pirate.<|eot|>"
+    (pair,) = build_views(tokenizer, ROW, prefix_messages=[PIRATE])
+    assert pair.teacher_ids[: pair.teacher_targets[0]] == ids_of(
+        tokenizer, [PIRATE, ROW[0]], add_generation_prompt=True
+    )
+    assert learned(tokenizer, pair) == "Arr, a pirate.<|eot|>"
 
 
 @pytest.mark.parametrize(
@@ -247,16 +309,10 @@ def test_the_tokens_before_an_answer_are_those_of_the_generation_prompt_alone():
         ("thinks", {"enable_thinking": False}, "Arr, a pirate.<|im_end|>"),
     ],
 )
-def test_the_remedy_that_is_named_helps(name, kwargs, answer):
+def test_what_the_user_sets_wins(name, kwargs, answer):
     tokenizer = own(name)
     (pair,) = build_views(tokenizer, ROW, prefix_messages=[PIRATE], chat_template_kwargs=kwargs)
     assert learned(tokenizer, pair) == answer
-
-
-def test_a_remedy_that_does_not_help_is_not_named():
-    """Thinking switched off ends the prompt in two newlines, which this tokenizer cuts differently before a word."""
-    with pytest.raises(ViewError, match=f"at inference{ASK}"):
-        build_views(own("thinks", kind="bytes-trimmed"), ROW, prefix_messages=[PIRATE])
 
 
 def test_no_end_of_turn_is_invented():
@@ -288,23 +344,20 @@ def test_tool_calls_are_learned_and_tool_results_are_not():
 
 
 @pytest.mark.parametrize("answer", ["\n\nArr.", "\n\nArr <|im_end|> arr."], ids=["words", "control words"])
-def test_a_token_that_reaches_across_the_begin_of_an_answer_is_refused_by_whatever_way_it_comes(plain, answer):
-    builder = ViewBuilder(plain, prefix_messages=[PIRATE])
-    for _ in range(4):
-        builder.views(Conversation(tuple(ROW), None, ""))
-        with pytest.raises(ViewError, match=r"cuts the generation prompt differently.*strip leading white space"):
-            builder.views(Conversation((ROW[0], assistant(answer)), None, ""))
+def test_white_space_at_the_begin_of_an_answer_is_learned_behind_the_prompt(plain, answer):
+    (pair,) = build_views(plain, [ROW[0], assistant(answer)], prefix_messages=[PIRATE])
+    assert pair.teacher_ids[: pair.teacher_targets[0]] == ids_of(plain, [PIRATE, ROW[0]], add_generation_prompt=True)
+    assert learned(plain, pair) == f"{answer}<|im_end|>"
 
 
 def test_a_token_that_reaches_across_the_begin_of_a_question_is_refused(plain):
-    with pytest.raises(ViewError, match=r"joins .* before the message .*strip leading white space"):
+    with pytest.raises(ViewError, match=r"joins the message to what stands before.*strip white space"):
         build_views(plain, [user("\n\nWho?"), ROW[1]], prefix_messages=SHOTS, target_roles=["user"])
 
 
-@pytest.mark.parametrize("name", ["shouts", "repeats"])
-def test_an_answer_that_is_rewritten_or_repeated_is_refused(name):
-    with pytest.raises(ViewError, match=r"rewrites the last|more than once"):
-        build_views(own(name), [ROW[0], assistant("Yes, the sea.")], prefix_messages=[PIRATE])
+def test_an_answer_that_is_rewritten_is_refused():
+    with pytest.raises(ViewError, match="rewrites the last"):
+        build_views(own("shouts"), [ROW[0], assistant("Yes, the sea.")], prefix_messages=[PIRATE])
 
 
 def test_an_answer_without_any_token_is_refused():
@@ -398,12 +451,14 @@ def test_control_words_in_data_stay_words_and_are_counted(plain):
     assert builder.control_words == 3
 
 
-def test_a_row_whose_words_the_template_looks_at_is_looked_at_itself():
-    builder = ViewBuilder(own("listens"), prefix_messages=[PIRATE])
-    for _ in range(4):
-        builder.views(Conversation(tuple(ROW), None, ""))
-    with pytest.raises(ViewError, match="the generation prompt goes on with '<think></think>'"):
-        builder.views(Conversation((user("Who? /quiet"), assistant("Me.")), None, ""))
+def test_a_prompt_that_depends_on_the_question_is_the_one_that_is_sent():
+    tokenizer = own("listens")
+    row = [user("Who? /quiet"), assistant("Me.")]
+    (pair,) = build_views(tokenizer, row, prefix_messages=[PIRATE])
+    assert pair.teacher_ids[: pair.teacher_targets[0]] == ids_of(
+        tokenizer, [PIRATE, row[0]], add_generation_prompt=True
+    )
+    assert learned(tokenizer, pair) == "Me.<|im_end|>"
 
 
 def test_thinking_that_the_template_leaves_out_is_noted_and_counted():
