@@ -68,15 +68,6 @@ class Tokens:
     skipped: int = 0
 
 
-def common_length(a: str, b: str) -> int:
-    """How many characters two texts have in common at their begin."""
-    low, high = 0, min(len(a), len(b))
-    while low < high:
-        middle = (low + high + 1) // 2
-        low, high = (middle, high) if a[:middle] == b[:middle] else (low, middle - 1)
-    return low
-
-
 class Encoder:
     """Tokenises as `apply_chat_template(tokenize=True)` does: without the tokenizer's own special tokens.
 

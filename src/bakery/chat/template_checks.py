@@ -23,7 +23,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from bakery.chat.contexts import ContextRules
-from bakery.chat.encoding import common_length
 from bakery.chat.rendering import Message
 from bakery.chat.thinking import switch_off
 from bakery.chat.turns import Locator, sentinels
@@ -75,8 +74,9 @@ def default_system(locator: Locator) -> str:
     shown = re.sub(locator.tags, lambda tag: tags.setdefault(tag[0], chr(0xE000 + len(tags))), shown)
     first = shown.partition(_ASK)[0]
     second = shown.partition(_ANSWER)[2].partition(_AGAIN)[0]
-    alike = common_length(first[::-1], second[::-1])
-    text = re.sub("[\ue000-\uf8ff]", " ", first[: len(first) - alike]).strip()
+    pairs = zip(reversed(first), reversed(second), strict=False)
+    same = next((n for n, (a, b) in enumerate(pairs) if a != b), min(len(first), len(second)))
+    text = re.sub("[\ue000-\uf8ff]", " ", first[: len(first) - same]).strip()
     text = re.sub(r"^(system|developer)\b\s*", "", text)
     return text if any(character.isalpha() for character in text) else ""
 

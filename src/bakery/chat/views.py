@@ -297,52 +297,7 @@ def build_views(
         chat_template_kwargs=chat_template_kwargs,
         **settings,
     )
-    return builder.views(_conversation(messages), anchor=anchor)
-
-
-def build_prompts(
-    tokenizer: Any,
-    messages: Sequence[Mapping[str, Any]],
-    *,
-    prefix_messages: Sequence[Mapping[str, Any]] | None = None,
-    student_retained_turns: int = 0,
-    chat_template_kwargs: Mapping[str, Any] | None = None,
-    anchor: bool = False,
-    **settings: Any,
-) -> PromptPair:
-    """Both views of one unanswered conversation, ending with the generation prompt.
-
-    Raises:
-        BakeryError: the views cannot be made; the message says why and what to do.
-    """
-    builder = ViewBuilder(
-        tokenizer,
-        prefix_messages=prefix_messages,
-        student_retained_turns=student_retained_turns,
-        chat_template_kwargs=chat_template_kwargs,
-        **settings,
-    )
-    return builder.prompts(_conversation(messages), anchor=anchor)
-
-
-def prompt_ids(
-    tokenizer: Any,
-    messages: Sequence[Mapping[str, Any]],
-    *,
-    chat_template_kwargs: Mapping[str, Any] | None = None,
-) -> list[int]:
-    """Token ids of plain messages and the generation prompt, with the same shielding and dates as the views.
-
-    Raises:
-        TemplateError: the template cannot render them.
-        DataError: a message is malformed.
-    """
-    renderer = Renderer(tokenizer, chat_template_kwargs=chat_template_kwargs)
-    return Encoder(tokenizer).encode(renderer.render(plain_messages(messages), generation_prompt=True)).ids
-
-
-def _conversation(messages: Sequence[Mapping[str, Any]]) -> Conversation:
-    return Conversation(messages=cast(Any, tuple(messages)), prefix=None, source="")
+    return builder.views(Conversation(cast(Any, tuple(messages)), None, ""), anchor=anchor)
 
 
 def _check(pair: ViewPair, anchor: bool) -> None:
