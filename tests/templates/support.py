@@ -112,10 +112,12 @@ def make_tokenizer(
     `words` are texts that one of kind "words" is to know, besides the template's.
     """
     tokenizer = _backend(kind, template, words)
-    found = sorted(set(TAG.findall(template or ""))) if tags else []
-    eos = next((end for end in ENDS if end in found), "</s>")
-    added = [AddedToken(tag, special=not re.search("think|tool", tag), normalized=False) for tag in found]
-    specials = [AddedToken(name, special=True, normalized=False) for name in ("<s>", "</s>") if name not in found]
+    tokens_of_template = sorted(set(TAG.findall(template or ""))) if tags else []
+    eos = next((end for end in ENDS if end in tokens_of_template), "</s>")
+    added = [AddedToken(tag, special=not re.search("think|tool", tag), normalized=False) for tag in tokens_of_template]
+    specials = [
+        AddedToken(name, special=True, normalized=False) for name in ("<s>", "</s>") if name not in tokens_of_template
+    ]
     tokenizer.add_tokens(added + specials)
     if adds_bos:
         bos = processors.TemplateProcessing(single="<s> $A", special_tokens=[("<s>", tokenizer.token_to_id("<s>"))])
@@ -236,13 +238,13 @@ def ids_of(tokenizer: Any, messages: Sequence[Message], **kwargs: Any) -> list[i
 
 def runs(positions: Sequence[int]) -> list[tuple[int, int]]:
     """Half-open runs of adjoining positions."""
-    found: list[tuple[int, int]] = []
+    merged: list[tuple[int, int]] = []
     for p in positions:
-        if found and found[-1][1] == p:
-            found[-1] = (found[-1][0], p + 1)
+        if merged and merged[-1][1] == p:
+            merged[-1] = (merged[-1][0], p + 1)
         else:
-            found.append((p, p + 1))
-    return found
+            merged.append((p, p + 1))
+    return merged
 
 
 def check_laws(
@@ -256,11 +258,11 @@ def check_laws(
 ) -> None:
     """Assert laws a to f for pairs built from a prefix that is not retained and a row with assistant targets."""
     row = [flat(message) for message in row]
-    places = [i for i, message in enumerate(row) if message["role"] == "assistant"]
+    answer_indices = [i for i, message in enumerate(row) if message["role"] == "assistant"]
     whole = len(pairs) == 1
-    assert whole or len(pairs) == len(places), "one pair, or one per target turn"
+    assert whole or len(pairs) == len(answer_indices), "one pair, or one per target turn"
     for n, pair in enumerate(pairs):
-        part = row if whole else row[: places[n] + 1]
+        part = row if whole else row[: answer_indices[n] + 1]
         teacher, student = teacher_of(prefix, part), part
         if fold:
             teacher, student = folded(teacher), folded(student)
@@ -270,10 +272,11 @@ def check_laws(
             (student, pair.student_ids, pair.student_targets),
         ):
             if ids != ids_of(tokenizer, messages, **kwargs):
-                assert targets[-1] == len(ids) - 1, "law e: the template's rendering, or nothing behind the turn"
-            wanted = [row[i] for i in places] if whole else [row[places[n]]]
+                behind = tokenizer.decode(ids[targets[-1] + 1 :])
+                assert not _bare(behind), "law e: the template's rendering, or nothing behind the turn"
+            wanted = [row[i] for i in answer_indices] if whole else [row[answer_indices[n]]]
             _check_words(tokenizer, messages, wanted, ids, targets, **kwargs)
-        if len(teacher) > 1 and (student or places[0]):
+        if len(teacher) > 1 and (student or answer_indices[0]):
             asked = [messages[:-1] for messages in (teacher, student)]
             seen = [text_of(tokenizer, m, generation_prompt=True, **kwargs) if m else "" for m in asked]
             for message in prefix:
@@ -324,10 +327,10 @@ def _check_words(
     if not wanted[-1].get("tool_calls"):
         _check_markup(rest, wanted[-1])
         _check_end(tokenizer, messages, rest, **kwargs)
-    places = [i for i, message in enumerate(messages) if message["role"] == "assistant"][-len(wanted) :]
-    for place, (start, _) in zip(places, runs(targets), strict=True):
-        if place:
-            prompt = ids_of(tokenizer, messages[:place], add_generation_prompt=True, **kwargs)
+    answer_indices = [i for i, message in enumerate(messages) if message["role"] == "assistant"][-len(wanted) :]
+    for index, (start, _) in zip(answer_indices, runs(targets), strict=True):
+        if index:
+            prompt = ids_of(tokenizer, messages[:index], add_generation_prompt=True, **kwargs)
             assert ids[:start] == prompt, "law c: what precedes an answer is the generation prompt"
 
 

@@ -12,10 +12,11 @@ in its place, never by searching for its words: templates trim and rewrite.
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 from bakery.chat.encoding import Text
+from bakery.chat.headers import along, behind_prompt, squashed
 from bakery.chat.rendering import THINK, Message, Renderer, content_of, thinking_of
 from bakery.errors import TemplateError, ViewError
 from bakery.text import excerpt
@@ -60,6 +61,27 @@ class Locator:
         self.renderer = renderer
         self._checked: set[tuple[object, ...]] = set()
 
+    def turns(self, conversations: Sequence[Sequence[Message]]) -> list[Turn]:
+        """The last message of each conversation as a target; they end alike, and the last one is the shortest.
+
+        Raises:
+            ViewError, TemplateError: as `turn`.
+        """
+        *longer, shortest = conversations
+        turn = self.turn(shortest)
+        return [*(self._behind_more(turn, messages, shortest) or self.turn(messages) for messages in longer), turn]
+
+    def _behind_more(self, turn: Turn, messages: Sequence[Message], shorter: Sequence[Message]) -> Turn | None:
+        """The turn of the shorter conversation behind the prompt of a longer one, if both prompts end alike."""
+        question = content_of(shorter[-2]).strip() if len(shorter) > 1 else ""
+        if not question or turn.rendering is None or messages[-1]["role"] != "assistant":
+            return None
+        prompt, at = self.prompt(messages[:-1]), turn.context.text.rfind(question)
+        if at < 0 or not prompt.text.endswith(turn.context.text[at:]):
+            return None
+        behind = turn.rendering[len(turn.context.text) :]
+        return replace(turn, context=prompt, rendering=prompt + behind)
+
     def turn(self, messages: Sequence[Message]) -> Turn:
         """The last message as a target.
 
@@ -90,7 +112,7 @@ class Locator:
             begin, before = self._begin(messages, prompt.text, full.text, content)
         content = max(content, begin)
         written = before + full.text[begin:content]
-        shown = _squashed(thinking) in _squashed(before + full.text[begin:end])
+        shown = squashed(thinking) in squashed(before + full.text[begin:end])
         return Turn(
             prompt,
             Text(before) + full[begin:stop] + eos,
@@ -111,14 +133,14 @@ class Locator:
         asked, answered = self._headers(messages, prompt, full)
         start = len(full) - len(answered)
         known = content - start if content >= start else len(answered)
-        i, j = _along(asked, answered[:known])
+        i, j = along(asked, answered[:known])
         if content < 0:
-            j = known = _behind_prompt(asked[i:], answered, j, thinking_of(messages[-1]))
+            j = known = behind_prompt(asked[i:], answered, j, thinking_of(messages[-1]))
         thinking, between = thinking_of(messages[-1]), answered[j:known]
         opened = not re.search(self.tags, asked[i:])  # and so the thinking that is given has its place
-        if not asked[i:].strip() or (thinking and opened and _squashed(between).startswith(_squashed(thinking))):
+        if not asked[i:].strip() or (thinking and opened and squashed(between).startswith(squashed(thinking))):
             return start + j, ""
-        if answered[:known].strip() and _squashed(asked).endswith(_squashed(answered[:known])):
+        if answered[:known].strip() and squashed(asked).endswith(squashed(answered[:known])):
             return start + known, ""
         if re.sub(self.tags, "", between.replace(thinking, "") if thinking else between).strip():
             raise ViewError(
@@ -126,7 +148,7 @@ class Locator:
                 f"{excerpt(between)!r}; give prompts without answers (the teacher then writes them)"
             )
         closing = self._end_of_thinking(prompt, asked[i:])
-        if content < start and thinking and _squashed(thinking) in _squashed(answered[j:]):
+        if content < start and thinking and squashed(thinking) in squashed(answered[j:]):
             return start + j, ""
         if (
             not closing and "think" in asked[i:].lower() and "think" not in between.lower()
@@ -223,7 +245,7 @@ class Locator:
             head, tail = shadow.split(mark)
             if len(head) + len(tail) <= len(full) and full.startswith(head) and full.endswith(tail):
                 written = full[len(head) : len(full) - len(tail)]
-                if _squashed(written) == _squashed(answer):
+                if squashed(written) == squashed(answer):
                     blank = len(written) - len(written.lstrip()) if prompt is not None else 0
                     return len(head) + blank, len(full) - len(tail)
         elif mark in shadow:
@@ -365,38 +387,3 @@ def sentinels(messages: Sequence[Message], count: int) -> list[str]:
     text = repr(messages) if messages else ""
     stem = next(stem for n in range(1000) if (stem := f"QX{n}Z") not in text)
     return [f"{stem}{i}KJ" for i in range(count)]
-
-
-def _behind_prompt(asked: str, answered: str, at: int, thinking: str) -> int:
-    """Where in `answered`, from `at` on, a turn goes on behind what else is `asked`; its thinking may be skipped."""
-    starts = [0, *(tag.start() for tag in re.finditer(r"[<\[]", asked))]
-    for begin in (at, answered.find(thinking, at) + len(thinking)) if thinking else (at,):
-        for start in starts:
-            i, j = _along(asked[start:], answered[begin:])
-            if asked[start:].strip() and i == len(asked) - start:
-                return begin + j
-    return at
-
-
-def _along(asked: str, answered: str) -> tuple[int, int]:
-    """How far two texts go along with each other, white space aside and in whole words: characters of each."""
-    steps = [(0, 0)]
-    while True:
-        i, j = (
-            at + len(text[at:]) - len(text[at:].lstrip()) for at, text in zip(steps[-1], (asked, answered), strict=True)
-        )
-        if i == len(asked) or j == len(answered) or asked[i] != answered[j]:
-            break
-        steps.append((i + 1, j + 1))
-    last = steps[-1]
-    if i == len(asked):  # white space that the prompt does not end with is left to the answer
-        space = asked[last[0] :]
-        return i, last[1] + len(space) if answered.startswith(space, last[1]) else j
-    if all(not text[at : at + 1].strip("<[").strip() for at, text in zip(last, (asked, answered), strict=True)):
-        return i, j
-    word = re.search(r"([<\[][^<>\[\]\s]*|[^\s<>\[\]]*)\Z", answered[: last[1]])
-    return steps[-1 - (len(word[0]) if word else 0)]
-
-
-def _squashed(text: str) -> str:
-    return "".join(text.split())

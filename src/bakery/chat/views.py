@@ -9,7 +9,7 @@ c. what precedes an answer is what a server would send for it, token for token: 
    before it, with the generation prompt;
 d. the prefix stands in the teacher's view, and only what is retained of it in the student's;
 e. where the template's rendering of the whole conversation begins with all of that, a view is that rendering, token for
-   token; elsewhere it ends with the end of the turn;
+   token; elsewhere nothing but white space stands behind the end of its last turn;
 f. where a template shows earlier turns otherwise than the last one, every target turn becomes a pair of its own.
 
 `contexts.py` makes the two conversations of a row and its prefix, `turns.py` finds context and target in a rendering.
@@ -214,7 +214,7 @@ class ViewBuilder:
         examples = []
         for n in behind:
             heads = [messages[: len(messages) - n + 1] for messages in sides]
-            turns = [locator.turn(head) for head in heads]
+            turns = locator.turns(heads)
             examples.append(builder.example(heads, turns))
             self.notes.update(turns[0].notes)
         return context, together(examples)
