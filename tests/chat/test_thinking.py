@@ -42,3 +42,10 @@ def test_what_the_user_sets_wins(name, kwargs, answer):
     tokenizer = own(name)
     (pair,) = build_views(tokenizer, ROW, prefix_messages=[PIRATE], chat_template_kwargs=kwargs)
     assert learned(tokenizer, pair) == answer
+
+
+def test_anchors_do_not_decide_how_prompts_are_asked():
+    builder = ViewBuilder(own("thinks"), prefix_messages=[PIRATE])
+    (pair,) = builder.views(Conversation(tuple(ROW), None, ""), anchor=True)
+    assert learned(builder.renderer.tokenizer, pair) == "Arr, a pirate.<|im_end|>"
+    assert builder.thinking_off == {}

@@ -135,14 +135,14 @@ def _answers(builder: ViewBuilder) -> Iterator[TemplateCheck]:
     messages = [_user(_ASK), _assistant(_ANSWER)]
     try:
         builder.views(Conversation(tuple(messages), None, ""), anchor=True)
-        turn = builder.prompt_locator.turn(messages)
+        thinking_off, locator = switch_off(builder.locator)
+        turn = locator.turn(messages)
     except ViewError as error:
         yield TemplateCheck("prompt", f"answers that are given cannot be baked: {error}", True)
         return
     except BakeryError:
         return
-    locator = builder.prompt_locator
-    for name, value in builder.thinking_off.items():
+    for name, value in thinking_off.items():
         text = f"answers given without thinking are asked for with {name}: {json.dumps(value)}"
         yield TemplateCheck("thinking off", text)
     for note in turn.notes:

@@ -208,7 +208,7 @@ class ViewBuilder:
             raise ViewError(
                 f"no target: none of the {context.shared} message(s) has a role in {sorted(self.roles)}{matching}"
             )
-        locator = self._locator([row[-n] for n in behind])
+        locator = self._locator([row[-n] for n in behind], anchor)
         builder = ExampleBuilder(self.encoder, self.span_pattern, all_offsets)
         sides = [context.teacher] if context.student is context.teacher else [context.teacher, context.student]
         examples = []
@@ -219,12 +219,14 @@ class ViewBuilder:
             self.notes.update(turns[0].notes)
         return context, together(examples)
 
-    def _locator(self, targets: Sequence[Message]) -> Locator:
+    def _locator(self, targets: Sequence[Message], anchor: bool) -> Locator:
         """The locator for these targets: where answers come without thinking, the template is asked for none."""
         answers = [message for message in targets if message["role"] == "assistant"]
         if not answers or any(thinking_of(message) for message in answers):
             return self.locator
-        self.thinking_off, locator = self._switch
+        variables, locator = self._switch
+        if not anchor:  # how prompts are asked is decided by the rows that are baked
+            self.thinking_off = variables
         return locator
 
     @property
