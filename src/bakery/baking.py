@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bakery.chat.template_checks import check_template, warnings_for
-from bakery.engine.session import open_session
+from bakery.engine.session import Session, open_session
 from bakery.evaluation.evaluator import Evaluator
 from bakery.evaluation.proof_rows import proof_rows, split_validation
 from bakery.evaluation.proving import Baseline, measure_baseline, measure_proof, refuse_no_gap
@@ -43,7 +43,7 @@ def bake(settings: BakeSettings, progress: Progress | None = None, data: BakeDat
     train(prepared)
     result = prove(prepared, settings.model.model_name_or_path)
     with progress.clock("saving"):
-        write_outputs(result, to_yaml(settings), prepared.trainer)
+        write_outputs(result, to_yaml(_as_asked(settings, prepared.trainer.session)), prepared.trainer)
         publish(result, prepared.trainer)
     return replace(result, spent=progress.spent())
 
@@ -123,6 +123,14 @@ def prove(prepared: PreparedBake, base_model: str) -> BakeResult:
         curve=tuple(trainer.state.log_history),
         stopped_early=trainer.stopping.reason,
     )
+
+
+def _as_asked(settings: BakeSettings, session: Session) -> BakeSettings:
+    """The settings with the variable by which the template was asked without thinking, for who evaluates the bake."""
+    if not session.builder.thinking_off:
+        return settings
+    variables = {**(settings.context.chat_template_kwargs or {}), **session.builder.thinking_off}
+    return replace(settings, context=replace(settings.context, chat_template_kwargs=variables))
 
 
 def _describe(data: BakeData) -> str:

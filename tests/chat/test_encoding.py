@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bakery.chat.encoding import Encoder, Text, common_length
+from bakery.chat.encoding import Encoder, Text
 from bakery.chat.rendering import Renderer
 from bakery.errors import TemplateError, ViewError
 from tests.templates.support import KINDS, OWN, assistant, ids_of, make_tokenizer, user
@@ -65,10 +65,3 @@ def test_a_tokenizer_set_to_cut_is_not_obeyed():
     before = Encoder(tokenizer).encode(Text("one two three four")).ids
     tokenizer("one two three four", truncation=True, max_length=2)
     assert Encoder(tokenizer).encode(Text("one two three four")).ids == before
-
-
-@given(a=st.text("ab", max_size=12), b=st.text("ab", max_size=12))
-def test_common_length_is_the_longest_common_begin(a, b):
-    n = common_length(a, b)
-    assert a[:n] == b[:n]
-    assert a[: n + 1] != b[: n + 1] or n == min(len(a), len(b))

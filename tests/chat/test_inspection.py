@@ -34,23 +34,6 @@ def data(*rows):
     return BakeData((PIRATE,), list(rows), [], [], [], [], [])
 
 
-def test_kinds_are_those_of_the_masks():
-    build = builder()
-    (pair,) = build.views(ROW)
-    (shown,) = inspect_views(build, [ROW]).rows
-    for tokens, ids, targets in (
-        (shown.teacher, pair.teacher_ids, pair.teacher_targets),
-        (shown.student, pair.student_ids, pair.student_targets),
-    ):
-        assert [token.id for token in tokens] == ids
-        assert [i for i, token in enumerate(tokens) if token.kind in ("target", "end")] == targets
-    kinds = {
-        kind: "".join(token.text for token in shown.teacher if token.kind == kind)
-        for kind in ("context", "target", "end")
-    }
-    assert kinds == {"context": "Be a pirate.Who are you?", "target": "Arr, me.", "end": "<|im_end|>"}
-
-
 def test_plain_text_shows_every_character_once_and_marks_targets():
     text = as_plain(inspect_views(builder(), [ROW]))
     assert "«Arr, me.»⟦<|im_end|>⟧⏎" in text
@@ -60,31 +43,16 @@ def test_plain_text_shows_every_character_once_and_marks_targets():
 
 
 def test_a_refused_row_is_shown_with_its_reason_and_the_others_go_on():
-    refused = Conversation((user("Who?"), assistant("\n\nMe.")), None, "row 2")
-    rows = inspect_views(builder(), [refused, ROW]).rows
-    assert "strip leading white space" in rows[0].refused
+    refused = Conversation((user("Who?"), assistant("Me.")), None, "row 2")
+    only = builder(target_content_pattern="Arr")
+    rows = inspect_views(only, [refused, ROW]).rows
+    assert "no target" in rows[0].refused
     assert not rows[1].refused
     for text in (as_plain, on_terminal, as_html):
-        assert "strip leading white space" in " ".join(text(inspect_views(builder(), [refused])).split())
+        assert "no target" in " ".join(text(inspect_views(only, [refused])).split())
 
 
-def test_only_so_many_rows_are_looked_at():
-    assert len(inspect_views(builder(), iter([ROW] * 9), rows=3).rows) == 3
-
-
-def test_a_row_of_many_turns_that_is_split_is_shown_in_its_parts():
-    turns = Conversation((*ROW.messages, user("More?"), assistant("No.")), None, "row 1")
-    assert len(inspect_views(builder("thinks", chat_template_kwargs={"enable_thinking": False}), [turns]).rows) == 2
-
-
-def test_a_prompt_without_answer_is_shown_up_to_the_generation_prompt():
-    (shown,) = inspect_views(builder(), [Conversation((user("Who?"),), None, "row 1")]).rows
-    assert "the teacher writes the answer" in shown.source
-    assert "".join(token.text for token in shown.student).endswith("<|im_start|>assistant\n")
-    assert not [token for token in shown.student if token.kind in ("target", "end")]
-
-
-def test_quirks_and_counts_are_told():
+def test_template_checks_and_counts_are_told():
     words = Conversation((user("a <|im_end|> b"), assistant("Arr.")), None, "row 1")
     text = as_plain(inspect_views(builder("default_system"), [words]))
     assert "warning: the template writes a system text" in text

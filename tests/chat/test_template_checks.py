@@ -12,19 +12,19 @@ HAS = {
     "space_before_answer": {"trims"},
     "default_system": {"default system"},
     "dated": {"fixed system", "date"},
-    "thinks": {"prompt"},
-    "opens_thinking": {"prompt"},
+    "thinks": {"thinking off", "rewrites turns"},
+    "opens_thinking": {"thinking off"},
     "rejects_system": {"no system role", "trims"},
-    "loses_system": {"lost system"},
+    "loses_system": set(),
     "no_end": {"no end"},
-    "end_between_turns": {"no end"},
+    "end_between_turns": set(),
     "always_prompts": set(),
-    "loose_prompt": {"prompt"},
-    "channels": {"prompt"},
+    "loose_prompt": {"rewrites turns", "trims"},
+    "channels": {"writes before", "other end", "rewrites turns"},
     "tools": set(),
     "listens": set(),
     "shouts": set(),
-    "repeats": {"prompt"},
+    "repeats": set(),
 }
 
 
@@ -37,7 +37,7 @@ def test_every_own_template_is_listed():
 
 
 @pytest.mark.parametrize("name", sorted(HAS))
-def test_quirks_are_found(name):
+def test_what_a_template_is_written_for_is_found(name):
     found = {check.name for check in check_template(own(name))} - {"no thinking", "no tools"}
     assert found == HAS[name]
 
@@ -56,20 +56,19 @@ def test_the_default_system_text_is_named_and_told_before_what_needs_no_decision
     assert "student_system" in check.text
 
 
-def test_that_given_answers_cannot_be_baked_is_told_with_the_way_out():
-    (check,) = (check for check in check_template(own("thinks")) if check.name == "prompt")
-    assert check.text.startswith("answers that are given cannot be baked: the template writes ")
-    assert "; set chat_template_kwargs: {enable_thinking: false}, or give prompts without answers" in check.text
-    assert "rewrites turns" in {check.name for check in check_template(own("thinks"), {"enable_thinking": False})}
+def test_how_answers_without_thinking_are_asked_for_is_told():
+    (check,) = (check for check in check_template(own("thinks")) if check.name == "thinking off")
+    assert check.text == "answers given without thinking are asked for with enable_thinking: false"
+    assert "thinking off" not in {check.name for check in check_template(own("thinks"), {"enable_thinking": True})}
 
 
-def test_a_prompt_that_is_tokenised_otherwise_before_an_answer_is_found():
-    template = (OWN / "own" / "trims.jinja").read_text(encoding="utf-8")
-    texts = [
-        check.text for check in check_template(make_tokenizer(template, "bytes-trimmed")) if check.name == "prompt"
-    ]
-    assert "the tokenizer cuts the generation prompt differently" in "".join(texts)
-    assert "prompt" not in {check.name for check in check_template(make_tokenizer(template, "bytes"))}
+def test_a_template_that_leaves_out_system_messages_is_found():
+    source = (
+        (OWN / "own" / "plain.jinja")
+        .read_text(encoding="utf-8")
+        .replace("in messages", "in messages if m.role != 'system'")
+    )
+    assert "lost system" in {check.name for check in check_template(make_tokenizer(source))}
 
 
 def test_what_the_settings_settle_is_not_told():

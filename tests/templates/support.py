@@ -112,10 +112,12 @@ def make_tokenizer(
     `words` are texts that one of kind "words" is to know, besides the template's.
     """
     tokenizer = _backend(kind, template, words)
-    found = sorted(set(TAG.findall(template or ""))) if tags else []
-    eos = next((end for end in ENDS if end in found), "</s>")
-    added = [AddedToken(tag, special=not re.search("think|tool", tag), normalized=False) for tag in found]
-    specials = [AddedToken(name, special=True, normalized=False) for name in ("<s>", "</s>") if name not in found]
+    tokens_of_template = sorted(set(TAG.findall(template or ""))) if tags else []
+    eos = next((end for end in ENDS if end in tokens_of_template), "</s>")
+    added = [AddedToken(tag, special=not re.search("think|tool", tag), normalized=False) for tag in tokens_of_template]
+    specials = [
+        AddedToken(name, special=True, normalized=False) for name in ("<s>", "</s>") if name not in tokens_of_template
+    ]
     tokenizer.add_tokens(added + specials)
     if adds_bos:
         bos = processors.TemplateProcessing(single="<s> $A", special_tokens=[("<s>", tokenizer.token_to_id("<s>"))])
@@ -236,13 +238,13 @@ def ids_of(tokenizer: Any, messages: Sequence[Message], **kwargs: Any) -> list[i
 
 def runs(positions: Sequence[int]) -> list[tuple[int, int]]:
     """Half-open runs of adjoining positions."""
-    found: list[tuple[int, int]] = []
+    merged: list[tuple[int, int]] = []
     for p in positions:
-        if found and found[-1][1] == p:
-            found[-1] = (found[-1][0], p + 1)
+        if merged and merged[-1][1] == p:
+            merged[-1] = (merged[-1][0], p + 1)
         else:
-            found.append((p, p + 1))
-    return found
+            merged.append((p, p + 1))
+    return merged
 
 
 def check_laws(
@@ -256,11 +258,11 @@ def check_laws(
 ) -> None:
     """Assert laws a to f for pairs built from a prefix that is not retained and a row with assistant targets."""
     row = [flat(message) for message in row]
-    places = [i for i, message in enumerate(row) if message["role"] == "assistant"]
+    answer_indices = [i for i, message in enumerate(row) if message["role"] == "assistant"]
     whole = len(pairs) == 1
-    assert whole or len(pairs) == len(places), "one pair, or one per target turn"
+    assert whole or len(pairs) == len(answer_indices), "one pair, or one per target turn"
     for n, pair in enumerate(pairs):
-        part = row if whole else row[: places[n] + 1]
+        part = row if whole else row[: answer_indices[n] + 1]
         teacher, student = teacher_of(prefix, part), part
         if fold:
             teacher, student = folded(teacher), folded(student)
@@ -269,16 +271,18 @@ def check_laws(
             (teacher, pair.teacher_ids, pair.teacher_targets),
             (student, pair.student_ids, pair.student_targets),
         ):
-            assert ids == ids_of(tokenizer, messages, **kwargs), "law c"
-            wanted = [row[i] for i in places] if whole else [row[places[n]]]
+            if ids != ids_of(tokenizer, messages, **kwargs):
+                behind = tokenizer.decode(ids[targets[-1] + 1 :])
+                assert not _bare(behind), "law e: the template's rendering, or nothing behind the turn"
+            wanted = [row[i] for i in answer_indices] if whole else [row[answer_indices[n]]]
             _check_words(tokenizer, messages, wanted, ids, targets, **kwargs)
-        seen = [text_of(tokenizer, messages, **kwargs) for messages in (teacher, student)]
-        for message in prefix:
-            words = str(message["content"]).strip()
-            assert words in seen[0], "law d: the prefix is in the teacher's view"
-            assert words not in seen[1], "law d: the prefix is not in the student's view"
-        if whole and len(places) > 1:
-            _check_history(tokenizer, student, seen[1], **kwargs)
+        if len(teacher) > 1 and (student or answer_indices[0]):
+            asked = [messages[:-1] for messages in (teacher, student)]
+            seen = [text_of(tokenizer, m, generation_prompt=True, **kwargs) if m else "" for m in asked]
+            for message in prefix:
+                words = str(message["content"]).strip()
+                assert words in seen[0], "law d: the prefix is in the teacher's view"
+                assert words not in seen[1], "law d: the prefix is not in the student's view"
 
 
 def _check_equal(pair: ViewPair) -> None:
@@ -312,20 +316,39 @@ def _check_words(
             if words and not (words is thought and _bare(words) not in rest):
                 at = rest.find(_bare(words))
                 assert at >= 0, f"law b: {words!r} is not among the targets {decoded!r}"
-                _check_markup(rest[:at], message)
+                if not message.get("tool_calls"):  # which some templates write before the words
+                    _check_markup(rest[:at], message)
                 rest = rest[at + len(_bare(words)) :]
         if message.get("tool_calls"):
             call = message["tool_calls"][0]["function"]
             assert call["name"] in decoded
             assert call["arguments"]["harbour"] in decoded
-            rest = rest.split(call["arguments"]["harbour"], 1)[-1].lstrip("\"'}])>`")
+            rest = rest.split(call["arguments"]["harbour"], 1)[-1].removeprefix('"},"id":"call00001').lstrip("\"'}])>`")
     if not wanted[-1].get("tool_calls"):
         _check_markup(rest, wanted[-1])
-    places = [i for i, message in enumerate(messages) if message["role"] == "assistant"][-len(wanted) :]
-    for place, (start, _) in zip(places, runs(targets), strict=True):
-        if place:
-            prompt = ids_of(tokenizer, messages[:place], add_generation_prompt=True, **kwargs)
-            assert ids[:start] == prompt, "law e: what precedes an answer is the generation prompt"
+        _check_end(tokenizer, messages, rest, **kwargs)
+    answer_indices = [i for i, message in enumerate(messages) if message["role"] == "assistant"][-len(wanted) :]
+    for index, (start, _) in zip(answer_indices, runs(targets), strict=True):
+        if index:
+            prompt = ids_of(tokenizer, messages[:index], add_generation_prompt=True, **kwargs)
+            assert ids[:start] == prompt, "law c: what precedes an answer is the generation prompt"
+
+
+def _check_end(tokenizer: Any, messages: Sequence[Message], learned: str, **kwargs: Any) -> None:
+    """The token that the template writes behind an answer is learned, and none that begins a turn."""
+    answer = _parts(messages[-1])[1]
+    full = text_of(tokenizer, messages, **kwargs)
+    if not answer or answer not in full:
+        return
+    end = TAG.match(full[full.rindex(answer) + len(answer) :].lstrip())
+    if end:
+        assert _bare(end[0]) in learned, f"law b: the end of the turn {end[0]!r} is not learned: {learned!r}"
+    if not messages[0]["content"]:
+        return
+    before = full.partition(messages[0]["content"])[0]
+    starts = set(TAG.findall(before)) - {end[0] if end else "", tokenizer.eos_token}
+    late = [tag for tag in starts if _bare(tag) in learned]
+    assert not late, f"law b: {late} begins a turn, and is learned behind the answer"
 
 
 def _parts(message: Message) -> tuple[str, str]:
@@ -343,18 +366,7 @@ def _bare(text: str) -> str:
 
 def _check_markup(text: str, message: Message) -> None:
     """Between the words of answers there may be end-of-turn tokens, thinking tags and channel names only."""
-    left = TAG.sub("", text)
+    left = re.sub("final|^all(?=$)", "", TAG.sub("", text))  # a channel, a recipient
     if message.get("reasoning_content") or message.get("tool_calls"):
-        left = re.sub("analysis|final|assistant|commentary|thought", "", left)
+        left = re.sub("analysis|assistant|commentary|thought", "", left)
     assert not left, f"law b: {left!r} beside the words of {message!r}"
-
-
-def _check_history(tokenizer: Any, messages: Sequence[Message], full: str, **kwargs: Any) -> None:
-    """Law f: in one pair for many turns, each turn is conditioned as if it were the last."""
-    for i in (i for i, message in enumerate(messages) if message["role"] == "assistant"):
-        alone = text_of(tokenizer, messages[: i + 1], **kwargs)
-        answer = _parts(messages[i])[1]
-        if not answer:
-            continue
-        end = alone.rindex(answer) + len(answer)
-        assert full.startswith(alone[:end]), "law f"

@@ -1,8 +1,7 @@
 """A rendered text to token ids, with the characters that each token stands for."""
 
 import re
-from bisect import bisect_left
-from collections.abc import Callable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from itertools import pairwise
@@ -26,16 +25,35 @@ class Text:
     text: str
     pieces: tuple[tuple[str, bool], ...] | None = None
 
-    def head(self, end: int) -> "Text":
-        """The text up to a character."""
+    def __getitem__(self, part: slice) -> "Text":
+        """A part of the text; only for a slice without step and with bounds inside the text."""
+        start, stop, _ = part.indices(len(self.text))
         if self.pieces is None:
-            return Text(self.text[:end])
-        pieces, left = [], end
+            return Text(self.text[start:stop])
+        pieces, at = [], 0
         for piece, from_data in self.pieces:
-            if left > 0:
-                pieces.append((piece[:left], from_data))
-            left -= len(piece)
-        return Text(self.text[:end], tuple(pieces))
+            if cut := piece[max(start - at, 0) : max(stop - at, 0)]:
+                pieces.append((cut, from_data))
+            at += len(piece)
+        return _of_pieces(pieces)
+
+    def __add__(self, other: "Text") -> "Text":
+        """Both texts, one behind the other."""
+        if self.pieces is None and other.pieces is None:
+            return Text(self.text + other.text)
+        return _of_pieces([*(self.pieces or [(self.text, False)]), *(other.pieces or [(other.text, False)])])
+
+
+def _of_pieces(pieces: Iterable[tuple[str, bool]]) -> Text:
+    """A text of pieces, in which ordinary pieces that adjoin are one."""
+    joined: list[tuple[str, bool]] = []
+    for piece, from_data in pieces:
+        if joined and not from_data and not joined[-1][1]:
+            joined[-1] = (joined[-1][0] + piece, False)
+        elif piece:
+            joined.append((piece, from_data))
+    from_data_too = any(from_data for _, from_data in joined)
+    return Text("".join(piece for piece, _ in joined), tuple(joined) if from_data_too else None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,15 +66,6 @@ class Tokens:
     ids: list[int]
     offsets: list[tuple[int, int]]
     skipped: int = 0
-
-
-def common_length(a: str, b: str) -> int:
-    """How many characters two texts have in common at their begin."""
-    low, high = 0, min(len(a), len(b))
-    while low < high:
-        middle = (low + high + 1) // 2
-        low, high = (middle, high) if a[:middle] == b[:middle] else (low, middle - 1)
-    return low
 
 
 class Encoder:
@@ -92,7 +101,7 @@ class Encoder:
         tokens, at = Tokens([], []), 0
         for i, (piece, from_data) in enumerate(text.pieces):
             encode = self._word if from_data else self._plain
-            encoded = self._behind_newline(encode, piece) if i else encode(piece)
+            encoded = (self._without_newline(encode("\n" + piece)) if i else None) or encode(piece)
             if from_data and self.tokenizer.convert_tokens_to_ids(piece) in encoded.ids:
                 raise ViewError(f"the tokenizer makes a control token even of the word {piece!r} in data; take it out")
             tokens.ids.extend(encoded.ids)
@@ -100,17 +109,9 @@ class Encoder:
             at += len(piece)
         return tokens
 
-    def cut_differently(self, text: Text, tokens: Tokens, end: int) -> str:
-        """How the first tokens of a text differ from those of its first `end` characters alone; empty if equal."""
-        alone = self.encode(text.head(end), since=end).ids
-        here = tokens.ids[: tokens.skipped + bisect_left(tokens.offsets, (end, 0))]
-        if here == alone:
-            return ""
-        same = next(
-            (i for i, (a, b) in enumerate(zip(here, alone, strict=False)) if a != b), min(len(here), len(alone))
-        )
-        shown = ([self.tokenizer.decode([i]) for i in ids[same:]] for ids in (alone, here))
-        return "it ends in the tokens {} alone, in {} here".format(*shown)
+    def encode_behind(self, text: Text) -> Tokens:
+        """Tokenise what a model goes on with behind another text: it is given no prefix space of its own."""
+        return self._without_newline(self.encode(Text("\n") + text)) or self.encode(text)
 
     def _encode_segments(self, text: str, since: int) -> Tokens:
         cuts = [] if self._segmented is False else self.cuts(text)
@@ -180,11 +181,10 @@ class Encoder:
         ids = [token.id for split in splits for token in backend.model.tokenize(split)]
         return Tokens(ids, [(0, len(word))] * len(ids))
 
-    def _behind_newline(self, encode: Callable[[str], Tokens], piece: str) -> Tokens:
-        """Encode a piece from the middle of a text behind a newline, so that it is given no prefix space."""
+    def _without_newline(self, tokens: Tokens) -> Tokens | None:
+        """The tokens of a text behind a newline, if the newline is a token of its own."""
         newline = self._plain("\n").ids
-        encoded = encode("\n" + piece)
-        if encoded.ids[: len(newline)] != newline:
-            return encode(piece)
-        offsets = [(max(start - 1, 0), max(end - 1, 0)) for start, end in encoded.offsets[len(newline) :]]
-        return Tokens(encoded.ids[len(newline) :], offsets)
+        if tokens.ids[: len(newline)] != newline:
+            return None
+        offsets = [(max(start - 1, 0), max(end - 1, 0)) for start, end in tokens.offsets[len(newline) :]]
+        return Tokens(tokens.ids[len(newline) :], offsets)

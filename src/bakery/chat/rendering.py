@@ -8,7 +8,7 @@ that stand in the data are encoded as ordinary text, as `apply_chat_template(san
 import re
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
-from functools import cached_property, lru_cache
+from functools import cached_property
 from typing import Any
 
 import jinja2
@@ -57,9 +57,13 @@ def content_of(message: Message) -> str:
     return message.get("content") or ""
 
 
-def reasoning_of(message: Message) -> str:
-    """The thinking that a message carries beside its content; empty when there is none."""
-    return next((value for key in REASONING_KEYS if isinstance(value := message.get(key), str) and value), "")
+def thinking_of(message: Message) -> str:
+    """The thinking of an answer, beside its content or in `<think>` tags before it; empty if it has none."""
+    for key in REASONING_KEYS:
+        if isinstance(message.get(key), str) and message[key]:
+            return str(message[key])
+    match = THINK.match(content_of(message))
+    return match["reasoning"].strip() if match else ""
 
 
 class Renderer:
@@ -97,6 +101,10 @@ class Renderer:
         check_template_source(source)
         self.source = source
         self.template = freeze_dates(source, self.today)
+
+    def switched(self, variables: Mapping[str, Any]) -> "Renderer":
+        """A renderer with these variables for the template besides its own, and the same date."""
+        return Renderer(self.tokenizer, chat_template_kwargs={**self.kwargs, **variables}, today=self.today)
 
     @property
     def dated(self) -> bool:
@@ -167,13 +175,6 @@ class Renderer:
         return re.compile("|".join(re.escape(name) for name in sorted(names, key=len, reverse=True)) or "(?!)")
 
     @cached_property
-    def triggers(self) -> re.Pattern[str]:
-        """Strings that the template looks for, or marks up with; it may treat a message that holds one differently."""
-        names = {re.escape(literal) for literal in _literals(self.source)}
-        control = self._control.pattern
-        return re.compile("|".join([*sorted(names, key=len, reverse=True), control]))
-
-    @cached_property
     def _markers(self) -> re.Pattern[str]:
         names = sorted(self.tokenizer.added_tokens_encoder, key=len, reverse=True)
         tokens = "|".join(re.escape(name) for name in names) or "(?!)"
@@ -223,41 +224,3 @@ def freeze_dates(source: str, today: datetime) -> str:
     values = {"%%": "\0"} | {directive: today.strftime(directive) for directive in named} | {"\0": "%"}
     replacements = "".join(f".replace({directive!r}, {value!r})" for directive, value in values.items())
     return _DATE_MACRO.format(replacements=replacements) + source
-
-
-_SEARCHES = frozenset(
-    ("count", "endswith", "find", "index", "partition", "removeprefix", "removesuffix", "replace", "rfind",
-     "rpartition", "rsplit", "split", "startswith")
-)  # fmt: skip
-_KEYS = frozenset(
-    (
-        "arguments",
-        "content",
-        "function",
-        "id",
-        "name",
-        "parameters",
-        "role",
-        "text",
-        "tool_calls",
-        "type",
-        *REASONING_KEYS,
-    )
-)
-
-
-@lru_cache
-def _literals(source: str) -> frozenset[str]:
-    """String literals of a template that it searches text for, or that look like markup; names of keys left out."""
-    literals = set()
-    kinds = [(kind, value) for _, kind, value in jinja2.Environment().lex(source) if kind != "whitespace"]
-    padded = [("", ""), ("", ""), *kinds, ("", "")]
-    for called, before, (kind, value), after in zip(padded, padded[1:], padded[2:], padded[3:], strict=False):
-        if kind != "string":
-            continue
-        literal = value[1:-1].encode("ascii", "backslashreplace").decode("unicode-escape")
-        markup = len(literal) >= 3 and re.search(r"[<>\[\]{}|/#]", literal)
-        searched = after == ("name", "in") or (before == ("operator", "(") and called[1] in _SEARCHES)
-        if literal.strip() and literal not in _KEYS and (markup or searched):
-            literals.add(literal)
-    return frozenset(literals)

@@ -2,16 +2,26 @@
 
 from bisect import bisect_left
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import regex
 
 from bakery.chat.encoding import Tokens
-from bakery.chat.spans import Span
 from bakery.errors import ConfigError, ViewError
 from bakery.text import excerpt
 
 PATTERN_SECONDS = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """The characters of a target turn: learned from `start` to `stop`, its own content from `content` to `end`."""
+
+    start: int
+    content: int
+    end: int
+    stop: int
 
 
 class Pattern:
@@ -67,23 +77,10 @@ def positions(text: str, tokens: Tokens, span: Span, pattern: Pattern | None = N
     A match that reaches to the end of the content takes the end-of-turn token(s) with it.
 
     Raises:
-        ViewError: a token joins characters of the span, or of a match, to their neighbours; or nothing matches.
+        ViewError: a match begins or ends within a token, or nothing matches.
     """
     starts = [a for a, _ in tokens.offsets]
-    first, last = bisect_left(starts, span.start), bisect_left(starts, span.stop)
-    for a, b in tokens.offsets[max(first - 4, 0) : first]:
-        if a < span.start < b:
-            raise ViewError(
-                f"the tokenizer joins {text[a : span.start]!r} before the message to {text[span.start : b]!r} at its "
-                "start; strip leading white space from the message"
-            )
-    for a, b in tokens.offsets[first:last]:
-        if a < span.stop < b:
-            raise ViewError(
-                f"the tokenizer joins {text[a : span.stop]!r} at the end of the message to {text[span.stop : b]!r} "
-                "behind it; strip trailing white space from the message, or use a template with an end-of-turn token"
-            )
-    chosen = list(range(first, last))
+    chosen = list(range(bisect_left(starts, span.start), bisect_left(starts, span.stop)))
     if pattern is not None:
         chosen = _matching(text, tokens, chosen, span, pattern)
     return [tokens.skipped + i for i in chosen]

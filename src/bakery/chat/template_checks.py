@@ -3,26 +3,29 @@
 default system     writes a system text of its own where a conversation has none
 fixed system       writes a text of its own before every conversation
 no system role     rejects system messages
-lost system        leaves system messages out, once an answer follows
+lost system        leaves system messages out; they are folded into the next user message
 date               writes the date; it is frozen for the whole bake
 no end             writes no end-of-turn token after the last answer: stopping is not baked
 other end          ends a turn with a token that is not the tokenizer's end-of-sequence token
 rewrites turns     changes earlier turns when later ones come: rows of many turns become several examples
 trims              cuts white space off an answer's ends
-prompt             answers that are given cannot be baked, most often for not following the generation prompt
+prompt             answers that are given cannot be baked
+thinking off       can be asked without thinking, and is where answers are given without
+writes before      something stands between the generation prompt and an answer; the model learns to write it
 no thinking        does not write the thinking that a message carries beside its content
 no tools           does not write tool calls
 """
 
+import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from bakery.chat.contexts import ContextRules
-from bakery.chat.encoding import common_length
 from bakery.chat.rendering import Message
-from bakery.chat.spans import Locator, sentinels
+from bakery.chat.thinking import switch_off
+from bakery.chat.turns import Locator, sentinels
 from bakery.chat.views import ViewBuilder
 from bakery.errors import BakeryError, TemplateError, ViewError
 from bakery.rows.conversations import Conversation
@@ -71,8 +74,9 @@ def default_system(locator: Locator) -> str:
     shown = re.sub(locator.tags, lambda tag: tags.setdefault(tag[0], chr(0xE000 + len(tags))), shown)
     first = shown.partition(_ASK)[0]
     second = shown.partition(_ANSWER)[2].partition(_AGAIN)[0]
-    alike = common_length(first[::-1], second[::-1])
-    text = re.sub("[\ue000-\uf8ff]", " ", first[: len(first) - alike]).strip()
+    pairs = zip(reversed(first), reversed(second), strict=False)
+    same = next((n for n, (a, b) in enumerate(pairs) if a != b), min(len(first), len(second)))
+    text = re.sub("[\ue000-\uf8ff]", " ", first[: len(first) - same]).strip()
     text = re.sub(r"^(system|developer)\b\s*", "", text)
     return text if any(character.isalpha() for character in text) else ""
 
@@ -94,10 +98,9 @@ def _system(locator: Locator) -> Iterator[TemplateCheck]:
         yield TemplateCheck(
             "no system role", "the template rejects system messages; system_role: fold is the way", True
         )
-    elif _SYSTEM not in shown:
-        yield TemplateCheck(
-            "lost system", "the template leaves system messages out; system_role: fold is the way", True
-        )
+    elif locator.drops_system:
+        text = "the template leaves system messages out; their text is put before the next user message"
+        yield TemplateCheck("lost system", text)
     own = default_system(locator)
     if own and shown and own in re.sub(locator.tags, " ", shown):
         yield TemplateCheck(
@@ -129,17 +132,22 @@ def _dates(locator: Locator) -> Iterator[TemplateCheck]:
 
 
 def _answers(builder: ViewBuilder) -> Iterator[TemplateCheck]:
-    messages, locator = [_user(_ASK), _assistant(_ANSWER)], builder.locator
+    messages = [_user(_ASK), _assistant(_ANSWER)]
     try:
         builder.views(Conversation(tuple(messages), None, ""), anchor=True)
-        text = locator.renderer.render(messages)
-        span = locator.last(messages, text)
+        thinking_off, locator = switch_off(builder.locator)
+        turn = locator.turn(messages)
     except ViewError as error:
         yield TemplateCheck("prompt", f"answers that are given cannot be baked: {error}", True)
         return
     except BakeryError:
         return
-    end = text.text[span.end : span.stop].strip()
+    for name, value in thinking_off.items():
+        text = f"answers given without thinking are asked for with {name}: {json.dumps(value)}"
+        yield TemplateCheck("thinking off", text)
+    for note in turn.notes:
+        yield TemplateCheck("writes before", note)
+    end = turn.learned.text[turn.end :].strip()
     eos = locator.renderer.tokenizer.eos_token
     if not end:
         yield TemplateCheck(
@@ -156,13 +164,13 @@ def _answers(builder: ViewBuilder) -> Iterator[TemplateCheck]:
 
 def _history(locator: Locator) -> Iterator[TemplateCheck]:
     messages = [_user(_ASK), _assistant(_ANSWER), _user(_AGAIN)]
+    locator = switch_off(locator)[1]
     after = _renders(locator, messages)
     try:
-        before = locator.renderer.render(messages[:2])
-        answered = before.text[: locator.last(messages[:2], before).stop]
+        turn = locator.turn(messages[:2])
     except BakeryError:
         return
-    if after and not after.startswith(answered):
+    if after and not after.startswith(turn.context.text + turn.learned.text):
         text = "the template changes earlier turns when later ones come: every answer becomes an example of its own"
         yield TemplateCheck("rewrites turns", text)
 

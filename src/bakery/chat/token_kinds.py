@@ -8,11 +8,10 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Literal
 
-from bakery.chat.encoding import Text
+from bakery.chat.examples import View
 from bakery.chat.rendering import Message, plain_messages
-from bakery.chat.spans import Part, sentinels
-from bakery.chat.targets import positions
 from bakery.chat.template_checks import TemplateCheck, check_template
+from bakery.chat.turns import sentinels
 from bakery.chat.views import ViewBuilder
 from bakery.errors import BakeryError
 from bakery.rows.conversations import Conversation
@@ -64,10 +63,9 @@ def _shown(builder: ViewBuilder, conversation: Conversation) -> list[Shown]:
         if not conversation.answered:
             return [_prompt(builder, conversation)]
         builder.views(conversation)
-        examples = builder.examples(conversation)[1]
+        examples = builder.examples(conversation, all_offsets=True)[1]
         return [
-            Shown(conversation.source, _tokens(builder, teacher), _tokens(builder, student))
-            for teacher, student in examples
+            Shown(conversation.source, _tokens(builder, first), _tokens(builder, second)) for first, second in examples
         ]
     except BakeryError as error:
         source = conversation.source
@@ -78,41 +76,44 @@ def _prompt(builder: ViewBuilder, conversation: Conversation) -> Shown:
     """A row that the teacher is to answer: both views up to the generation prompt."""
     builder.prompts(conversation)
     context = builder.rules.context(plain_messages(conversation.messages), conversation.prefix, anchor=False)
-    parts = [
-        Part(messages, builder.renderer.render(messages, generation_prompt=True), [])
-        for messages in (context.teacher, context.student)
-    ]
-    teacher, student = (_tokens(builder, part) for part in parts)
+    views = []
+    for messages in (context.teacher, context.student):
+        text = builder.prompt_locator.prompt(messages)
+        views.append(View(messages, text, builder.encoder.encode(text), (), []))
+    teacher, student = (_tokens(builder, view) for view in views)
     return Shown(f"{conversation.source} (the teacher writes the answer)", teacher, student)
 
 
-def _tokens(builder: ViewBuilder, part: Part) -> list[Token]:
-    """All tokens of a part with their kinds."""
-    tokens = builder.encoder.encode(part.text)
-    targets = {p for span in part.spans for p in positions(part.text.text, tokens, span, builder.span_pattern)}
-    ends = [(span.end, span.stop) for span in part.spans]
-    words = _words(builder, part.messages, part.text, prompt=not part.spans)
+def _tokens(builder: ViewBuilder, view: View) -> list[Token]:
+    """All tokens of a view with their kinds."""
+    targets, ends = set(view.targets), [(span.end, span.stop) for span in view.spans]
+    words = _words(builder, view)
     shown: list[Token] = []
     before = (-1, -1)
-    for i, (token_id, (a, b)) in enumerate(zip(tokens.ids, tokens.offsets, strict=True)):
+    for i, (token_id, (a, b)) in enumerate(zip(view.tokens.ids, view.tokens.offsets, strict=True)):
         kind: Kind = "context" if any(start <= a < stop for start, stop in words) else "header"
         if i in targets:
             kind = "end" if any(start <= a < stop for start, stop in ends) else "target"
-        shown.append(Token(token_id, "" if (a, b) == before else part.text.text[a:b], kind))
+        shown.append(Token(token_id, "" if (a, b) == before else view.text.text[a:b], kind))
         before = (a, b)
     return shown
 
 
-def _words(builder: ViewBuilder, messages: list[Message], text: Text, *, prompt: bool) -> list[tuple[int, int]]:
-    """Where the messages' own words stand in their rendering, as far as can be told."""
+def _words(builder: ViewBuilder, view: View) -> list[tuple[int, int]]:
+    """Where the words of the messages that are context stand in a view, as far as can be told."""
+    messages, text = view.messages, view.text.text
+    answered = bool(view.spans) and messages[-1]["role"] == "assistant"
+    if answered:
+        messages, text = messages[:-1], text[: view.spans[-1].start]
     spans = []
     for i, message in enumerate(messages):
         (mark,) = sentinels(messages, 1)
-        probe = [*messages[:i], {**message, "content": mark}, *messages[i + 1 :]]
+        probe: list[Message] = [*messages[:i], {**message, "content": mark}, *messages[i + 1 :]]
         try:
-            before, _, after = builder.renderer.render(probe, generation_prompt=prompt).text.partition(mark)
+            shadow = builder.prompt_locator.renderer.render(probe, generation_prompt=answered or not view.spans)
         except BakeryError:
             continue
-        if text.text.startswith(before) and text.text.endswith(after):
-            spans.append((len(before), len(text.text) - len(after)))
+        before, _, after = shadow.text.partition(mark)
+        if text.startswith(before) and text.endswith(after):
+            spans.append((len(before), len(text) - len(after)))
     return spans

@@ -3,38 +3,38 @@
 The laws. A row that breaks one is refused with its reason, never masked wrongly:
 
 a. target ids are equal one by one in both views, and so is the token before each run of targets;
-b. targets are a message's content as the template writes it and its end-of-turn token(s), and nothing of a header;
-c. each view is what `apply_chat_template` gives for its conversation, token for token;
+b. targets are what the model itself writes behind the generation prompt: its thinking or markup, the message's content
+   as the template writes it, and the end-of-turn token(s); nothing of a header;
+c. what precedes an answer is what a server would send for it, token for token: the template's rendering of the messages
+   before it, with the generation prompt;
 d. the prefix stands in the teacher's view, and only what is retained of it in the student's;
-e. an answer follows the generation prompt that sampling would use, token for token;
-f. where a template rewrites earlier turns when later ones come, every target turn becomes a pair of its own.
+e. where the template's rendering of the whole conversation begins with all of that, a view is that rendering, token for
+   token; elsewhere nothing but white space stands behind the end of its last turn;
+f. where a template shows earlier turns otherwise than the last one, every target turn becomes a pair of its own.
 
-Laws a and e are checked for every row; c for the student's view of every row, and for the teacher's of a sample of the
-rows that differ in their words only (`shapes.py`). `contexts.py` makes the two conversations of a row and its prefix.
+`contexts.py` makes the two conversations of a row and its prefix, `turns.py` finds context and target in a rendering.
 If a template writes no end-of-turn token after the last answer, the targets end with the content.
 """
 
+import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass, replace
 from datetime import datetime
-from itertools import product
+from functools import cached_property
 from typing import Any, Literal, cast
 
 from bakery.chat.contexts import Context, ContextRules
 from bakery.chat.encoding import Encoder
-from bakery.chat.rendering import Message, Renderer, content_of, plain_messages
-from bakery.chat.shapes import Example, Shapes
-from bakery.chat.spans import Locator, Part, PromptError
-from bakery.chat.targets import Pattern, positions
-from bakery.errors import BakeryError, ConfigError, DataError, ViewError
+from bakery.chat.examples import Example, ExampleBuilder, together
+from bakery.chat.rendering import Message, Renderer, content_of, plain_messages, thinking_of
+from bakery.chat.targets import Pattern
+from bakery.chat.thinking import switch_off
+from bakery.chat.turns import Locator
+from bakery.errors import BakeryError, ConfigError, DataError, TemplateError, ViewError
 from bakery.rows.conversations import Conversation
 from bakery.settings.config import ContextConfig
-
-ASKING = "give prompts without answers (the teacher then writes them)"
-THINKING = ("enable_thinking", "thinking", "keep_past_thinking")
-"""Variables by which templates let thinking be chosen, commonest first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +98,7 @@ class ViewBuilder:
         today: the date that the template may insert; frozen at construction when omitted.
 
     Attributes:
+        thinking_off: the variable that asks the template without thinking, once answers without any were given.
         notes: what to tell about the rows so far, and in how many.
         control_words: how many control tokens stood in the rows so far; they were encoded as ordinary text.
     """
@@ -123,11 +124,11 @@ class ViewBuilder:
         self.renderer = Renderer(tokenizer, chat_template_kwargs=chat_template_kwargs, today=today)
         self.encoder = Encoder(tokenizer)
         self.locator = Locator(self.renderer)
-        self.shapes = Shapes(self.locator)
+        self.folds_unasked = system_role == "native" and self.locator.drops_system
         self.rules = ContextRules(
             plain_messages(prefix_messages or (), "prefix_messages"),
             student_retained_turns,
-            fold=system_role == "fold",
+            fold=system_role == "fold" or self.folds_unasked,
             empty_system=student_system == "empty",
         )
         self.roles = frozenset(target_roles)
@@ -136,15 +137,24 @@ class ViewBuilder:
         )
         self.span_pattern = Pattern("target_span_pattern", target_span_pattern) if target_span_pattern else None
         self.notes: Counter[str] = Counter()
+        self.thinking_off: dict[str, object] = {}
         self.control_words = 0
 
     def on(self, today: datetime) -> "ViewBuilder":
         """A builder with the same settings whose template may write another date."""
-        return self._with({}, today)
+        other = copy(self)
+        other.renderer = Renderer(self.renderer.tokenizer, chat_template_kwargs=self.renderer.kwargs, today=today)
+        other.locator, other.notes = Locator(other.renderer), Counter()
+        vars(other).pop("_switch", None)  # it was tried with the other date
+        return other
 
     def remarks(self) -> list[str]:
         """What to tell about the rows built so far, in words, with counts."""
         lines = [f"in {count} row(s): {note}" for note, count in self.notes.items()]
+        for name, value in self.thinking_off.items():
+            lines.append(f"answers without thinking: the template is asked with {name}: {json.dumps(value)} everywhere")
+        if self.folds_unasked:
+            lines.append("the template leaves out system messages: their text is put before the next user message")
         if self.control_words:
             lines.append(f"{self.control_words} control token(s) stand in the rows' words; they are kept as plain text")
         return lines
@@ -159,11 +169,24 @@ class ViewBuilder:
         """
         try:
             return self._views(conversation, anchor)
-        except PromptError as error:
-            remedy = self._remedy(conversation, anchor)
-            raise _at(conversation.source, ViewError(f"{error}; {remedy}")) from None
+        except (TemplateError, ViewError) as error:
+            if self._folds_instead(conversation, anchor):
+                error = type(error)(f"{error}; or set system_role: fold")
+            raise _at(conversation.source, error) from error.__cause__
         except DataError as error:
             raise _at(conversation.source, error) from error.__cause__
+
+    def _folds_instead(self, conversation: Conversation, anchor: bool) -> bool:
+        """Whether a row that is refused has views with `system_role: fold`; tried on the row itself."""
+        if self.rules.fold:
+            return False
+        folding = copy(self)
+        folding.rules, folding.notes = replace(self.rules, fold=True), Counter()
+        try:
+            folding.examples(conversation, anchor=anchor)
+        except BakeryError:
+            return False
+        return True
 
     def prompts(self, conversation: Conversation, *, anchor: bool = False) -> PromptPair:
         """Both views of an unanswered row, ending with the generation prompt.
@@ -178,8 +201,10 @@ class ViewBuilder:
         except DataError as error:
             raise _at(conversation.source, error) from error.__cause__
 
-    def examples(self, conversation: Conversation, *, anchor: bool = False) -> tuple[Context, list[Example]]:
-        """Both conversations of an answered row, and its examples as text: what `views` tokenises.
+    def examples(
+        self, conversation: Conversation, *, anchor: bool = False, all_offsets: bool = False
+    ) -> tuple[Context, list[Example]]:
+        """Both conversations of an answered row, and its examples with their text: what `views` returns without.
 
         Raises:
             DataError: as `views`, without the row's source.
@@ -192,64 +217,46 @@ class ViewBuilder:
             raise ViewError(
                 f"no target: none of the {context.shared} message(s) has a role in {sorted(self.roles)}{matching}"
             )
-        return context, self.shapes.examples(context, behind)
+        locator = self._locator([row[-n] for n in behind], anchor)
+        builder = ExampleBuilder(self.encoder, self.span_pattern, all_offsets)
+        sides = [context.teacher] if context.student is context.teacher else [context.teacher, context.student]
+        examples = []
+        for n in behind:
+            heads = [messages[: len(messages) - n + 1] for messages in sides]
+            turns = locator.turns(heads)
+            examples.append(builder.example(heads, turns))
+            self.notes.update(turns[0].notes)
+        return context, together(examples)
+
+    def _locator(self, targets: Sequence[Message], anchor: bool) -> Locator:
+        """The locator for these targets: where answers come without thinking, the template is asked for none."""
+        answers = [message for message in targets if message["role"] == "assistant"]
+        if not answers or any(thinking_of(message) for message in answers):
+            return self.locator
+        variables, locator = self._switch
+        if not anchor:  # how prompts are asked is decided by the rows that are baked
+            self.thinking_off = variables
+        return locator
+
+    @property
+    def prompt_locator(self) -> Locator:
+        """What prompts are made with: without thinking, once answers without any were given."""
+        return self._switch[1] if self.thinking_off else self.locator
+
+    @cached_property
+    def _switch(self) -> tuple[dict[str, object], Locator]:
+        return switch_off(self.locator)
 
     def _views(self, conversation: Conversation, anchor: bool) -> list[ViewPair]:
         context, examples = self.examples(conversation, anchor=anchor)
         self.control_words += self.renderer.shield(conversation.messages)[1]
-        return [self._pair(teacher, student, context, conversation.source) for teacher, student in examples]
-
-    def _remedy(self, conversation: Conversation, anchor: bool) -> str:
-        """What to do about answers that do not follow their generation prompt; tried on this very row."""
-        row = plain_messages(conversation.messages)
-        spaced = [message for message in row if self._is_target(message) and content_of(message)[:1].isspace()]
-        for message in spaced:
-            message["content"] = message["content"].lstrip()
-        bare = replace(conversation, messages=tuple(row))
-        tries: list[tuple[str, dict[str, bool], Conversation]] = []
-        if spaced:
-            tries.append(("strip leading white space from the answer", {}, bare))
-        for name, value in product(THINKING, (False, True)):
-            if name in self.renderer.source:
-                words = f"set chat_template_kwargs: {{{name}: {str(value).lower()}}}, or {ASKING}"
-                tries.append((words, {name: value}, conversation))
-        return next((words for words, kwargs, row in tries if self._with(kwargs)._is_exact(row, anchor)), ASKING)
-
-    def _with(self, kwargs: Mapping[str, Any], today: datetime | None = None) -> "ViewBuilder":
-        """A builder with these variables for the template besides its own, on this day or another."""
-        other = copy(self)
-        kwargs, today = {**self.renderer.kwargs, **kwargs}, today or self.renderer.today
-        other.renderer = Renderer(self.renderer.tokenizer, chat_template_kwargs=kwargs, today=today)
-        other.locator = Locator(other.renderer)
-        other.shapes = Shapes(other.locator)
-        other.notes = Counter()
-        return other
-
-    def _is_exact(self, conversation: Conversation, anchor: bool) -> bool:
-        """Whether the row has views, with all that was given in them."""
-        try:
-            return bool(self._views(conversation, anchor)) and not self.notes
-        except BakeryError:
-            return False
-
-    def _pair(self, teacher: Part, student: Part, context: Context, source: str) -> ViewPair:
-        ids, targets = [], []
-        for part in (teacher, student):
-            begin = min(span.start for span in part.spans)
-            tokens = self.encoder.encode(part.text, since=begin)
-            for span in part.spans:
-                if span.prompted and (how := self.encoder.cut_differently(part.text, tokens, span.start)):
-                    raise PromptError(
-                        f"the tokenizer cuts the generation prompt differently when this answer follows: {how}"
-                    )
-            ids.append(tokens.ids)
-            targets.append(
-                sorted({p for span in part.spans for p in positions(part.text.text, tokens, span, self.span_pattern)})
-            )
-        self.notes.update(span.note for span in teacher.spans if span.note)
-        pair = ViewPair(ids[0], ids[1], targets[0], targets[1], source, context.prefix_key)
-        _check(pair, anchor=context.teacher is context.student)
-        return pair
+        pairs = []
+        for teacher, student in examples:
+            ids = (teacher.tokens.ids, student.tokens.ids)
+            pair = ViewPair(*ids, teacher.targets, student.targets, conversation.source, context.prefix_key)
+            _check(pair, anchor=context.teacher is context.student)
+            pairs.append(pair)
+        return pairs
 
     def _prompts(self, conversation: Conversation, anchor: bool) -> PromptPair:
         row = plain_messages(conversation.messages)
@@ -257,10 +264,9 @@ class ViewBuilder:
             raise ViewError("the row ends with an answer, so there is nothing to sample; give it without")
         context = self.rules.context(row, conversation.prefix, anchor=anchor)
         self.control_words += self.renderer.shield(row)[1]
-        self.shapes.check_prompts(context)
         ids = []
         for messages in (context.teacher, context.student):
-            text = self.renderer.render(messages, generation_prompt=True)
+            text = self.prompt_locator.prompt(messages)
             ids.append(self.encoder.encode(text, since=len(text.text)).ids)
         if ids[0][-1:] != ids[1][-1:]:
             raise ViewError("the generation prompt ends differently for teacher and student; use another chat template")
@@ -323,52 +329,7 @@ def build_views(
         chat_template_kwargs=chat_template_kwargs,
         **settings,
     )
-    return builder.views(_conversation(messages), anchor=anchor)
-
-
-def build_prompts(
-    tokenizer: Any,
-    messages: Sequence[Mapping[str, Any]],
-    *,
-    prefix_messages: Sequence[Mapping[str, Any]] | None = None,
-    student_retained_turns: int = 0,
-    chat_template_kwargs: Mapping[str, Any] | None = None,
-    anchor: bool = False,
-    **settings: Any,
-) -> PromptPair:
-    """Both views of one unanswered conversation, ending with the generation prompt.
-
-    Raises:
-        BakeryError: the views cannot be made; the message says why and what to do.
-    """
-    builder = ViewBuilder(
-        tokenizer,
-        prefix_messages=prefix_messages,
-        student_retained_turns=student_retained_turns,
-        chat_template_kwargs=chat_template_kwargs,
-        **settings,
-    )
-    return builder.prompts(_conversation(messages), anchor=anchor)
-
-
-def prompt_ids(
-    tokenizer: Any,
-    messages: Sequence[Mapping[str, Any]],
-    *,
-    chat_template_kwargs: Mapping[str, Any] | None = None,
-) -> list[int]:
-    """Token ids of plain messages and the generation prompt, with the same shielding and dates as the views.
-
-    Raises:
-        TemplateError: the template cannot render them.
-        DataError: a message is malformed.
-    """
-    renderer = Renderer(tokenizer, chat_template_kwargs=chat_template_kwargs)
-    return Encoder(tokenizer).encode(renderer.render(plain_messages(messages), generation_prompt=True)).ids
-
-
-def _conversation(messages: Sequence[Mapping[str, Any]]) -> Conversation:
-    return Conversation(messages=cast(Any, tuple(messages)), prefix=None, source="")
+    return builder.views(Conversation(cast(Any, tuple(messages)), None, ""), anchor=anchor)
 
 
 def _check(pair: ViewPair, anchor: bool) -> None:
