@@ -121,8 +121,5 @@ _CHECKS: dict[str, _Kind] = {
     "max_words": _Kind(_words_problem, lambda reply, value, _: len(reply.split()) <= value),
     "json": _Kind(_true_problem, lambda reply, value, _: parse_json(reply) is not NOT_JSON),
     "json_schema": _Kind(schema_problem, _json_conforms),
-    "callable": _Kind(
-        _text_problem,
-        lambda reply, value, question: bool(entry_point(value)(reply, question, ())),
-    ),
+    "callable": _Kind(_text_problem, lambda reply, value, question: bool(entry_point(value)(reply, question, ()))),
 }
