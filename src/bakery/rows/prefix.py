@@ -59,7 +59,7 @@ def load_prefix_messages(path: str) -> list[dict[str, Any]]:
     Raises:
         ConfigError: the file is missing or malformed, or holds no messages.
     """
-    value = read_document(path, ConfigError).value
+    value = read_document(path).value
     if isinstance(value, Mapping) and set(value) in ({"prefix_messages"}, {"messages"}):
         (value,) = value.values()
     check_messages(value, path, ConfigError)

@@ -130,13 +130,10 @@ def context_problems(values: Values) -> Problems:
 def retained_problems(prefix_length: int, retained: int) -> Problems:
     """Retained turns that leave the student nothing to be without."""
     if retained >= prefix_length:
-        yield (
-            "student_retained_turns",
-            (
-                f"{retained} covers all {prefix_length} message(s) of the prefix, so teacher and student see the same "
-                f"and there is nothing to bake; use at most {prefix_length - 1}"
-            ),
+        problem = (
+            f"{retained} covers all {prefix_length} message(s) of the prefix, so teacher and student see the same "
         )
+        yield "student_retained_turns", f"{problem}and there is nothing to bake; use at most {prefix_length - 1}"
 
 
 def data_problems(values: Values) -> Problems:

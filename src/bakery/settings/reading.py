@@ -70,7 +70,7 @@ def read_settings_file(path: str | Path) -> Settings:
     Raises:
         ConfigError: the file cannot be read or parsed, or holds an unknown or doubled key or a value of a wrong type.
     """
-    document = read_document(path, ConfigError)
+    document = read_document(path)
     if not isinstance(document.value, dict):
         raise ConfigError(f"{path}: must hold settings as key: value, got {describe(document.value)}")
     entries: dict[str, Setting] = {}
