@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -32,7 +32,8 @@ def load_prefix(context: ContextConfig, data: DataConfig | None = None) -> tuple
     elif context.prefix_messages_file is not None:
         prefix = load_prefix_messages(context.prefix_messages_file)
     elif context.system_prompt_file is not None:
-        prefix = [_system(_prompt(context.system_prompt_file))]
+        empty = "is empty, so there is nothing to bake; write the prompt"
+        prefix = [_system(read_text(context.system_prompt_file, ConfigError, if_empty=empty).strip())]
     elif data is not None and data.corpus_file is not None:
         corpus = load_corpus(data.corpus_file, data.corpus_format)
         prefix = [_system((data.system_prompt_template or DEFAULT_TEMPLATE).replace("{corpus}", corpus))]
@@ -44,13 +45,6 @@ def load_prefix(context: ContextConfig, data: DataConfig | None = None) -> tuple
 
 def _system(text: str) -> dict[str, Any]:
     return {"role": "system", "content": text}
-
-
-def _prompt(path: str) -> str:
-    text = read_text(path, ConfigError).strip()
-    if not text:
-        raise ConfigError(f"{path}: is empty, so there is nothing to bake; write the prompt")
-    return text
 
 
 def load_prefix_messages(path: str) -> list[dict[str, Any]]:
@@ -79,41 +73,30 @@ def load_corpus(path: str, kind: str) -> str:
         DataError: the file is missing or malformed, or is not of that kind.
     """
     text = read_text(path, DataError)
-    if not text.strip():
-        raise DataError(f"{path}: is empty")
     is_json = Path(path).suffix.lower() == ".json"
     if kind == "text" and not is_json:
         return text.strip()
     if not is_json:
         raise DataError(f"{path}: corpus_format: {kind} needs a .json file; for plain text use corpus_format: text")
     value = parse_json(text, path, DataError).value
-    if kind == "papers":
-        return "\n\n".join(_papers(value, path))
-    if kind == "list":
-        return "\n\n".join(_texts(value, path))
+    if kind == "custom":
+        return json.dumps(value, indent=2, ensure_ascii=False)
     if kind == "text":
         content = value.get("text") if isinstance(value, Mapping) else value
         if not isinstance(content, str) or not content.strip():
             raise DataError(f"{path}: must hold a text, or an object with the key text, got {describe(value)}")
         return content.strip()
-    return json.dumps(value, indent=2, ensure_ascii=False)
-
-
-def _items(value: Any, path: str, what: str) -> list[Any]:
     if not isinstance(value, list) or not value:
+        what = "{title, abstract}" if kind == "papers" else "texts"
         raise DataError(f"{path}: must be a list of {what}, got {describe(value)}; or choose another corpus_format")
-    return value
+    return "\n\n".join(_item(item, kind, f"{path} row {number}") for number, item in enumerate(value, 1))
 
 
-def _papers(value: Any, path: str) -> Iterator[str]:
-    for number, paper in enumerate(_items(value, path, "{title, abstract}"), 1):
-        fields = paper if isinstance(paper, Mapping) else {}
-        yield "\n".join(_text(fields.get(key), f"{path} row {number}: {key}") for key in ("title", "abstract"))
-
-
-def _texts(value: Any, path: str) -> Iterator[str]:
-    for number, item in enumerate(_items(value, path, "texts"), 1):
-        yield _text(item, f"{path} row {number}")
+def _item(value: Any, kind: str, location: str) -> str:
+    if kind == "list":
+        return _text(value, location)
+    paper = value if isinstance(value, Mapping) else {}
+    return "\n".join(_text(paper.get(key), f"{location}: {key}") for key in ("title", "abstract"))
 
 
 def _text(value: Any, location: str) -> str:

@@ -1,7 +1,5 @@
 """Strict YAML 1.2 and JSON documents: every key with its line, doubled keys refused, sizes and depths bounded."""
 
-from __future__ import annotations
-
 import json
 import math
 import re
@@ -123,8 +121,6 @@ def read_document(path: str | Path) -> Document:
         ConfigError: the file is missing, unreadable, empty, not UTF-8 or malformed; the message names file and line.
     """
     text, suffix = read_text(path, ConfigError, MAX_BYTES), Path(path).suffix.lower()
-    if not text.strip():
-        raise ConfigError(f"{path}: is empty")
     if suffix not in (".yaml", ".yml", ".json"):
         raise ConfigError(f"{path}: must be a .yaml, .yml or .json file")
     return parse_json(text, str(path)) if suffix == ".json" else parse_yaml(text, str(path))

@@ -1,7 +1,5 @@
 """What one setting is: its type, default, help and example, read from the dataclasses that declare it."""
 
-from __future__ import annotations
-
 import ast
 import dataclasses
 import inspect
@@ -64,21 +62,19 @@ class _Help(str):
     example: Any = None
 
 
-def setting(
-    default: Any, help: str, example: Any = None, *, choices: Sequence[str] = (), aliases: Sequence[str] = ()
-) -> Any:
+def setting(default: Any, help: str, example: Any = None, *, aliases: Sequence[str] = ()) -> Any:
     """Declare a setting as a field of a dataclass, in the form that `HfArgumentParser` reads.
 
     Args:
         default: its value when it is not given; of a list each instance gets a copy.
         help: one sentence.
-        example: a value that somebody might set; switches and choices need none.
-        choices: the allowed words.
+        example: a value that somebody might set; switches and choices (a `Literal`) need none.
         aliases: other options of the same meaning, such as "--dtype".
     """
     metadata: dict[str, Any] = {"help": _Help(help)}
     metadata["help"].example = example
-    metadata |= {name: list(words) for name, words in (("choices", choices), ("aliases", aliases)) if words}
+    if aliases:
+        metadata["aliases"] = list(aliases)
     if isinstance(default, list):
         return dataclasses.field(default_factory=default.copy, metadata=metadata)
     return dataclasses.field(default=default, metadata=metadata)
@@ -95,7 +91,7 @@ def dataclass_fields(owner: type, group: str) -> Iterator[Field]:
             group=group,
             kinds=kinds,
             items=items,
-            choices=tuple(item.metadata.get("choices", choices)),
+            choices=choices,
             default=item.default if factory is dataclasses.MISSING else factory(),
             help=str(help),
             example=help.example,

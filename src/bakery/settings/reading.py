@@ -90,17 +90,15 @@ def read_command_line(words: Sequence[str]) -> Settings:
         ConfigError: an unknown or doubled option, a value that is missing, superfluous or of a wrong type.
     """
     entries: dict[str, Setting] = {}
-    position = 0
-    while position < len(words):
-        option = words[position]
-        position += 1
+    rest = list(words)
+    while rest:
+        option = rest.pop(0)
         if not option.startswith("--"):
             raise ConfigError(f"{COMMAND_LINE}: unexpected argument {option!r}; settings are written --key value")
         name, equals, value = option[2:].partition("=")
         values = [value] if equals else []
-        while not equals and position < len(words) and not words[position].startswith("--"):
-            values.append(words[position])
-            position += 1
+        while not equals and rest and not rest[0].startswith("--"):
+            values.append(rest.pop(0))
         item, given = _option(name, values)
         if item.name in entries:
             raise ConfigError(f"{COMMAND_LINE}: --{name}: given twice; keep one")

@@ -1,7 +1,5 @@
 """What every setting is, made from the dataclasses: the reference page and the JSON schema for editors."""
 
-from __future__ import annotations
-
 from importlib.metadata import version
 from typing import Any
 

@@ -1,7 +1,5 @@
 """The settings of a bake as a file from which the same bake can be started again."""
 
-from __future__ import annotations
-
 import dataclasses
 from enum import Enum
 from typing import Any
