@@ -137,11 +137,7 @@ def _verb(word: str) -> str:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command line and return its exit code (see `errors` for what each means).
-
-    Args:
-        argv: the words after the program's name; None: those of this process.
-    """
+    """Run one command line, by default that of this process, and return its exit code (see `errors`)."""
     words = sys.argv[1:] if argv is None else argv
     try:
         with ExitStack() as stack:

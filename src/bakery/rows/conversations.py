@@ -44,13 +44,9 @@ class Conversation:
 def load_rows(
     spec: str, split: str | None = "train", *, prompt_column: str | None = None, response_column: str | None = None
 ) -> list[Conversation]:
-    """Read the rows of a file, folder or hub id as conversations.
+    """Read the rows of a file, folder or hub id (`spec`) as conversations.
 
-    Args:
-        spec: path or hub id.
-        split: split with optional slice; None: validation or test (see `sources.read_rows`).
-        prompt_column: the column with the prompt or the messages, when several could be meant.
-        response_column: the column with the answer, likewise.
+    `split` is as in `sources.read_rows`; the columns need to be named only where several could be meant.
 
     Raises:
         DataError: with file, row and column.

@@ -1,21 +1,17 @@
 """The configured prefix, from whichever setting gives it: messages, a file of them, or a knowledge file."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from bakery.errors import ConfigError, DataError
 from bakery.settings.checks import refuse, retained_problems
+from bakery.settings.config import ContextConfig, DataConfig
 from bakery.settings.documents import parse_json, read_document
 from bakery.settings.files import read_text
 from bakery.settings.messages import check_messages
 from bakery.text import describe
-
-if TYPE_CHECKING:
-    from bakery.settings.config import ContextConfig, DataConfig
 
 DEFAULT_TEMPLATE = "You know the following by heart. Answer from it, briefly and exactly.\n\n{corpus}"
 
@@ -63,11 +59,7 @@ def load_prefix_messages(path: str) -> list[dict[str, Any]]:
 
 
 def load_corpus(path: str, kind: str) -> str:
-    """Read a knowledge file as one text.
-
-    Args:
-        path: `.json` for papers, list and custom; text may also be any text file.
-        kind: papers | text | list | custom.
+    """Read a knowledge file as one text; `kind`: papers, list or custom (a `.json` file), or text (any text file).
 
     Raises:
         DataError: the file is missing or malformed, or is not of that kind.

@@ -153,13 +153,12 @@ def _read_csv(spec: str, _: Path) -> Iterator[Row]:
             duplicate = next(name for name in header if header.count(name) > 1)
             raise DataError(f"{spec} line 1: the column {duplicate!r} is there twice; rename one")
         for cells in reader:
+            location = f"{spec} line {reader.line_num}"
             if cells and len(cells) != len(header):
-                raise DataError(
-                    f"{spec} line {reader.line_num}: has {len(cells)} cells, the header has {len(header)}; "
-                    "put a text with commas in quotes"
-                )
+                got = f"has {len(cells)} cells, the header has {len(header)}"
+                raise DataError(f"{location}: {got}; put a text with commas in quotes")
             if cells:
-                yield Row(dict(zip(header, cells, strict=True)), f"{spec} line {reader.line_num}")
+                yield Row(dict(zip(header, cells, strict=True)), location)
     except csv.Error as problem:
         raise DataError(f"{spec} line {reader.line_num}: not valid CSV: {problem}") from problem
 

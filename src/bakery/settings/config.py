@@ -16,10 +16,8 @@ from typing import Any, Literal
 from bakery.settings.checks import context_problems, refuse
 from bakery.settings.fields import setting
 
-SYSTEM_PROMPT_NOTE = (
-    "system_prompt is the older way to say prefix_messages: [{role: system, content: ...}]; it still works, "
-    "but write prefix_messages"
-)
+_SYSTEM_PROMPT_NOTE = """system_prompt is the older way to say prefix_messages: [{role: system, content: ...}]; \
+it still works, but write prefix_messages"""
 
 
 @dataclass
@@ -91,7 +89,7 @@ class ContextConfig:
     def __post_init__(self) -> None:
         refuse(context_problems(vars(self)))
         if self.system_prompt is not None or self.system_prompt_file is not None:
-            warnings.warn(SYSTEM_PROMPT_NOTE, DeprecationWarning, stacklevel=3)
+            warnings.warn(_SYSTEM_PROMPT_NOTE, DeprecationWarning, stacklevel=3)
         if self.system_prompt is not None:
             object.__setattr__(self, "prefix_messages", [{"role": "system", "content": self.system_prompt}])
             object.__setattr__(self, "system_prompt", None)

@@ -102,9 +102,7 @@ def dataclass_fields(owner: type, group: str) -> Iterator[Field]:
 def read_annotation(text: str, enums: Mapping[str, Choices] | None = None) -> tuple[Kinds, Kinds, Choices]:
     """The kinds of value that a type annotation allows, the kinds of the items of a list, and the allowed words.
 
-    Args:
-        text: the annotation as it is written.
-        enums: the words of each enumeration by its name.
+    `text` is the annotation as it is written; `enums` holds the words of each enumeration by its name.
     """
     kinds: set[str] = set()
     items: set[str] = set()

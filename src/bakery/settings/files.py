@@ -9,10 +9,7 @@ from bakery.text import excerpt
 def as_path(name: str | Path, error: type[BakeryError], location: str = "") -> Path:
     """The path that a text names, whether or not something is there; `~` is the home folder.
 
-    Args:
-        name: the text.
-        error: the class to raise.
-        location: where the name was given, for the message.
+    `location`, where the name was given, is for the message.
 
     Raises:
         error: the text is empty, too long for a path, or names a folder that may not be looked into.

@@ -4,8 +4,6 @@ The file is YAML 1.2 (`1e-4` is a number, only true and false are booleans) or J
 nothing is executed, and nothing that is not understood is skipped.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -47,7 +45,7 @@ class Settings:
     entries: Mapping[str, Setting] = field(default_factory=dict)
     source: Path | None = None
 
-    def overridden_by(self, other: Settings) -> Settings:
+    def overridden_by(self, other: "Settings") -> "Settings":
         """Return these settings with those of `other` laid over them; a prefix replaces any prefix, rows any rows."""
         replaced: set[str] = set()
         if any(key in other.entries and other.entries[key].value is not None for key in PREFIX_KEYS):
