@@ -5,28 +5,20 @@ run: a moment counts for the innermost stage that runs then, so that all stages 
 """
 
 import time
+from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import IntEnum
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TimeElapsedColumn, TimeRemainingColumn
 from rich.progress import Progress as Bars
 
-STAGES = {
-    "load": "load",
-    "setup": "views",
-    "prefix": "prefix",
-    "sampling": "sampling",
-    "teacher": "teacher",
-    "training": "training",
-    "gap": "evaluation",
-    "validation": "evaluation",
-    "proof": "evaluation",
-    "saving": "saving",
-}
-"""Under which stage of a run each clock counts; what has none is `other`."""
+STAGES = {"load": "load", "setup": "views", "prefix": "prefix", "sampling": "sampling", "teacher": "teacher",
+          "training": "training", "gap": "evaluation", "validation": "evaluation", "proof": "evaluation",
+          "saving": "saving"}  # fmt: skip
+"""Under which stage of a run each clock counts; time under no stage is `other`."""
 OTHER = "other"
 _LONG_SECONDS = 5.0
 """A stage within another one leaves a line only when it took as long as this."""
@@ -42,13 +34,9 @@ class Verbosity(IntEnum):
 
 @dataclass(frozen=True)
 class Spent:
-    """What one stage of a run cost.
+    """What one stage of a run (one of `STAGES`, or `other`) cost.
 
-    Args:
-        stage: one of `STAGES`, or `other`.
-        seconds: of its own; what ran within it under a stage of its own is not in them.
-        tokens: that were computed; 0 where none are counted.
-        reused: tokens that an earlier run had computed and this one took over.
+    `seconds` are its own, without those of stages within it; `tokens` were computed, `reused` ones by an earlier run.
     """
 
     stage: str
@@ -65,7 +53,15 @@ class ProgressCallback:
 
     def tokens_only(self) -> "ProgressCallback":
         """The same for the parts of a piece of work: their tokens count, their amount does not."""
-        return self
+        return _TokensOnly(self)
+
+
+class _TokensOnly(ProgressCallback):
+    def __init__(self, whole: ProgressCallback) -> None:
+        self._whole = whole
+
+    def __call__(self, amount: int, tokens: int = 0, *, reused: bool = False) -> None:
+        self._whole(0, tokens, reused=reused)
 
 
 NO_PROGRESS = ProgressCallback()
@@ -86,17 +82,17 @@ class Progress:
         self.verbosity = verbosity
         self.console = console or Console(stderr=True, highlight=False)
         self.now = now
-        self.seconds: dict[str, float] = {}
+        self.seconds: dict[str, float] = defaultdict(float)
         self._started = now()
-        self._own: dict[str, float] = {}
-        self._tokens: dict[tuple[str, bool], int] = {}
+        self._own: dict[str, float] = defaultdict(float)
+        self._tokens: dict[tuple[str, bool], int] = defaultdict(int)
         self._inner = [0.0]  # for every clock that runs, outermost first: the seconds of clocks within it
         self._bars: Bars | None = None
 
     def spent(self) -> tuple[Spent, ...]:
         """Where the time since the beginning went: the stages in their order, `other` last; they add up to it all."""
         stages = [
-            Spent(stage, self._own[stage], self._tokens.get((stage, False), 0), self._tokens.get((stage, True), 0))
+            Spent(stage, self._own[stage], self._tokens[stage, False], self._tokens[stage, True])
             for stage in dict.fromkeys(STAGES.values())
             if stage in self._own
         ]
@@ -122,16 +118,15 @@ class Progress:
             yield
         finally:
             seconds = self.now() - started
-            self.seconds[name] = self.seconds.get(name, 0.0) + seconds
+            self.seconds[name] += seconds
             own = seconds - self._inner.pop()
             self._inner[-1] += seconds
             if stage := STAGES.get(name):
-                self._own[stage] = self._own.get(stage, 0.0) + own
+                self._own[stage] += own
 
     def count(self, name: str, tokens: int, *, reused: bool = False) -> None:
         """So many tokens more belong to what is timed under `name`; `reused`: an earlier run had computed them."""
-        key = STAGES[name], reused
-        self._tokens[key] = self._tokens.get(key, 0) + tokens
+        self._tokens[STAGES[name], reused] += tokens
 
     @contextmanager
     def stage(self, name: str, title: str, total: int | None, unit: str) -> Iterator["Stage"]:
@@ -160,19 +155,11 @@ class Progress:
     def _display(self) -> Bars:
         """One for all stages that run at a time: a terminal has room for one live display."""
         return Bars(
-            TextColumn("  {task.description:<22}"),
-            BarColumn(bar_width=28),
-            MofNCompleteColumn(),
-            TextColumn("{task.fields[unit]}"),
-            TimeElapsedColumn(),
-            TextColumn("eta"),
-            TimeRemainingColumn(),
-            TextColumn("{task.fields[rate]}"),
-            console=self.console,
-            get_time=self.now,
-            transient=True,
+            "  {task.description:<22}", BarColumn(bar_width=28), MofNCompleteColumn(), "{task.fields[unit]}",
+            TimeElapsedColumn(), "eta", TimeRemainingColumn(), "{task.fields[rate]}",
+            console=self.console, get_time=self.now, transient=True,
             disable=self.verbosity == Verbosity.QUIET or not self.console.is_terminal,
-        )
+        )  # fmt: skip
 
 
 class Stage(ProgressCallback):
@@ -198,15 +185,3 @@ class Stage(ProgressCallback):
     def expect(self, total: int) -> None:
         """How much there is to do, where it was not known at the start."""
         self._bars.update(self._task, total=total)
-
-    def tokens_only(self) -> ProgressCallback:
-        """Counts tokens into this stage."""
-        return _TokensOnly(self)
-
-
-class _TokensOnly(ProgressCallback):
-    def __init__(self, stage: Stage) -> None:
-        self._stage = stage
-
-    def __call__(self, amount: int, tokens: int = 0, *, reused: bool = False) -> None:
-        self._stage(0, tokens, reused=reused)

@@ -4,12 +4,10 @@ from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 from typing import Any
 
-_LIKENESS = 0.7
-
 
 def nearest(word: str, known: Iterable[str]) -> str | None:
     """The known name that `word` most probably means; None where nothing is near."""
-    return next(iter(get_close_matches(word.lower().replace("-", "_"), list(known), n=1, cutoff=_LIKENESS)), None)
+    return next(iter(get_close_matches(word.lower().replace("-", "_"), list(known), n=1, cutoff=0.7)), None)
 
 
 def suggestion(word: str, known: Iterable[str], fallback: str) -> str:

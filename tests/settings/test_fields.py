@@ -1,6 +1,7 @@
 """Fields: a type annotation, a default and a help text are read from the dataclass that declares them."""
 
 from dataclasses import dataclass, fields
+from typing import Literal
 
 import pytest
 
@@ -27,7 +28,7 @@ def test_annotations_are_understood(text, kinds, items, choices):
 class Example:
     number: "int | None" = setting(None, "A number.", 3)
     words: "list[str]" = setting(["a"], "Some words.", aliases=("--terms",))
-    kind: "str" = setting("plain", "A kind.", choices=("plain", "fancy"))
+    kind: "Literal['plain', 'fancy']" = setting("plain", "A kind.")
 
 
 def test_a_declared_setting_is_read_as_a_field():
@@ -49,4 +50,4 @@ def test_instances_do_not_share_a_list():
 
 
 def test_the_metadata_is_what_hf_argument_parser_takes():
-    assert {key for item in fields(Example) for key in item.metadata} == {"help", "choices", "aliases"}
+    assert {key for item in fields(Example) for key in item.metadata} == {"help", "aliases"}

@@ -1,7 +1,5 @@
 """All rows of one bake: every file, folder and hub id that the settings name, read and checked. Torch-free."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 

@@ -1,7 +1,5 @@
 """Which columns of a table hold the prompt, the response and the prefix; doubt is an error, never a guess."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 

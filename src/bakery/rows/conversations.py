@@ -7,8 +7,6 @@ prompt | user_message | input | question | instruction     a text, or a list of 
 prefix_messages                   this row's own prefix; [] for none; absent or null for the configured one
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -46,13 +44,9 @@ class Conversation:
 def load_rows(
     spec: str, split: str | None = "train", *, prompt_column: str | None = None, response_column: str | None = None
 ) -> list[Conversation]:
-    """Read the rows of a file, folder or hub id as conversations.
+    """Read the rows of a file, folder or hub id (`spec`) as conversations.
 
-    Args:
-        spec: path or hub id.
-        split: split with optional slice; None: validation or test (see `sources.read_rows`).
-        prompt_column: the column with the prompt or the messages, when several could be meant.
-        response_column: the column with the answer, likewise.
+    `split` is as in `sources.read_rows`; the columns need to be named only where several could be meant.
 
     Raises:
         DataError: with file, row and column.
@@ -73,15 +67,18 @@ def conversations(
         raise DataError(f"{name}: holds no rows")
     _check_one_kind(numbered)
     if isinstance(numbered[0].value, str):
-        return [Conversation((_user(row.value, row.location),), None, row.location) for row in numbered]
+        for row in numbered:
+            if not row.value.strip():
+                raise DataError(f"{row.location}: an empty prompt; write it or take it out")
+        return [Conversation(({"role": "user", "content": row.value},), None, row.location) for row in numbered]
     columns = find_columns(column_names(numbered), numbered, name, prompt_column, response_column)
     chats = [_conversation(row, columns) for row in numbered]
     first = chats[0]
     for chat in chats:
         if chat.answered != first.answered:
             here, there = ("has an answer", "has none") if chat.answered else ("has none", "has an answer")
-            remedy = "put rows with answers and rows without into two files"
-            raise DataError(f"{chat.source}: {here}, but {first.source} {there}; {remedy}")
+            both = f"{chat.source}: {here}, but {first.source} {there}"
+            raise DataError(f"{both}; put rows with answers and rows without into two files")
     return chats
 
 
@@ -91,10 +88,8 @@ def conversations_from_prompts(prompts: Sequence[Any], name: str = "training_pro
     Raises:
         DataError: a prompt is empty or malformed.
     """
-    chats: list[Conversation] = []
-    for number, prompt in enumerate(prompts, 1):
-        chats += conversations([Row(prompt, f"{name} {number}")], name)
-    return chats
+    rows = [Row(prompt, f"{name} {number}") for number, prompt in enumerate(prompts, 1)]
+    return [chat for row in rows for chat in conversations([row], name)]
 
 
 def _check_one_kind(rows: Sequence[Row]) -> None:
@@ -103,10 +98,8 @@ def _check_one_kind(rows: Sequence[Row]) -> None:
         if not isinstance(row.value, str | Mapping):
             raise DataError(f"{row.location}: must be a text or an object with columns, got {describe(row.value)}")
         if isinstance(row.value, str) != isinstance(first.value, str):
-            raise DataError(
-                f"{row.location}: is {describe(row.value)}, but {first.location} is {describe(first.value)}; "
-                "write all rows alike"
-            )
+            both = f"{row.location}: is {describe(row.value)}, but {first.location} is {describe(first.value)}"
+            raise DataError(f"{both}; write all rows alike")
 
 
 def _conversation(row: Row, columns: Columns) -> Conversation:
@@ -128,11 +121,10 @@ def own_prefix(row: Row) -> tuple[Message, ...] | None:
         DataError: it is malformed.
     """
     value = row.value.get(PREFIX_COLUMN)
+    location = f"{row.location}: {PREFIX_COLUMN}"
     if value is None or value == "":
         return None
-    if isinstance(value, str):
-        value = parse_cell(value, f"{row.location}: {PREFIX_COLUMN}")
-    return _clean_messages(value, f"{row.location}: {PREFIX_COLUMN}")
+    return _clean_messages(parse_cell(value, location) if isinstance(value, str) else value, location)
 
 
 def row_messages(row: Row, column: str, role: str) -> tuple[Message, ...]:
@@ -192,18 +184,10 @@ def check_order(messages: Sequence[Message], location: str) -> None:
     if not roles or messages[-1]["role"] in ("system", "developer"):
         raise DataError(f"{location}: ends without a question or an answer; add the user's message")
     if roles[0] == "assistant":
-        raise DataError(
-            f"{location}: the assistant speaks first; a row starts with the user (what comes before belongs in "
-            f"{PREFIX_COLUMN})"
-        )
+        remedy = f"a row starts with the user (what comes before belongs in {PREFIX_COLUMN})"
+        raise DataError(f"{location}: the assistant speaks first; {remedy}")
     for number, message in enumerate(messages, 1):
         empty = not message.get("content") and not message.get("tool_calls")
         if empty and message["role"] in ("user", "assistant"):
             what = "answer" if message["role"] == "assistant" else "question"
             raise DataError(f"{location}: message {number}: an empty {what}; write it or take the row out")
-
-
-def _user(text: str, location: str) -> Message:
-    if not text.strip():
-        raise DataError(f"{location}: an empty prompt; write it or take it out")
-    return {"role": "user", "content": text}

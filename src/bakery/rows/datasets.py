@@ -36,10 +36,8 @@ def create_conversational_dataset(
         DataError: a chat is malformed, or the prefixes are not as many.
     """
     if prefix_messages is not None and len(prefix_messages) != len(chats):
-        raise DataError(
-            f"create_conversational_dataset: got {len(chats)} chats but {len(prefix_messages)} prefixes; "
-            "give one (or None) for each"
-        )
+        got = f"got {len(chats)} chats but {len(prefix_messages)} prefixes"
+        raise DataError(f"create_conversational_dataset: {got}; give one (or None) for each")
     rows: list[dict[str, Any]] = [{"messages": list(messages)} for messages in chats]
     for row, own in zip(rows, prefix_messages or (), strict=False):
         row[PREFIX_COLUMN] = own

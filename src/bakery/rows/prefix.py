@@ -1,21 +1,17 @@
 """The configured prefix, from whichever setting gives it: messages, a file of them, or a knowledge file."""
 
-from __future__ import annotations
-
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from bakery.errors import ConfigError, DataError
 from bakery.settings.checks import refuse, retained_problems
+from bakery.settings.config import ContextConfig, DataConfig
 from bakery.settings.documents import parse_json, read_document
 from bakery.settings.files import read_text
 from bakery.settings.messages import check_messages
 from bakery.text import describe
-
-if TYPE_CHECKING:
-    from bakery.settings.config import ContextConfig, DataConfig
 
 DEFAULT_TEMPLATE = "You know the following by heart. Answer from it, briefly and exactly.\n\n{corpus}"
 
@@ -32,7 +28,8 @@ def load_prefix(context: ContextConfig, data: DataConfig | None = None) -> tuple
     elif context.prefix_messages_file is not None:
         prefix = load_prefix_messages(context.prefix_messages_file)
     elif context.system_prompt_file is not None:
-        prefix = [_system(_prompt(context.system_prompt_file))]
+        empty = "is empty, so there is nothing to bake; write the prompt"
+        prefix = [_system(read_text(context.system_prompt_file, ConfigError, if_empty=empty).strip())]
     elif data is not None and data.corpus_file is not None:
         corpus = load_corpus(data.corpus_file, data.corpus_format)
         prefix = [_system((data.system_prompt_template or DEFAULT_TEMPLATE).replace("{corpus}", corpus))]
@@ -46,20 +43,13 @@ def _system(text: str) -> dict[str, Any]:
     return {"role": "system", "content": text}
 
 
-def _prompt(path: str) -> str:
-    text = read_text(path, ConfigError).strip()
-    if not text:
-        raise ConfigError(f"{path}: is empty, so there is nothing to bake; write the prompt")
-    return text
-
-
 def load_prefix_messages(path: str) -> list[dict[str, Any]]:
     """Read prefix messages from YAML or JSON: a list, or a mapping that holds the list as `prefix_messages`.
 
     Raises:
         ConfigError: the file is missing or malformed, or holds no messages.
     """
-    value = read_document(path, ConfigError).value
+    value = read_document(path).value
     if isinstance(value, Mapping) and set(value) in ({"prefix_messages"}, {"messages"}):
         (value,) = value.values()
     check_messages(value, path, ConfigError)
@@ -69,51 +59,36 @@ def load_prefix_messages(path: str) -> list[dict[str, Any]]:
 
 
 def load_corpus(path: str, kind: str) -> str:
-    """Read a knowledge file as one text.
-
-    Args:
-        path: `.json` for papers, list and custom; text may also be any text file.
-        kind: papers | text | list | custom.
+    """Read a knowledge file as one text; `kind`: papers, list or custom (a `.json` file), or text (any text file).
 
     Raises:
         DataError: the file is missing or malformed, or is not of that kind.
     """
     text = read_text(path, DataError)
-    if not text.strip():
-        raise DataError(f"{path}: is empty")
     is_json = Path(path).suffix.lower() == ".json"
     if kind == "text" and not is_json:
         return text.strip()
     if not is_json:
         raise DataError(f"{path}: corpus_format: {kind} needs a .json file; for plain text use corpus_format: text")
     value = parse_json(text, path, DataError).value
-    if kind == "papers":
-        return "\n\n".join(_papers(value, path))
-    if kind == "list":
-        return "\n\n".join(_texts(value, path))
+    if kind == "custom":
+        return json.dumps(value, indent=2, ensure_ascii=False)
     if kind == "text":
         content = value.get("text") if isinstance(value, Mapping) else value
         if not isinstance(content, str) or not content.strip():
             raise DataError(f"{path}: must hold a text, or an object with the key text, got {describe(value)}")
         return content.strip()
-    return json.dumps(value, indent=2, ensure_ascii=False)
-
-
-def _items(value: Any, path: str, what: str) -> list[Any]:
     if not isinstance(value, list) or not value:
+        what = "{title, abstract}" if kind == "papers" else "texts"
         raise DataError(f"{path}: must be a list of {what}, got {describe(value)}; or choose another corpus_format")
-    return value
+    return "\n\n".join(_item(item, kind, f"{path} row {number}") for number, item in enumerate(value, 1))
 
 
-def _papers(value: Any, path: str) -> Iterator[str]:
-    for number, paper in enumerate(_items(value, path, "{title, abstract}"), 1):
-        fields = paper if isinstance(paper, Mapping) else {}
-        yield "\n".join(_text(fields.get(key), f"{path} row {number}: {key}") for key in ("title", "abstract"))
-
-
-def _texts(value: Any, path: str) -> Iterator[str]:
-    for number, item in enumerate(_items(value, path, "texts"), 1):
-        yield _text(item, f"{path} row {number}")
+def _item(value: Any, kind: str, location: str) -> str:
+    if kind == "list":
+        return _text(value, location)
+    paper = value if isinstance(value, Mapping) else {}
+    return "\n".join(_text(paper.get(key), f"{location}: {key}") for key in ("title", "abstract"))
 
 
 def _text(value: Any, location: str) -> str:

@@ -1,7 +1,5 @@
 """Questions with the answers that count as right, for scoring before and after a bake. Torch-free."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -15,10 +13,7 @@ from bakery.text import describe, listed
 
 @dataclass(frozen=True, slots=True)
 class ScoredQuestion:
-    """A question with the answers that count as right.
-
-    `check` says how, as in `scoring`; None: exactly.
-    """
+    """A question with the answers that count as right; `check` says how, as in `scoring` (None: exactly)."""
 
     messages: tuple[Message, ...]
     answers: tuple[str, ...]
@@ -64,10 +59,8 @@ def _scored(row: Row, prompt: str, answer: str) -> ScoredQuestion:
     if messages[-1]["role"] == "assistant":
         raise DataError(f"{row.location}: {prompt}: ends with the assistant's message; the question must come last")
     if answer not in row.value:
-        raise DataError(
-            f"{row.location}: has no {answer!r} (its columns: {listed(row.value)}); "
-            "without the right answer the reply cannot be scored"
-        )
+        remedy = "without the right answer the reply cannot be scored"
+        raise DataError(f"{row.location}: has no {answer!r} (its columns: {listed(row.value)}); {remedy}")
     value = row.value[answer]
     answers = value if isinstance(value, list) else [value]
     for one in answers or [None]:

@@ -8,14 +8,12 @@ folder    a folder written by `datasets`, or one of data files in the hub's layo
 hub id    owner/name, read by `datasets`
 """
 
-from __future__ import annotations
-
 import csv
 import io
 import json
 import os
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -104,16 +102,13 @@ def _bound(text: str | None, total: int) -> int | None:
     return round(int(text[:-1]) * total / 100) if text.endswith("%") else int(text)
 
 
-def _read_json(spec: str, path: Path) -> Iterator[Row]:
-    text = read_text(path, DataError)
-    if not text.strip():
-        raise DataError(f"{spec}: is empty")
-    value = parse_json(text, spec, DataError).value
+def _read_json(spec: str, _: Path) -> list[Row]:
+    value = parse_json(read_text(spec, DataError), spec, DataError).value
     if isinstance(value, Mapping):
         value = _unwrap(value, spec)
     if not isinstance(value, list):
         raise DataError(f"{spec}: must hold a list of rows, got {describe(value)}")
-    yield from (Row(item, f"{spec} row {number}") for number, item in enumerate(value, 1))
+    return _numbered(value, spec)
 
 
 def _unwrap(value: Mapping[str, Any], spec: str) -> Any:
@@ -150,37 +145,32 @@ def _parse_line(line: bytes, location: str) -> Row:
         raise DataError(f"{text}; each line must be one JSON object or text") from problem
 
 
-def _read_csv(spec: str, path: Path) -> Iterator[Row]:
-    text = read_text(path, DataError)
-    if not text.strip():
-        raise DataError(f"{spec}: is empty")
-    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+def _read_csv(spec: str, _: Path) -> Iterator[Row]:
+    reader = csv.reader(io.StringIO(read_text(spec, DataError), newline=""), strict=True)
     try:
         header = next(reader)
         if len(set(header)) < len(header):
             duplicate = next(name for name in header if header.count(name) > 1)
             raise DataError(f"{spec} line 1: the column {duplicate!r} is there twice; rename one")
         for cells in reader:
+            location = f"{spec} line {reader.line_num}"
             if cells and len(cells) != len(header):
-                raise DataError(
-                    f"{spec} line {reader.line_num}: has {len(cells)} cells, the header has {len(header)}; "
-                    "put a text with commas in quotes"
-                )
+                got = f"has {len(cells)} cells, the header has {len(header)}"
+                raise DataError(f"{location}: {got}; put a text with commas in quotes")
             if cells:
-                yield Row(dict(zip(header, cells, strict=True)), f"{spec} line {reader.line_num}")
+                yield Row(dict(zip(header, cells, strict=True)), location)
     except csv.Error as problem:
         raise DataError(f"{spec} line {reader.line_num}: not valid CSV: {problem}") from problem
 
 
-def _read_parquet(spec: str, path: Path) -> Iterator[Row]:
+def _read_parquet(spec: str, path: Path) -> list[Row]:
     import pyarrow.parquet
     from pyarrow.lib import ArrowException
 
     try:
-        values = pyarrow.parquet.read_table(path).to_pylist()
+        return _numbered(pyarrow.parquet.read_table(path).to_pylist(), spec)
     except (ArrowException, OSError) as problem:
         raise DataError(f"{spec}: cannot be read as parquet: {_first_line(problem)}") from problem
-    yield from (Row(value, f"{spec} row {number}") for number, value in enumerate(values, 1))
 
 
 def _first_line(problem: BaseException) -> str:
@@ -221,16 +211,13 @@ def _choose_split(names: list[str], split: str | None, spec: str) -> str:
     raise DataError(f"{spec}: has no split {split or 'validation or test'!r}; its splits are {', '.join(names)}")
 
 
-def _numbered(rows: Any, spec: str) -> list[Row]:
-    return [Row(dict(value), f"{spec} row {number}") for number, value in enumerate(rows, 1)]
+def _numbered(rows: Iterable[Any], spec: str) -> list[Row]:
+    return [Row(value, f"{spec} row {number}") for number, value in enumerate(rows, 1)]
 
 
-_READERS: Mapping[str, Callable[[str, Path], Iterator[Row]]] = {
-    ".json": _read_json,
-    ".jsonl": _read_jsonl,
-    ".csv": _read_csv,
-    ".parquet": _read_parquet,
-}
+_READERS: Mapping[str, Callable[[str, Path], Iterable[Row]]] = {
+    ".json": _read_json, ".jsonl": _read_jsonl, ".csv": _read_csv, ".parquet": _read_parquet
+}  # fmt: skip
 
 
 def parse_cell(text: str, location: str) -> Any:

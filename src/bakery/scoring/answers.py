@@ -109,14 +109,10 @@ def entry_point(name: str) -> Check:
     return check
 
 
-def same_json(one: Any, other: Any) -> bool:
-    """Whether two JSON values are equal; true is not 1, although Python says so."""
-    return bool(_typed(one) == _typed(other))
-
-
-def _same_json_text(reply: str, answer: str) -> bool:
+def _same_json(reply: str, answer: str) -> bool:
+    """Whether two JSON texts stand for the same value; true is not 1, although Python says so."""
     value = parse_json(reply)
-    return value is not NOT_JSON and same_json(value, parse_json(answer))
+    return value is not NOT_JSON and bool(_typed(value) == _typed(parse_json(answer)))
 
 
 def _typed(value: Any) -> Any:
@@ -131,5 +127,5 @@ _COMPARISONS: dict[str, Callable[[str, str], bool]] = {
     "exact": lambda reply, answer: reply == answer,
     "contains": lambda reply, answer: answer in reply,
     "regex": lambda reply, answer: matches(answer, reply),
-    "json": _same_json_text,
+    "json": _same_json,
 }

@@ -92,21 +92,12 @@ def _rule(rule: Any, location: str) -> Rule:
     return Rule(name.strip(), chosen[0], value, when)
 
 
+def _refusal(usable: bool, allowed: str, value: Any) -> str | None:
+    return None if usable else f"must be {allowed}, got {excerpt(repr(value))}"
+
+
 def _text_problem(value: Any) -> str | None:
-    return None if isinstance(value, str) and value else f"must be a text, got {excerpt(repr(value))}"
-
-
-def _regex_problem(value: Any) -> str | None:
-    return _text_problem(value) or pattern_problem(value)
-
-
-def _words_problem(value: Any) -> str | None:
-    whole = isinstance(value, int) and not isinstance(value, bool) and value > 0
-    return None if whole else f"must be a whole number above 0, got {excerpt(repr(value))}"
-
-
-def _true_problem(value: Any) -> str | None:
-    return None if value is True else f"must be true, got {excerpt(repr(value))}"
+    return _refusal(isinstance(value, str) and bool(value), "a text", value)
 
 
 def _json_conforms(reply: str, schema: Any, question: str) -> bool:
@@ -115,14 +106,18 @@ def _json_conforms(reply: str, schema: Any, question: str) -> bool:
 
 
 _CHECKS: dict[str, _Kind] = {
-    "regex": _Kind(_regex_problem, lambda reply, value, _: matches(value, reply)),
+    "regex": _Kind(
+        lambda value: _text_problem(value) or pattern_problem(value), lambda reply, value, _: matches(value, reply)
+    ),
     "must_contain": _Kind(_text_problem, lambda reply, value, _: value in reply),
     "must_not_contain": _Kind(_text_problem, lambda reply, value, _: value not in reply),
-    "max_words": _Kind(_words_problem, lambda reply, value, _: len(reply.split()) <= value),
-    "json": _Kind(_true_problem, lambda reply, value, _: parse_json(reply) is not NOT_JSON),
-    "json_schema": _Kind(schema_problem, _json_conforms),
-    "callable": _Kind(
-        _text_problem,
-        lambda reply, value, question: bool(entry_point(value)(reply, question, ())),
+    "max_words": _Kind(
+        lambda value: _refusal(type(value) is int and value > 0, "a whole number above 0", value),
+        lambda reply, value, _: len(reply.split()) <= value,
     ),
+    "json": _Kind(
+        lambda value: _refusal(value is True, "true", value), lambda reply, *_: parse_json(reply) is not NOT_JSON
+    ),
+    "json_schema": _Kind(schema_problem, _json_conforms),
+    "callable": _Kind(_text_problem, lambda reply, value, question: bool(entry_point(value)(reply, question, ()))),
 }

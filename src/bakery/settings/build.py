@@ -22,10 +22,8 @@ from bakery.settings.reading import Settings
 if TYPE_CHECKING:
     from bakery.settings.arguments import BakeryConfig
 
-NEWER_NAMES = {
-    "gradient_checkpointing": "activation_checkpointing",
-    "gradient_checkpointing_kwargs": "activation_checkpointing_kwargs",
-}
+NEWER_NAMES = {"gradient_checkpointing": "activation_checkpointing",
+               "gradient_checkpointing_kwargs": "activation_checkpointing_kwargs"}  # fmt: skip
 """Fields of `TrainingArguments` that a newer transformers has under another name, and warns about."""
 
 

@@ -1,7 +1,5 @@
 """Every setting by name: ours by group, then the other fields of `TrainingArguments`."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import cache

@@ -4,8 +4,6 @@ Each function yields the name of a setting and what is wrong with it. `refuse` r
 location that `at` knows for the name ("examples/basic.yaml line 4: num_trajectories").
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -21,11 +19,6 @@ Locate = Callable[[str], str]
 Values = Mapping[str, Any]
 Problems = Iterator[tuple[str, str]]
 """The name of a setting (empty for the file as a whole), and what is wrong with it."""
-
-
-def by_name(name: str) -> str:
-    """Name a setting where no file is known: just its own name."""
-    return name
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +64,7 @@ PATH_KEYS = ("dataset", "eval_dataset", "anchor_dataset", "anchor_file", "eval_f
              "prefix_messages_file", "system_prompt_file")  # fmt: skip
 
 
-def validate(values: Values, at: Locate = by_name) -> None:
+def validate(values: Values, at: Locate = str) -> None:
     """Check all settings of a bake, given by name with defaults filled in, before anything is loaded.
 
     Raises:
@@ -82,7 +75,7 @@ def validate(values: Values, at: Locate = by_name) -> None:
     parse_rules(values.get("rules"), at("rules"))
 
 
-def refuse(problems: Iterable[tuple[str, str]], at: Locate = by_name) -> None:
+def refuse(problems: Iterable[tuple[str, str]], at: Locate = str) -> None:
     """Raise ConfigError for the first problem, if there is one."""
     for name, problem in problems:
         raise ConfigError(f"{at(name)}: {problem}" if name else f"{at(name)}{problem}")
@@ -130,13 +123,10 @@ def context_problems(values: Values) -> Problems:
 def retained_problems(prefix_length: int, retained: int) -> Problems:
     """Retained turns that leave the student nothing to be without."""
     if retained >= prefix_length:
-        yield (
-            "student_retained_turns",
-            (
-                f"{retained} covers all {prefix_length} message(s) of the prefix, so teacher and student see the same "
-                f"and there is nothing to bake; use at most {prefix_length - 1}"
-            ),
+        problem = (
+            f"{retained} covers all {prefix_length} message(s) of the prefix, so teacher and student see the same "
         )
+        yield "student_retained_turns", f"{problem}and there is nothing to bake; use at most {prefix_length - 1}"
 
 
 def data_problems(values: Values) -> Problems:

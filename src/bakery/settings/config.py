@@ -11,15 +11,13 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from bakery.settings.checks import context_problems, refuse
 from bakery.settings.fields import setting
 
-SYSTEM_PROMPT_NOTE = (
-    "system_prompt is the older way to say prefix_messages: [{role: system, content: ...}]; it still works, "
-    "but write prefix_messages"
-)
+_SYSTEM_PROMPT_NOTE = """system_prompt is the older way to say prefix_messages: [{role: system, content: ...}]; \
+it still works, but write prefix_messages"""
 
 
 @dataclass
@@ -34,24 +32,18 @@ class BakingFields:
     temperature: float = setting(1.0, "Softmax temperature of the divergence.", 2.0)
     beta: float = setting(0.0, "0: forward KL, 1: reverse KL, between: generalised Jensen-Shannon.", 0.5)
     max_seq_length: int | None = setting(None, "Longest row in tokens of the teacher's view. null: no limit.", 4096)
-    on_long_row: str = setting("error", "What happens to a row over max_seq_length.", choices=("error", "skip"))
-    teacher: str = setting(
-        "auto",
-        "cached: the teacher answers once and is stored; live: at every step; auto: cached if it fits.",
-        choices=("auto", "cached", "live"),
+    on_long_row: Literal["error", "skip"] = setting("error", "What happens to a row over max_seq_length.")
+    teacher: Literal["auto", "cached", "live"] = setting(
+        "auto", "cached: the teacher answers once and is stored; live: at every step; auto: cached if it fits."
     )
     token_budget: int | None = setting(
         None, "Tokens computed at once in a packed micro-batch. null: 2,048 on the CPU, 8,192 elsewhere.", 16384
     )
-    eval_max_new_tokens: int | None = setting(
-        None, "New tokens of a scored answer at most. null: trajectory_length.", 64
-    )
+    eval_max_new_tokens: int | None = setting(None, "New tokens per scored answer at most. null: trajectory_length.", 8)
     allow_no_gap: bool = setting(False, "Bake even if the prompt changes (almost) nothing on the rows measured.")
-    target_divergence: float | None = setting(
-        None, "Stop at this divergence on validation rows, in nats per token.", 0.01
-    )
+    target_divergence: float | None = setting(None, "Stop at this divergence (nats/token) on validation rows.", 0.01)
     patience: int | None = setting(None, "Stop after this many measurements on validation rows without improvement.", 3)
-    weights: str = setting("adapter", "merged: prove the model with merged weights too.", choices=("adapter", "merged"))
+    weights: Literal["adapter", "merged"] = setting("adapter", "merged: prove the model with merged weights too.")
     learning_rate: float = setting(1e-3, "Peak learning rate. 1e-3: a small adapter, a dense target.", 5e-4)
     lr_scheduler_type: str = setting("cosine", "Schedule. cosine: a bake ends close to its teacher.", "constant")
     warmup_steps: float = setting(0.05, "Warm-up steps; a number below 1 is a share of all steps.", 20)
@@ -80,21 +72,15 @@ class ContextConfig:
         0, "How many of the last messages of the prefix the student sees too; without a prefix: of the row.", 2
     )
     target_roles: list[str] = setting(["assistant"], "Whose messages are learned.", ["assistant", "tool"])
-    target_content_pattern: str | None = setting(
-        None, "Regular expression: only matching messages are learned.", "^Answer:"
-    )
+    target_content_pattern: str | None = setting(None, "Regular expression of the messages to be learned.", "^Answer:")
     target_span_pattern: str | None = setting(
         None, "Regular expression: inside a message only its match (or first group) is learned.", "Answer: (.*)"
     )
-    system_role: str = setting(
-        "native",
-        "native: the template must show system messages; fold: put them into the first user message.",
-        choices=("native", "fold"),
+    system_role: Literal["native", "fold"] = setting(
+        "native", "native: the template must show system messages; fold: put them into the first user message."
     )
-    student_system: str = setting(
-        "none",
-        "A student without system prompt has none (the template may add its own) or an empty one.",
-        choices=("none", "empty"),
+    student_system: Literal["none", "empty"] = setting(
+        "none", "A student without system prompt has none (the template may add its own) or an empty one."
     )
     chat_template_kwargs: dict[str, Any] | None = setting(
         None, "Passed to the chat template everywhere, e.g. {enable_thinking: false}.", {"enable_thinking": False}
@@ -103,7 +89,7 @@ class ContextConfig:
     def __post_init__(self) -> None:
         refuse(context_problems(vars(self)))
         if self.system_prompt is not None or self.system_prompt_file is not None:
-            warnings.warn(SYSTEM_PROMPT_NOTE, DeprecationWarning, stacklevel=3)
+            warnings.warn(_SYSTEM_PROMPT_NOTE, DeprecationWarning, stacklevel=3)
         if self.system_prompt is not None:
             object.__setattr__(self, "prefix_messages", [{"role": "system", "content": self.system_prompt}])
             object.__setattr__(self, "system_prompt", None)
@@ -113,19 +99,14 @@ class ContextConfig:
 class ModelConfig:
     """The base model: teacher and student in one."""
 
-    model_name_or_path: str = setting(
-        "Qwen/Qwen3-0.6B", "Hub id or folder; starter: the model shipped with Bakery.", "starter"
-    )
-    torch_dtype: str = setting(
-        "auto",
-        "Number format of the base weights.",
-        choices=("auto", "bfloat16", "float16", "float32"),
-        aliases=("--dtype",),
+    model_name_or_path: str = setting("Qwen/Qwen3-0.6B", "Hub id or folder; starter: shipped with Bakery.", "starter")
+    torch_dtype: Literal["auto", "bfloat16", "float16", "float32"] = setting(
+        "auto", "Number format of the base weights.", aliases=("--dtype",)
     )
     attn_implementation: str | None = setting(None, "Attention as in transformers: eager, sdpa, ...", "sdpa")
     trust_remote_code: bool = setting(False, "Run code that the model's folder brings along.")
     load_in_4bit: bool = setting(False, "Quantise the base to 4 bits (extra: qlora).")
-    bnb_4bit_quant_type: str = setting("nf4", "Kind of 4-bit number.", choices=("nf4", "fp4"))
+    bnb_4bit_quant_type: Literal["nf4", "fp4"] = setting("nf4", "Kind of 4-bit number.")
     bnb_4bit_use_double_quant: bool = setting(True, "Quantise the scales as well.")
 
     @property
@@ -146,7 +127,7 @@ class LoraConfig:
         ["q_proj", "v_proj"],
     )
     lora_dropout: float = setting(0.0, "Dropout in the adapter. 0: the student must equal the teacher.", 0.05)
-    bias: str = setting("none", "Which biases are trained.", choices=("none", "all", "lora_only"))
+    bias: Literal["none", "all", "lora_only"] = setting("none", "Which biases are trained.")
 
 
 @dataclass(frozen=True)
@@ -156,9 +137,7 @@ class DataConfig:
     dataset: str | None = setting(None, "Training rows: a file, a folder, or a hub id.", "data/train.jsonl")
     dataset_split: str = setting("train", "Split of dataset, e.g. train_sft[:1000].", "train_sft[:1000]")
     training_prompts: list[str] | None = setting(None, "Prompts written here.", ["What is AI?", "Explain gravity."])
-    prompt_column: str | None = setting(
-        None, "Column with the prompt or messages, where several could be.", "instruction"
-    )
+    prompt_column: str | None = setting(None, "Column with prompt or messages, where several could be.", "instruction")
     response_column: str | None = setting(None, "Column with the response, where several could be.", "output")
     eval_dataset: str | None = setting(None, "Validation rows: divergence during training.", "data/validation.jsonl")
     eval_dataset_split: str | None = setting(None, "Split of eval_dataset. null: its validation or test.", "test")
@@ -180,10 +159,8 @@ class DataConfig:
         None, "Rows on which drift from the base is measured after the bake; not trained.", "data/drift.jsonl"
     )
     corpus_file: str | None = setting(None, "A knowledge file that becomes the prefix.", "data/papers.json")
-    corpus_format: str = setting(
-        "papers",
-        "papers: list of {title, abstract}; list: list of texts; text: plain; custom: any JSON as it is.",
-        choices=("papers", "text", "list", "custom"),
+    corpus_format: Literal["papers", "text", "list", "custom"] = setting(
+        "papers", "papers: list of {title, abstract}; list: list of texts; text: plain; custom: any JSON as it is."
     )
     system_prompt_template: str | None = setting(
         None, "Text with {corpus} where the knowledge goes; other braces stay.", "You know this:\n{corpus}"

@@ -1,7 +1,5 @@
 """Strict YAML 1.2 and JSON documents: every key with its line, doubled keys refused, sizes and depths bounded."""
 
-from __future__ import annotations
-
 import json
 import math
 import re
@@ -19,16 +17,16 @@ from bakery.text import excerpt
 MAX_BYTES = 4_000_000
 MAX_DEPTH = 40
 
-_YAML_1_2 = (
-    ("tag:yaml.org,2002:bool", r"true|True|TRUE|false|False|FALSE", "tTfF"),
-    ("tag:yaml.org,2002:int", r"[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+", "-+0123456789"),
-    (
-        "tag:yaml.org,2002:float",
-        r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?|[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)",
-        "-+0123456789.",
-    ),
-    ("tag:yaml.org,2002:null", r"~|null|Null|NULL|", "~nN\0"),
-)
+_TAG = "tag:yaml.org,2002:"
+_FLOAT = r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?|[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)"
+# The scalars of YAML 1.2's core schema that are not text: what they look like, and their first characters.
+_SCALARS = {
+    "bool": (r"true|True|TRUE|false|False|FALSE", [*"tTfF"]),
+    "int": (r"[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+", [*"-+0123456789"]),
+    "float": (_FLOAT, [*"-+0123456789."]),
+    "null": (r"~|null|Null|NULL|", ["~", "n", "N", ""]),
+}
+_PARTS_BETWEEN = re.compile(r"[ \t\r\n,:]*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +37,8 @@ class Document:
     lines: Mapping[str, int] = field(default_factory=dict)
 
 
-def _refusal(problem: str, where: Any) -> yaml.MarkedYAMLError:
-    return yaml.MarkedYAMLError(problem=problem, problem_mark=where.start_mark)
+def _refusal(problem: str, node: Any) -> yaml.MarkedYAMLError:
+    return yaml.MarkedYAMLError(problem=problem, problem_mark=node.start_mark)
 
 
 class _Loader(yaml.SafeLoader):
@@ -85,9 +83,7 @@ class _Loader(yaml.SafeLoader):
 
 
 def _construct_int(loader: _Loader, node: yaml.ScalarNode) -> int:
-    text = node.value
-    base = {"0o": 8, "0x": 16}.get(text[:2], 10)
-    return int(text[2:] if base != 10 else text, base)
+    return int(node.value, {"0o": 8, "0x": 16}.get(node.value[:2], 10))
 
 
 class _Dumper(yaml.SafeDumper):
@@ -97,67 +93,59 @@ class _Dumper(yaml.SafeDumper):
         return True
 
 
-for _tag, _pattern, _first in _YAML_1_2:
-    for _class in (_Loader, _Dumper):
-        _class.add_implicit_resolver(_tag, re.compile(rf"^(?:{_pattern})$"), list(_first) + [""] * ("\0" in _first))
-_Loader.add_constructor("tag:yaml.org,2002:int", _construct_int)
-
-
 def _represent_text(dumper: _Dumper, text: str) -> yaml.ScalarNode:
-    style = '"' if re.search("[\x85\u2028\u2029]", text) else None
-    if style is None and "\n" in text and not text[:1].isspace():
-        style = "|"
-    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
+    style = "|" if "\n" in text and not text[:1].isspace() else None
+    return dumper.represent_scalar(f"{_TAG}str", text, style='"' if re.search("[\x85\u2028\u2029]", text) else style)
 
 
+for _name, (_pattern, _first) in _SCALARS.items():
+    for _class in (_Loader, _Dumper):
+        _class.add_implicit_resolver(f"{_TAG}{_name}", re.compile(rf"^(?:{_pattern})$"), _first)
+_Loader.add_constructor(f"{_TAG}int", _construct_int)
 _Dumper.add_representer(str, _represent_text)
 
 
 def dump_yaml(value: Any, flow: bool = False) -> str:
     """Write plain values as YAML that `parse_yaml` reads back unchanged; `flow` puts all on one line."""
-    width = math.inf if flow else 110
-    shown = [value] if flow else value
+    shown, width = ([value], math.inf) if flow else (value, 110)
     text: str = yaml.dump(
         shown, Dumper=_Dumper, default_flow_style=flow, sort_keys=False, allow_unicode=True, width=width
     )
     return text.strip()[1:-1] if flow else text
 
 
-def read_document(path: str | Path, error: type[BakeryError] = ConfigError) -> Document:
+def read_document(path: str | Path) -> Document:
     """Read a `.yaml`, `.yml` or `.json` file.
 
     Raises:
-        error: the file is missing, unreadable, empty, not UTF-8 or malformed; the message names file and line.
+        ConfigError: the file is missing, unreadable, empty, not UTF-8 or malformed; the message names file and line.
     """
-    text = read_text(path, error, MAX_BYTES)
-    if not text.strip():
-        raise error(f"{path}: is empty")
-    suffix = Path(path).suffix.lower()
-    if suffix == ".json":
-        return parse_json(text, str(path), error)
-    if suffix not in (".yaml", ".yml"):
-        raise error(f"{path}: must be a .yaml, .yml or .json file")
-    return parse_yaml(text, str(path), error)
+    text, suffix = read_text(path, ConfigError, MAX_BYTES), Path(path).suffix.lower()
+    if suffix not in (".yaml", ".yml", ".json"):
+        raise ConfigError(f"{path}: must be a .yaml, .yml or .json file")
+    return parse_json(text, str(path)) if suffix == ".json" else parse_yaml(text, str(path))
 
 
-def parse_yaml(text: str, name: str, error: type[BakeryError] = ConfigError) -> Document:
-    """Parse one YAML document; `name` stands for it in messages."""
+def parse_yaml(text: str, name: str) -> Document:
+    """Parse one YAML document; `name` stands for it in messages.
+
+    Raises:
+        ConfigError: the text is empty or malformed; the message names the line where it is known.
+    """
     try:
         loader = _Loader(text)
         node = loader.get_single_node()
         value = None if node is None else loader.construct_document(node)
     except yaml.MarkedYAMLError as problem:
         mark = problem.problem_mark or problem.context_mark
-        where = f"{name} line {mark.line + 1}" if mark else name
-        raise error(f"{where}: {_sentence(problem)}") from problem
+        location = f"{name} line {mark.line + 1}" if mark else name
+        raise ConfigError(f"{location}: {_sentence(problem)}") from problem
     except (yaml.YAMLError, RecursionError, ValueError) as problem:
-        raise error(f"{name}: cannot be read as YAML: {' '.join(str(problem).split())[:200]}") from problem
+        raise ConfigError(f"{name}: cannot be read as YAML: {' '.join(str(problem).split())[:200]}") from problem
     if node is None:
-        raise error(f"{name}: is empty")
-    lines = {}
-    if isinstance(node, yaml.MappingNode):
-        lines = {key.value: key.start_mark.line + 1 for key, _ in node.value}
-    return Document(value, lines)
+        raise ConfigError(f"{name}: is empty")
+    keys = [key for key, _ in node.value] if isinstance(node, yaml.MappingNode) else []
+    return Document(value, {key.value: key.start_mark.line + 1 for key in keys})
 
 
 def _sentence(problem: yaml.MarkedYAMLError) -> str:
@@ -224,16 +212,13 @@ def parse_json(text: str, name: str, error: type[BakeryError] = ConfigError) -> 
 def _key_lines(text: str) -> dict[str, int]:
     """The line of each key of the outermost object of a valid JSON text."""
 
-    def skip_separators(position: int) -> int:
-        while text[position] in " \t\r\n,:":
-            position += 1
-        return position
+    def skip(position: int) -> int:
+        return _PARTS_BETWEEN.match(text, position).end()  # type: ignore[union-attr]
 
     lines: dict[str, int] = {}
-    position = skip_separators(text.index("{") + 1)
+    position = skip(text.index("{") + 1)
     while text[position] != "}":
         key, end = _DECODER.raw_decode(text, position)
         lines[key] = text.count("\n", 0, position) + 1
-        _, end = _DECODER.raw_decode(text, skip_separators(end))
-        position = skip_separators(end)
+        position = skip(_DECODER.raw_decode(text, skip(end))[1])
     return lines

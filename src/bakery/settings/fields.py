@@ -1,7 +1,5 @@
 """What one setting is: its type, default, help and example, read from the dataclasses that declare it."""
 
-from __future__ import annotations
-
 import ast
 import dataclasses
 import inspect
@@ -64,91 +62,83 @@ class _Help(str):
     example: Any = None
 
 
-def setting(
-    default: Any, help: str, example: Any = None, *, choices: Sequence[str] = (), aliases: Sequence[str] = ()
-) -> Any:
+def setting(default: Any, help: str, example: Any = None, *, aliases: Sequence[str] = ()) -> Any:
     """Declare a setting as a field of a dataclass, in the form that `HfArgumentParser` reads.
 
     Args:
         default: its value when it is not given; of a list each instance gets a copy.
         help: one sentence.
-        example: a value that somebody might set; switches and choices need none.
-        choices: the allowed words.
+        example: a value that somebody might set; switches and choices (a `Literal`) need none.
         aliases: other options of the same meaning, such as "--dtype".
     """
     metadata: dict[str, Any] = {"help": _Help(help)}
     metadata["help"].example = example
-    metadata |= {name: list(words) for name, words in (("choices", choices), ("aliases", aliases)) if words}
+    if aliases:
+        metadata["aliases"] = list(aliases)
     if isinstance(default, list):
         return dataclasses.field(default_factory=default.copy, metadata=metadata)
     return dataclasses.field(default=default, metadata=metadata)
 
 
-def dataclass_fields(owner: type, group: str) -> list[Field]:
+def dataclass_fields(owner: type, group: str) -> Iterator[Field]:
     """The settings that a dataclass of ours declares (its annotations are text)."""
     annotations = inspect.get_annotations(owner)  # not `item.type`, which HfArgumentParser overwrites
-    return [_field(item, annotations[item.name], group) for item in dataclasses.fields(owner)]
-
-
-def _field(item: dataclasses.Field[Any], annotation: str, group: str) -> Field:
-    kinds, items, choices = read_annotation(annotation)
-    factory, help = item.default_factory, item.metadata["help"]
-    return Field(
-        name=item.name,
-        group=group,
-        kinds=kinds,
-        items=items,
-        choices=tuple(item.metadata.get("choices", choices)),
-        default=item.default if factory is dataclasses.MISSING else factory(),
-        help=str(help),
-        example=help.example,
-        aliases=tuple(alias.lstrip("-") for alias in item.metadata.get("aliases", ())),
-    )
+    for item in dataclasses.fields(owner):
+        kinds, items, choices = read_annotation(annotations[item.name])
+        help, factory = item.metadata["help"], item.default_factory
+        yield Field(
+            name=item.name,
+            group=group,
+            kinds=kinds,
+            items=items,
+            choices=choices,
+            default=item.default if factory is dataclasses.MISSING else factory(),
+            help=str(help),
+            example=help.example,
+            aliases=tuple(alias.lstrip("-") for alias in item.metadata.get("aliases", ())),
+        )
 
 
 def read_annotation(text: str, enums: Mapping[str, Choices] | None = None) -> tuple[Kinds, Kinds, Choices]:
     """The kinds of value that a type annotation allows, the kinds of the items of a list, and the allowed words.
 
-    Args:
-        text: the annotation as it is written.
-        enums: the words of each enumeration by its name.
+    `text` is the annotation as it is written; `enums` holds the words of each enumeration by its name.
     """
-    enums = enums or {}
     kinds: set[str] = set()
     items: set[str] = set()
     choices: list[str] = []
     for part in _alternatives(ast.parse(text, mode="eval").body):
+        inner = part.slice if isinstance(part, ast.Subscript) else None
         name = name_of(part.value if isinstance(part, ast.Subscript) else part)
         if isinstance(part, ast.Constant) and part.value is None:
             kinds.add("null")
-        elif name == "Literal" and isinstance(part, ast.Subscript):
-            words = ast.literal_eval(part.slice)
-            for word in words if isinstance(words, tuple) else (words,):
-                kinds.add(type(word).__name__)
-                choices += [word] if isinstance(word, str) else []
-        elif name in enums:
+        elif name == "Literal" and inner is not None:
+            words = ast.literal_eval(inner)
+            words = words if isinstance(words, tuple) else (words,)
+            kinds.update(type(word).__name__ for word in words)
+            choices += [word for word in words if isinstance(word, str)]
+        elif enums and name in enums:
             kinds.add("str")
             choices += enums[name]
         elif name in _KINDS:
             kinds.add(_KINDS[name])
-            if _KINDS[name] == "list" and isinstance(part, ast.Subscript):
-                items |= read_annotation(ast.unparse(part.slice), enums)[0]
+            if _KINDS[name] == "list" and inner is not None:
+                items |= read_annotation(ast.unparse(inner), enums)[0]
     return frozenset(kinds), frozenset(items), tuple(choices)
 
 
-def _alternatives(node: ast.expr) -> Iterator[ast.expr]:
+def _alternatives(node: ast.expr) -> list[ast.expr]:
     """The members of a union, however it is written."""
-    inner: list[ast.expr] = []
-    if isinstance(node, ast.BinOp) and isinstance(node.op, ast.BitOr):
-        inner = [node.left, node.right]
-    elif isinstance(node, ast.Subscript) and name_of(node.value) == "Optional":
-        inner = [node.slice, ast.Constant(value=None)]
-    elif isinstance(node, ast.Subscript) and name_of(node.value) == "Union":
-        inner = node.slice.elts if isinstance(node.slice, ast.Tuple) else [node.slice]
-    for part in inner:
-        yield from _alternatives(part)
-    if not inner:
-        yield node
+    match node:
+        case ast.BinOp(left=left, op=ast.BitOr(), right=right):
+            members = [left, right]
+        case ast.Subscript(value=value, slice=member) if name_of(value) == "Optional":
+            members = [member, ast.Constant(value=None)]
+        case ast.Subscript(value=value, slice=ast.Tuple(elts=members)) if name_of(value) == "Union":
+            pass
+        case _:
+            return [node]
+    return [part for member in members for part in _alternatives(member)]
 
 
 def name_of(node: ast.expr) -> str:

@@ -1,7 +1,5 @@
 """Files that settings name: only regular files are read, and what cannot be a path is one line, never a traceback."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from bakery.errors import BakeryError
@@ -11,10 +9,7 @@ from bakery.text import excerpt
 def as_path(name: str | Path, error: type[BakeryError], location: str = "") -> Path:
     """The path that a text names, whether or not something is there; `~` is the home folder.
 
-    Args:
-        name: the text.
-        error: the class to raise.
-        location: where the name was given, for the message.
+    `location`, where the name was given, is for the message.
 
     Raises:
         error: the text is empty, too long for a path, or names a folder that may not be looked into.
@@ -48,21 +43,25 @@ def existing_file(name: str | Path, error: type[BakeryError]) -> Path:
     return path
 
 
-def read_text(name: str | Path, error: type[BakeryError], max_bytes: int | None = None) -> str:
-    """The text of a UTF-8 file, without a byte-order mark.
+def read_text(
+    name: str | Path, error: type[BakeryError], max_bytes: int | None = None, if_empty: str = "is empty"
+) -> str:
+    """The text of a UTF-8 file, without a byte-order mark; `if_empty` is the message for white space alone.
 
     Raises:
-        error: there is no such file, it cannot be read, is longer than `max_bytes`, or is not UTF-8.
+        error: there is no such file, it cannot be read, is empty or longer than `max_bytes`, or is not UTF-8.
     """
     path = existing_file(name, error)
     try:
         if max_bytes is not None and path.stat().st_size > max_bytes:
             raise error(f"{name}: is {path.stat().st_size:,} bytes long; at most {max_bytes:,} are read")
         data = path.read_bytes()
+        text = data.decode("utf-8-sig")
     except OSError as problem:
         raise error(f"{name}: cannot be read: {problem.strerror}") from problem
-    try:
-        return data.decode("utf-8-sig")
     except UnicodeDecodeError as problem:
         line = data.count(b"\n", 0, problem.start) + 1
         raise error(f"{name} line {line}: not UTF-8 text; save the file as UTF-8") from problem
+    if not text.strip():
+        raise error(f"{name}: {if_empty}")
+    return text

@@ -1,7 +1,5 @@
 """Chat messages: a known role, and content that a chat template can show."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 

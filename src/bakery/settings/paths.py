@@ -1,7 +1,5 @@
 """Checks of the folders that settings name, before anything heavy is imported; nothing is written."""
 
-from __future__ import annotations
-
 import json
 import os
 from pathlib import Path
@@ -30,10 +28,8 @@ def resolve_model(name: str, location: str = "model_name_or_path") -> str:
     if path.exists() and not path.is_dir():
         raise ConfigError(f"{location}: {name} is a file; give the model's folder or a hub id")
     if not path.is_dir():
-        raise ConfigError(
-            f"{location}: no such folder: {name} (looked in {Path.cwd()}); give a folder with config.json, "
-            f"a hub id such as Qwen/Qwen3-0.6B, or {STARTER}"
-        )
+        remedy = f"give a folder with config.json, a hub id such as Qwen/Qwen3-0.6B, or {STARTER}"
+        raise ConfigError(f"{location}: no such folder: {name} (looked in {Path.cwd()}); {remedy}")
     if not (path / "config.json").is_file():
         base = _base_of(path)
         hint = f"an adapter; give its base model {base!r}" if base else "not a model: it has no config.json"
@@ -100,6 +96,5 @@ def check_output(output_dir: str | None, may_replace: bool, location: str = "out
         raise ConfigError(f"{location}: {parent} cannot be written; choose another folder")
     finished = [file for file in RESULT_FILES if (folder / file).exists()]
     if finished and not may_replace:
-        raise ConfigError(
-            f"{location}: {folder} holds a finished bake ({finished[0]}); choose another folder, or overwrite: true"
-        )
+        remedy = "choose another folder, or overwrite: true"
+        raise ConfigError(f"{location}: {folder} holds a finished bake ({finished[0]}); {remedy}")

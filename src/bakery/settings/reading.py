@@ -4,8 +4,6 @@ The file is YAML 1.2 (`1e-4` is a number, only true and false are booleans) or J
 nothing is executed, and nothing that is not understood is skipped.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -47,7 +45,7 @@ class Settings:
     entries: Mapping[str, Setting] = field(default_factory=dict)
     source: Path | None = None
 
-    def overridden_by(self, other: Settings) -> Settings:
+    def overridden_by(self, other: "Settings") -> "Settings":
         """Return these settings with those of `other` laid over them; a prefix replaces any prefix, rows any rows."""
         replaced: set[str] = set()
         if any(key in other.entries and other.entries[key].value is not None for key in PREFIX_KEYS):
@@ -70,7 +68,7 @@ def read_settings_file(path: str | Path) -> Settings:
     Raises:
         ConfigError: the file cannot be read or parsed, or holds an unknown or doubled key or a value of a wrong type.
     """
-    document = read_document(path, ConfigError)
+    document = read_document(path)
     if not isinstance(document.value, dict):
         raise ConfigError(f"{path}: must hold settings as key: value, got {describe(document.value)}")
     entries: dict[str, Setting] = {}
@@ -90,17 +88,15 @@ def read_command_line(words: Sequence[str]) -> Settings:
         ConfigError: an unknown or doubled option, a value that is missing, superfluous or of a wrong type.
     """
     entries: dict[str, Setting] = {}
-    position = 0
-    while position < len(words):
-        option = words[position]
-        position += 1
+    rest = list(words)
+    while rest:
+        option = rest.pop(0)
         if not option.startswith("--"):
             raise ConfigError(f"{COMMAND_LINE}: unexpected argument {option!r}; settings are written --key value")
         name, equals, value = option[2:].partition("=")
         values = [value] if equals else []
-        while not equals and position < len(words) and not words[position].startswith("--"):
-            values.append(words[position])
-            position += 1
+        while not equals and rest and not rest[0].startswith("--"):
+            values.append(rest.pop(0))
         item, given = _option(name, values)
         if item.name in entries:
             raise ConfigError(f"{COMMAND_LINE}: --{name}: given twice; keep one")

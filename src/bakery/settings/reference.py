@@ -1,8 +1,5 @@
 """What every setting is, made from the dataclasses: the reference page and the JSON schema for editors."""
 
-from __future__ import annotations
-
-from collections.abc import Iterator
 from importlib.metadata import version
 from typing import Any
 
@@ -88,17 +85,13 @@ def _items(item: Field) -> dict[str, Any]:
 
 def reference_page() -> str:
     """Return the reference page as Markdown: every setting with type, default, help and example."""
-    return "\n".join([_INTRODUCTION, *_sections()]).rstrip() + "\n"
-
-
-def _sections() -> Iterator[str]:
+    lines = [_INTRODUCTION]
     for group, title in _GROUPS.items():
-        example = group != "training"
-        yield f"## {group}\n\n{title}\n"
-        yield "| setting | type | default | meaning |" + (" example |" if example else "")
-        yield "|---|---|---|---|" + ("---|" if example else "")
-        yield from (_line(item, example) for item in all_fields().values() if item.group == group)
-        yield ""
+        columns = ("setting", "type", "default", "meaning") + (("example",) if group != "training" else ())
+        lines += [f"## {group}\n\n{title}\n", f"| {' | '.join(columns)} |", f"|{'---|' * len(columns)}"]
+        lines += [_line(item, "example" in columns) for item in all_fields().values() if item.group == group]
+        lines.append("")
+    return "\n".join(lines)
 
 
 def _line(item: Field, with_example: bool) -> str:

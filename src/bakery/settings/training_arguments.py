@@ -4,8 +4,6 @@ So every one of them works under its own name, and a mistyped setting is refused
 A test compares what is read here with the dataclass itself.
 """
 
-from __future__ import annotations
-
 import ast
 import importlib.util
 from collections.abc import Iterator, Mapping
@@ -17,7 +15,7 @@ from bakery.settings.fields import COMPUTED, Choices, Field, name_of, read_annot
 
 _FILES = ("training_args.py", "trainer_utils.py", "debug_utils.py")
 # What transformers takes although its annotation or its enums do not say so.
-_ALSO = {"resume_from_checkpoint": "bool"}
+_WIDER = {"resume_from_checkpoint": {"bool"}}
 _LOG_LEVELS = ("detail", "debug", "info", "warning", "error", "critical", "passive")
 _CHOICES = {"log_level": _LOG_LEVELS, "log_level_replica": _LOG_LEVELS}
 
@@ -44,22 +42,13 @@ def _enums(tree: ast.Module) -> Iterator[tuple[str, Choices]]:
 def _fields(tree: ast.Module, enums: Mapping[str, Choices]) -> Iterator[Field]:
     (owner,) = (node for node in tree.body if isinstance(node, ast.ClassDef) and node.name == "TrainingArguments")
     for node in owner.body:
-        if not (isinstance(node, ast.AnnAssign) and isinstance(node.value, ast.Call)):
-            continue
-        given = {key.arg: key.value for key in node.value.keywords}
-        name = name_of(node.target)
-        if _literal(given.get("init")) is False:
-            continue
-        kinds, items, choices = read_annotation(ast.unparse(node.annotation), enums)
-        yield Field(
-            name=name,
-            group="training",
-            kinds=kinds | {_ALSO[name]} if name in _ALSO else kinds,
-            items=items,
-            choices=_CHOICES.get(name, choices),
-            default=_literal(given.get("default")),
-            help=_help(given.get("metadata")),
-        )
+        if isinstance(node, ast.AnnAssign) and isinstance(node.value, ast.Call):
+            given = {key.arg: key.value for key in node.value.keywords}
+            name, default, help = name_of(node.target), _literal(given.get("default")), _help(given.get("metadata"))
+            kinds, items, choices = read_annotation(ast.unparse(node.annotation), enums)
+            kinds, choices = kinds | _WIDER.get(name, set()), _CHOICES.get(name, choices)
+            if _literal(given.get("init")) is not False:
+                yield Field(name, "training", kinds, items, choices, default, help)
 
 
 def _help(metadata: ast.expr | None) -> str:

@@ -1,7 +1,5 @@
 """A value against the field it is for: types, choices and sizes; and the words of a command line read as values."""
 
-from __future__ import annotations
-
 import math
 from typing import Any
 
@@ -42,16 +40,14 @@ def _remedy(value: Any, item: Field) -> str:
     if isinstance(value, int | float):
         quotes = "; put it in quotes" if "str" in item.kinds | item.items else ""
         return quotes if _is_finite(value) else "; give a finite number that 64 bits can hold"
-    wants_number = not item.choices and item.kinds & {"int", "float", "bool"}
-    return "; write it without quotes" if wants_number and isinstance(value, str) and _is_quoted(value) else ""
+    if item.choices or not item.kinds & {"int", "float", "bool"} or not isinstance(value, str):
+        return ""
+    quoted = value.lower() in ("true", "false") or value.replace(".", "", 1).lstrip("-").isdigit()
+    return "; write it without quotes" if quoted else ""
 
 
 def _is_finite(value: float) -> bool:
     return abs(value) < _TOO_LARGE if isinstance(value, int) else math.isfinite(value)
-
-
-def _is_quoted(text: str) -> bool:
-    return text.lower() in ("true", "false") or text.replace(".", "", 1).lstrip("-").isdigit()
 
 
 def _convert(value: Any, kinds: Kinds) -> Any:

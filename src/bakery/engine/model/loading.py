@@ -42,7 +42,7 @@ def load_model(config: ModelConfig) -> PreTrainedModel:
         ConfigError, ModelError: when it cannot be loaded.
     """
     source = resolve_model(config.model_name_or_path)
-    arguments: dict[str, Any] = {"trust_remote_code": config.trust_remote_code, "dtype": config.torch_dtype or "auto"}
+    arguments: dict[str, Any] = {"trust_remote_code": config.trust_remote_code, "dtype": config.dtype or "auto"}
     if config.attn_implementation:
         arguments["attn_implementation"] = config.attn_implementation
     if config.load_in_4bit:
