@@ -6,7 +6,7 @@ from importlib.resources import files
 from typing import Any
 
 from bakery import __version__
-from bakery.engine.distill.conditions import BAKED, BASE, PROMPTED, Condition
+from bakery.engine.distill.conditions import BAKED, BASE, PROMPTED
 from bakery.evaluation.evaluator import NAMES
 from bakery.evaluation.findings import findings
 from bakery.evaluation.proof import TITLES, Example, PositionDivergence, Proof
@@ -58,14 +58,15 @@ def page(
         usage: code that uses the adapter.
         break_even: in requests, where it is known.
     """
+    items = "".join(f'<li class="{one.level}">{escape(one.text)}</li>' for one in findings(proof))
     parts = [
         _head(title),
         f'<h1>{escape(title)}</h1><p class="soft">{escape(about)}</p>',
-        _findings(proof),
+        f'<ul class="findings">{items}</ul>',
         _tiles(proof),
         _table(proof, break_even),
         _charts(proof.divergence.positions, curve, sweep),
-        _examples(proof.examples),
+        _examples(proof.examples) if proof.examples else "",
         f"<h2>Use it</h2><pre><code>{escape(usage)}</code></pre>" if usage else "",
         f'<p class="soft small">Made with bakery {escape(__version__)}. Every figure is in results.json.</p>',
         "</body></html>\n",
@@ -82,11 +83,6 @@ def _head(title: str) -> str:
         '<meta name="viewport" content="width=device-width, initial-scale=1"><link rel="icon" href="data:,">'
         f"<title>{escape(title)}</title><style>{style}</style></head><body>"
     )
-
-
-def _findings(proof: Proof) -> str:
-    items = "".join(f'<li class="{one.level}">{escape(one.text)}</li>' for one in findings(proof))
-    return f'<ul class="findings">{items}</ul>'
 
 
 def _tiles(proof: Proof) -> str:
@@ -167,8 +163,6 @@ def _figure(title: str, series: Sequence[Series], x_label: str, logarithmic: boo
 
 
 def _examples(examples: Sequence[Example]) -> str:
-    if not examples:
-        return ""
     ranges = (f"under {_HEAT[0]:g}", *(f"{step:g} and more" for step in _HEAT))
     legend = " ".join(f'<span class="t t{level}">{text}</span>' for level, text in enumerate(ranges))
     return (
@@ -180,20 +174,19 @@ def _examples(examples: Sequence[Example]) -> str:
 
 
 def _example(example: Example) -> str:
-    question = example.answered.question
+    answered = example.answered
+    question, right = answered.question, answered.right
     answers = escape(" or ".join(question.answers))
-    expected = f'<p class="soft small">expected: {answers}</p>' if question.answers else ""
-    replies = "".join(_reply(example, condition) for condition in (BASE, PROMPTED, BAKED))
-    return f'<div class="example"><h3>{escape(question.text)}</h3>{expected}<div class="replies">{replies}</div></div>'
-
-
-def _reply(example: Example, condition: Condition) -> str:
-    right, reply = example.answered.right, example.answered.replies[condition]
-    mark = "" if right is None else "right" if right[condition] else "wrong"
-    tokens = example.tokens.get(condition)
-    text = escape(reply.text) if tokens is None else "".join(_tokens(tokens, reply.stopped))
-    end = "" if reply.stopped else '<span class="end">… (cut off)</span>'
-    return f'<div><h4>{escape(COLUMNS[condition])}</h4><p class="{mark}">{text}{end}</p></div>'
+    expected = f'<p class="soft small">expected: {answers}</p>' if answers else ""
+    replies = []
+    for condition in (BASE, PROMPTED, BAKED):
+        reply, tokens = answered.replies[condition], example.tokens.get(condition)
+        mark = "" if right is None else "right" if right[condition] else "wrong"
+        text = escape(reply.text) if tokens is None else "".join(_tokens(tokens, reply.stopped))
+        end = "" if reply.stopped else '<span class="end">… (cut off)</span>'
+        replies.append(f'<div><h4>{escape(COLUMNS[condition])}</h4><p class="{mark}">{text}{end}</p></div>')
+    head = f"<h3>{escape(question.text)}</h3>{expected}"
+    return f'<div class="example">{head}<div class="replies">{"".join(replies)}</div></div>'
 
 
 def _tokens(tokens: Sequence[tuple[str, float]], stopped: bool) -> Iterator[str]:
