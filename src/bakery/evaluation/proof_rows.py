@@ -26,6 +26,7 @@ _ENOUGH_PROMPTS = 20
 _FEWEST_RESERVED, _MOST_RESERVED = 2, 64
 _MEASURED_ROWS = 256
 _TRAINING_ROWS = 64
+_SYSTEM_ROLES = ("system", "developer")
 EXAMPLES = 12
 """Questions of which a proof shows every reply token by token."""
 
@@ -91,7 +92,7 @@ def proof_rows(data: BakeData, rules: tuple[Rule, ...] = ()) -> ProofRows:
             Conversation((_message("user", prompt),), prefix, f"neutral prompt {number}")
             for number, (prompt, prefix) in enumerate(zip(prompts, cycle(prefixes), strict=False), 1)
         ],
-        "anchor_file": [row for row in data.drift if not _has_system(row)],
+        "anchor_file": [row for row in data.drift if not any(m["role"] in _SYSTEM_ROLES for m in row.messages)],
     }
     return ProofRows(
         sets=sets,
@@ -116,14 +117,13 @@ def count_leaks(data: BakeData) -> dict[str, int]:
     Raises:
         DataError: one of them is a held-out question, which was promised not to be.
     """
-    trained = {_key(row) for row in data.train}
+    trained, anchored = ({_key(row) for row in rows} for rows in (data.train, data.anchors))
     for question in as_rows(data.heldout):
         if _key(question) in trained:
             raise DataError(
                 f"{question.source}: this held-out question is trained on as well; take it out of one of the two, "
                 "or give the file as eval_file, where it is counted and reported"
             )
-    anchored = {_key(row) for row in data.anchors}
     leaks = {
         "eval_file": sum(_key(row) in trained for row in as_rows(data.evaluation)),
         "eval_dataset": sum(_key(row) in trained for row in data.validation),
@@ -135,18 +135,13 @@ def count_leaks(data: BakeData) -> dict[str, int]:
 def split_validation(data: BakeData, share: float, seed: int, *, needed: bool) -> BakeData:
     """Move some prompts, with all their rows, from training to validation, where there are no validation rows.
 
-    Args:
-        data: all rows.
-        share: of the distinct prompts.
-        seed: of the choice.
-        needed: the bake stops by them. If not, they are only taken where there is nothing else to measure on and
-            there are enough of them.
+    `share` is of the distinct prompts, `seed` that of the choice. `needed`: the bake stops by them; if not, they are
+    only taken where there is nothing else to measure on and there are enough of them.
 
     Raises:
         DataError: they are needed, and there are not enough prompts.
     """
-    has_questions = bool(data.heldout or data.evaluation)
-    if data.validation or share == 0 or (has_questions and not needed):
+    if data.validation or share == 0 or ((data.heldout or data.evaluation) and not needed):
         return data
     prompts = sorted({_key(row) for row in data.train}, key=repr)
     if needed and len(prompts) < 2 * _FEWEST_RESERVED:
@@ -187,10 +182,6 @@ def as_questions(rows: Sequence[Conversation]) -> list[ScoredQuestion]:
 def as_rows(questions: Sequence[ScoredQuestion]) -> list[Conversation]:
     """Questions without their answers: what the conditions are asked."""
     return [Conversation(question.messages, question.prefix, question.source) for question in questions]
-
-
-def _has_system(row: Conversation) -> bool:
-    return any(message["role"] in ("system", "developer") for message in row.messages)
 
 
 def _message(role: str, content: str) -> Message:

@@ -47,16 +47,10 @@ def page(
     usage: str = "",
     break_even: int | None = None,
 ) -> str:
-    """The whole page as HTML text.
+    """The whole page as HTML text: a heading, one sentence about it, and everything that was measured.
 
-    Args:
-        proof: what was measured.
-        title: the heading.
-        about: one sentence below it.
-        curve: the log lines of the training, if there was one.
-        sweep: figures by strength of the adapter, if it was tried at several.
-        usage: code that uses the adapter.
-        break_even: in requests, where it is known.
+    `curve`: the log lines of a training; `sweep`: figures by strength of the adapter, if it was tried at several;
+    `usage`: code that uses the adapter; `break_even`: in requests.
     """
     items = "".join(f'<li class="{one.level}">{escape(one.text)}</li>' for one in findings(proof))
     parts = [
@@ -105,14 +99,12 @@ def _tiles(proof: Proof) -> str:
 def _table(proof: Proof, break_even: int | None) -> str:
     heads = "".join(f'<th scope="col">{_key(NAMES[c])}{escape(title)}</th>' for c, title in COLUMNS.items())
     rows = []
-    for section in sections(proof, break_even):
-        rows.append(f'<tr class="section"><th scope="rowgroup" colspan="5">{escape(section.title)}</th></tr>')
-        for line in section.lines:
-            cells = "".join(
-                f"<td>{escape(cell.value)}{f'<small>{escape(cell.range)}</small>' if cell.range else ''}</td>"
-                for cell in line.cells
-            )
-            rows.append(f'<tr><th scope="row">{escape(line.label)}</th>{cells}</tr>')
+    for title, lines in sections(proof, break_even).items():
+        rows.append(f'<tr class="section"><th scope="rowgroup" colspan="5">{escape(title)}</th></tr>')
+        for label, line in lines.items():
+            ranges = (f"<small>{escape(cell.range)}</small>" if cell.range else "" for cell in line)
+            cells = "".join(f"<td>{escape(c.value)}{small}</td>" for c, small in zip(line, ranges, strict=True))
+            rows.append(f'<tr><th scope="row">{escape(label)}</th>{cells}</tr>')
     note = FOOTNOTE.format(small="The small figures")
     return (
         '<h2>Figures</h2><div class="scroll"><table><thead><tr><th></th>'

@@ -1,10 +1,9 @@
-"""The proof in rounded figures: sections of lines, the same for terminal, model card and page."""
+"""The proof in rounded figures: sections of labelled lines, the same for terminal, model card and page."""
 
 from dataclasses import dataclass
 
 from bakery.engine.distill.conditions import BAKED, BAKED_PROMPTED, BASE, PROMPTED, Condition
 from bakery.evaluation.estimates import Estimate
-from bakery.evaluation.evaluator import CONDITIONS
 from bakery.evaluation.proof import TITLES, MergeCheck, Proof
 from bakery.evaluation.request_cost import RequestCost
 
@@ -28,23 +27,11 @@ Cells = dict[Condition, Cell | str]
 """What a line has by condition; figures without an interval may be texts."""
 
 
-@dataclass(frozen=True)
-class Line:
-    """A label and a cell for each of `COLUMNS`."""
-
-    label: str
-    cells: tuple[Cell, ...]
+Sections = dict[str, dict[str, list[Cell]]]
+"""By title and label, a cell for each of `COLUMNS`."""
 
 
-@dataclass(frozen=True)
-class Section:
-    """Lines that answer one question."""
-
-    title: str
-    lines: tuple[Line, ...]
-
-
-def sections(proof: Proof, break_even: int | None = None) -> list[Section]:
+def sections(proof: Proof, break_even: int | None = None) -> Sections:
     """Everything that was measured, under the questions people ask; `break_even` in requests, where it is known."""
     cells_by_title: dict[str, dict[str, Cells]] = {
         "Does it answer as if prompted?": _effect(proof),
@@ -59,11 +46,11 @@ def sections(proof: Proof, break_even: int | None = None) -> list[Section]:
         "Is it the same when merged?": _merged(proof.merged) if proof.merged else {},
         "What does it save?": _savings(proof.request_cost, break_even),
     }
-    return [
-        Section(title, tuple(_line(label, cells) for label, cells in lines.items() if cells))
+    return {
+        title: {label: [_cell(cells.get(c, "")) for c in COLUMNS] for label, cells in lines.items() if cells}
         for title, lines in cells_by_title.items()
         if lines
-    ]
+    }
 
 
 def percent(share: Estimate) -> Cell:
@@ -93,9 +80,8 @@ def size(count: float) -> str:
     return f"{count:.3g} GiB"
 
 
-def _line(label: str, cells: Cells) -> Line:
-    given = (cells.get(condition, "") for condition in CONDITIONS)
-    return Line(label, tuple(Cell(cell) if isinstance(cell, str) else cell for cell in given))
+def _cell(figure: Cell | str) -> Cell:
+    return Cell(figure) if isinstance(figure, str) else figure
 
 
 def _effect(proof: Proof) -> dict[str, Cells]:

@@ -13,7 +13,7 @@ from bakery.evaluation.proof import AnsweredQuestion, Proof
 from bakery.evaluation.proof_rows import spread
 from bakery.progress import Spent
 from bakery.report.results import BakeResult
-from bakery.report.summary import COLUMNS, FOOTNOTE, Section, sections
+from bakery.report.summary import COLUMNS, FOOTNOTE, Sections, sections
 from bakery.report.usage import usage
 from bakery.text import excerpt
 
@@ -73,21 +73,20 @@ def time_table(stages: Sequence[Spent]) -> Table:
     return table
 
 
-def _table(shown: Sequence[Section]) -> Table:
+def _table(shown: Sections) -> Table:
     """All sections in one table, so that their columns are aligned."""
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), show_header=False)
     table.add_column(overflow="fold", max_width=42)
     for _ in COLUMNS:
         table.add_column(justify="right", no_wrap=True)
-    titles = [Text(name, style="bold") for name in COLUMNS.values()]
-    for section in shown:
-        table.add_row(Text(section.title, style="bold"), *titles)
-        titles = []
-        for line in section.lines:
-            cells = (Group(c.value, Text(c.range, style="dim")) if c.range else c.value for c in line.cells)
-            table.add_row(Padding(Text(line.label), (0, 0, 0, 2)), *cells)
-        if section is not shown[-1]:
+    for title, lines in shown.items():
+        first = not table.row_count
+        if not first:
             table.add_row("")
+        table.add_row(Text(title, style="bold"), *(Text(name, style="bold") for name in COLUMNS.values() if first))
+        for label, line in lines.items():
+            cells = (Group(c.value, Text(c.range, style="dim")) if c.range else c.value for c in line)
+            table.add_row(Padding(Text(label), (0, 0, 0, 2)), *cells)
     return table
 
 
