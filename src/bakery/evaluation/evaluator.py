@@ -18,8 +18,6 @@ from bakery.evaluation import estimates
 from bakery.evaluation.estimates import Estimate
 from bakery.progress import NO_PROGRESS, ProgressCallback
 from bakery.rows.conversations import Conversation
-from bakery.rows.questions import ScoredQuestion
-from bakery.scoring.answers import is_right
 
 CONDITIONS = (BASE, PROMPTED, BAKED, BAKED_PROMPTED)
 NAMES = {BASE: "base", PROMPTED: "prompted", BAKED: "baked", BAKED_PROMPTED: "baked_prompted"}
@@ -161,14 +159,6 @@ class Evaluator:
             BAKED: student,
             BAKED_PROMPTED: replace(student, prompted=True),
         }[condition]
-
-
-def right(replies: Sequence[Reply], questions: Sequence[ScoredQuestion]) -> list[float]:
-    """1 for every reply that is as expected, else 0."""
-    return [
-        float(is_right(reply.text, question.text, question.answers, question.check))
-        for reply, question in zip(replies, questions, strict=True)
-    ]
 
 
 def first_difference(one: Sequence[int], other: Sequence[int]) -> int | None:

@@ -11,7 +11,7 @@ from bakery.chat.views import PromptPair
 from bakery.engine.distill.conditions import BAKED, BAKED_PROMPTED, BASE, PROMPTED, Condition
 from bakery.errors import DataError
 from bakery.evaluation import estimates
-from bakery.evaluation.evaluator import AnsweredRows, Comparison, Evaluator, Reply, first_difference, right
+from bakery.evaluation.evaluator import AnsweredRows, Comparison, Evaluator, Reply, first_difference
 from bakery.evaluation.merging import measure_merged
 from bakery.evaluation.proof import (
     NO_GAP_NATS,
@@ -32,6 +32,7 @@ from bakery.evaluation.shown_answers import examples
 from bakery.progress import NO_PROGRESS, ProgressCallback
 from bakery.rows.conversations import Conversation
 from bakery.rows.questions import ScoredQuestion
+from bakery.scoring.answers import is_right
 from bakery.scoring.rules import Rule
 
 _MOST_POSITIONS = 64
@@ -168,7 +169,13 @@ def _score(asked: SetReplies) -> SetScore:
     """One set of questions that every condition has answered."""
     rights: dict[Condition, list[float]] = {}
     if all(question.answers for question in asked.questions):
-        rights = {condition: right(replies, asked.questions) for condition, replies in asked.replies.items()}
+        rights = {
+            condition: [
+                float(is_right(reply.text, question.text, question.answers, question.check))
+                for reply, question in zip(replies, asked.questions, strict=True)
+            ]
+            for condition, replies in asked.replies.items()
+        }
     conditions = {
         condition: ConditionScore(
             accuracy=estimates.share(rights[condition]) if rights else None,

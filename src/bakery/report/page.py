@@ -18,6 +18,12 @@ from bakery.report.usage import usage
 _HEAT = (0.02, 0.1, 0.5, 2.0)
 """Nats at which a token's colour becomes one step stronger."""
 
+_HEAD = """\
+<!doctype html><html lang="en"><head><meta charset="utf-8">\
+<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'; img-src data:">\
+<meta name="viewport" content="width=device-width, initial-scale=1"><link rel="icon" href="data:,">\
+<title>{title}</title><style>{style}</style></head><body>"""
+
 Figures = Sequence[Mapping[str, Any]]
 
 
@@ -53,8 +59,9 @@ def page(
     `usage`: code that uses the adapter; `break_even`: in requests.
     """
     items = "".join(f'<li class="{one.level}">{escape(one.text)}</li>' for one in findings(proof))
+    style = files("bakery.report").joinpath("page.css").read_text(encoding="utf-8")
     parts = [
-        _head(title),
+        _HEAD.format(title=escape(title), style=style),
         f'<h1>{escape(title)}</h1><p class="soft">{escape(about)}</p>',
         f'<ul class="findings">{items}</ul>',
         _tiles(proof),
@@ -66,17 +73,6 @@ def page(
         "</body></html>\n",
     ]
     return "\n".join(part for part in parts if part)
-
-
-def _head(title: str) -> str:
-    style = files("bakery.report").joinpath("page.css").read_text(encoding="utf-8")
-    return (
-        '<!doctype html><html lang="en"><head><meta charset="utf-8">'
-        "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'; "
-        'img-src data:">'
-        '<meta name="viewport" content="width=device-width, initial-scale=1"><link rel="icon" href="data:,">'
-        f"<title>{escape(title)}</title><style>{style}</style></head><body>"
-    )
 
 
 def _tiles(proof: Proof) -> str:
