@@ -8,10 +8,13 @@ import pytest
 
 from bakery.cli import main
 from bakery.engine.distill.conditions import BAKED
+from bakery.engine.session import Session
 from bakery.errors import ConfigError, ModelError
 from bakery.evaluate import check_strengths, run_eval, run_gap
+from bakery.evaluation.proof_rows import proof_rows
 from bakery.progress import Progress, Verbosity
 from bakery.report.strengths import cost, eval_figures, print_eval
+from bakery.rows.bake_data import load_bake_data
 from bakery.settings.build import BakeSettings
 from bakery.settings.config import ContextConfig, DataConfig, LoraConfig, ModelConfig
 from tests.engine_support import SYSTEM, settings, tiny_base, tokenizer
@@ -61,11 +64,11 @@ def close(one, other) -> bool:
 def test_the_proof_of_a_finished_bake_is_that_of_the_bake(bake, tmp_path):
     chosen, folder = bake
     before = {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
-    found = untimed(eval_figures(run_eval(chosen, folder, output_dir=tmp_path, progress=QUIET)))
+    evaluated = untimed(eval_figures(run_eval(chosen, folder, output_dir=tmp_path, progress=QUIET)))
     baked = untimed(json.loads((folder / "results.json").read_text()))
-    shared = [key for key in baked if key in found]
+    shared = [key for key in baked if key in evaluated]
     assert {"gap", "scores", "divergence", "side_effects", "generalisation", "drift"} <= set(shared)
-    different = [key for key in shared if not close(found[key], baked[key])]
+    different = [key for key in shared if not close(evaluated[key], baked[key])]
     assert different == []
     assert {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()} == before
 
@@ -97,6 +100,25 @@ def test_the_gap_alone_is_the_gap_of_the_bake_and_writes_nothing(bake, tmp_path)
     gap = run_gap(chosen, progress=QUIET)
     baked = json.loads((folder / "results.json").read_text())["gap"]
     assert gap.divergence.mean == pytest.approx(baked["divergence"]["mean"], rel=1e-4)
+
+
+def test_the_shortcuts_are_tried_on_the_measured_rows(bake, monkeypatch):
+    """All rows that are measured, and no others: of many questions they are a part, spread over all."""
+    chosen, _ = bake
+    data = load_bake_data(chosen.context, chosen.data)
+    many = [replace(data.heldout[0], messages=({"role": "user", "content": f"{n}?"},)) for n in range(300)]
+    tried = []
+
+    def engine(session, rows):
+        tried.extend(session.tokenizer.decode(row.student_ids) for row in rows)
+        raise RuntimeError("enough")
+
+    monkeypatch.setattr(Session, "engine", engine)
+    with pytest.raises(RuntimeError, match="enough"):
+        run_gap(chosen, progress=QUIET, data=replace(data, heldout=many))
+    measured = [row.messages[0]["content"] for row in proof_rows(replace(data, heldout=many)).measured]
+    assert len(measured) == len(tried) == 256
+    assert all(text in prompt for text, prompt in zip(measured, tried, strict=True))
 
 
 @pytest.fixture
@@ -157,9 +179,9 @@ def test_stopping_early_is_said_and_validation_prompts_are_taken(bake, tmp_path)
     }
     path.write_text(json.dumps(plain))
     assert main(["--config", str(path), "-q"]) == 0
-    found = json.loads((tmp_path / "out" / "results.json").read_text())
-    assert found["training"]["steps"] < 20
-    assert "has reached target_divergence 1000" in found["training"]["stopped_early"]
-    assert found["measured_on"] == "validation"
-    assert found["training"]["rows"] == 18
-    assert any("eval_loss" in line for line in found["training"]["curve"])
+    evaluated = json.loads((tmp_path / "out" / "results.json").read_text())
+    assert evaluated["training"]["steps"] < 20
+    assert "has reached target_divergence 1000" in evaluated["training"]["stopped_early"]
+    assert evaluated["measured_on"] == "validation"
+    assert evaluated["training"]["rows"] == 18
+    assert any("eval_loss" in line for line in evaluated["training"]["curve"])

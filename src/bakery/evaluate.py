@@ -8,17 +8,18 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from bakery.engine.session import Session, open_session
+from bakery.engine.session import open_session
 from bakery.errors import ConfigError, ModelError
 from bakery.evaluation.evaluator import Evaluator
 from bakery.evaluation.proof import Gap
-from bakery.evaluation.proof_rows import ProofRows, as_rows, proof_rows, split_validation
+from bakery.evaluation.proof_rows import ProofRows, proof_rows, split_validation, unanswered
 from bakery.evaluation.proving import measure_baseline, measure_gap, measure_proof
 from bakery.progress import Progress
 from bakery.report.strengths import EvalResult, write_eval
 from bakery.rows.bake_data import BakeData, load_bake_data
 from bakery.scoring.rules import parse_rules
 from bakery.settings.build import BakeSettings
+from bakery.settings.config import LoraConfig
 from bakery.training.chat_date import read_date
 from bakery.training.stopping import stops_early
 
@@ -55,19 +56,9 @@ def run_eval(
     folder = Path(adapter)
     if not (folder / "adapter_config.json").is_file():
         raise ModelError(f"adapter: {folder} holds no adapter_config.json; give the folder of a PEFT adapter")
-    data, rows = _rows(settings, data)
-    with progress.clock("load"):
-        session = open_session(
-            settings.model,
-            adapter=folder,
-            context=settings.context,
-            prefix_messages=data.prefix or (),
-            args=settings.bakery,
-            today=read_date(folder),
-            progress=progress,
-        )
+    evaluator, rows = _open(settings, folder, progress, data)
     with progress.stage("gap", "measuring the gap", rows.work[0], "answers") as on_progress:
-        baseline = measure_baseline(_evaluator(session, rows, settings), rows, on_progress)
+        baseline = measure_baseline(evaluator, rows, on_progress)
     proofs = []
     merged = settings.bakery.weights == "merged"
     with progress.stage("proof", "measuring the proof", rows.work[1] * len(wanted), "answers") as on_progress:
@@ -92,20 +83,10 @@ def run_gap(settings: BakeSettings, *, progress: Progress | None = None, data: B
         BakeryError: whatever a bake refuses.
     """
     progress = progress or Progress()
-    data, rows = _rows(settings, data)
-    with progress.clock("load"):
-        session = open_session(
-            settings.model,
-            adapter=settings.lora,
-            context=settings.context,
-            prefix_messages=data.prefix or (),
-            args=settings.bakery,
-            progress=progress,
-        )
-    asked, measured = rows.sets[rows.measured_on], rows.measured
-    work = 2 * len(asked) + 2 * len(measured)
+    evaluator, rows = _open(settings, settings.lora, progress, data)
+    work = 2 * len(rows.sets[rows.measured_on]) + 2 * len(rows.measured)
     with progress.stage("gap", "measuring the gap", work, "answers") as on_progress:
-        return measure_gap(_evaluator(session, rows, settings), rows, on_progress)
+        return measure_gap(evaluator, rows, on_progress)
 
 
 def check_strengths(strengths: Sequence[float]) -> list[float]:
@@ -122,18 +103,24 @@ def check_strengths(strengths: Sequence[float]) -> list[float]:
     return sorted(set(strengths))
 
 
-def _rows(settings: BakeSettings, data: BakeData | None) -> tuple[BakeData, ProofRows]:
-    """All rows, and those that a bake with these settings would be proved on."""
-    data = data or load_bake_data(settings.context, settings.data)
-    needed = stops_early(settings.bakery)
-    data = split_validation(data, settings.data.validation_share, settings.bakery.seed, needed=needed)
-    return data, proof_rows(data, parse_rules(settings.data.rules))
-
-
-def _evaluator(session: Session, rows: ProofRows, settings: BakeSettings) -> Evaluator:
-    """The session's model behind its views, with the shortcuts that hold on the rows to be measured."""
-    questions = next(iter(rows.sets.values()))
-    engine = session.engine([session.builder.prompts(row) for row in as_rows(questions)])
+def _open(
+    settings: BakeSettings, adapter: LoraConfig | Path, progress: Progress, data: BakeData | None
+) -> tuple[Evaluator, ProofRows]:
+    """The rows that a bake with these settings would be proved on, and the model with the shortcuts that hold there."""
     args = settings.bakery
+    data = data or load_bake_data(settings.context, settings.data)
+    data = split_validation(data, settings.data.validation_share, args.seed, needed=stops_early(args))
+    rows = proof_rows(data, parse_rules(settings.data.rules))
+    with progress.clock("load"):
+        session = open_session(
+            settings.model,
+            adapter=adapter,
+            context=settings.context,
+            prefix_messages=data.prefix or (),
+            args=args,
+            today=read_date(adapter) if isinstance(adapter, Path) else None,
+            progress=progress,
+        )
+    engine = session.engine([session.builder.prompts(unanswered(row)) for row in rows.measured])
     longest = args.eval_max_new_tokens or args.trajectory_length
-    return Evaluator.by(engine, session.builder, longest, args.seed + 2)
+    return Evaluator.by(engine, session.builder, longest, args.seed + 2), rows

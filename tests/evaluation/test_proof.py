@@ -2,7 +2,6 @@
 
 import pytest
 
-from bakery.evaluation import estimates
 from tests.proof_support import made_proof, nats
 
 
@@ -22,7 +21,6 @@ def test_drift_is_measured_on_the_users_own_rows_where_there_are_some():
     assert made_proof(side_effects={}).drift is None
 
 
-def test_a_set_has_an_accuracy_where_answers_are_expected():
-    assert made_proof(accuracy=0.5).main_set.has_accuracy
-    assert not made_proof(accuracy=None).main_set.has_accuracy
-    assert made_proof(accuracy=0.5).main_set.recovered == estimates.mean([0.5])
+def test_the_main_set_is_the_questions_of_the_measured_rows():
+    proof = made_proof(measured_on="validation")
+    assert proof.main_set is proof.sets["validation"]

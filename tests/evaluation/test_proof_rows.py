@@ -112,9 +112,10 @@ def test_a_rule_about_no_question_is_refused_before_anything_is_asked():
 def test_the_work_counts_every_row_that_is_asked():
     rows = proof_rows(data(train=[user("a")], heldout=[question("b"), question("c")], evaluation=[question("d")]))
     neutral_rows = len(neutral()[1])
-    # two conditions to three questions, two samples of the main set count once, teacher and base along two rows
-    assert rows.work[0] == 2 * 3 + 2 + 2 * 2 + neutral_rows + 2 * neutral_rows
-    assert rows.work[1] == 2 * 3 + 2 * 2 + neutral_rows + neutral_rows
+    # two conditions to three questions; teacher, base and rounding along two rows; two samples of the main set
+    assert rows.work[0] == 2 * 3 + 3 * 2 + 2 * 2 + neutral_rows + 2 * neutral_rows
+    # two conditions to and along all of them, and three replies to each of two questions shown token by token
+    assert rows.work[1] == 2 * 3 + 2 * 2 + neutral_rows + neutral_rows + 3 * 2
 
 
 def test_a_question_is_a_row_up_to_its_last_question():

@@ -48,6 +48,24 @@ def test_progress_ends_at_the_announced_work(evaluator):
     assert after.tokens > after.amount
 
 
+def test_a_row_of_several_answers_is_compared_as_one_piece_of_work(evaluator):
+    rows = evaluator.answered(proof_rows().measured)
+    same = replace(rows, pairs=tuple(replace(pair, source="one row") for pair in rows.pairs))
+    for answered, amount in ((rows, 8), (same, 1)):
+        counter = Counter()
+        replace(evaluator, on_progress=counter).compare(BASE, answered)
+        assert counter.amount == amount
+        assert counter.tokens >= sum(len(pair.teacher_targets) for pair in rows.pairs)
+
+
+def test_a_given_answer_counts_as_much_as_one_that_is_written(evaluator):
+    first, *others = proof_rows().measured
+    given = replace(first, messages=(*first.messages, {"role": "assistant", "content": "Ahoy!"}))
+    counter = Counter()
+    replace(evaluator, on_progress=counter).answered([given, *others])
+    assert counter.amount == 8
+
+
 def test_the_gap_alone_is_that_of_the_baseline(evaluator):
     assert measure_gap(evaluator, proof_rows()) == measure_baseline(evaluator, proof_rows()).gap
 

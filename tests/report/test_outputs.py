@@ -115,7 +115,7 @@ def test_a_write_that_breaks_leaves_the_older_result_as_it_was(finished, monkeyp
     def full(*_):
         raise OSError("no space left on device")
 
-    for broken in ("save_adapter", "write_results", "model_card", "bake_page", "write_trajectories"):
+    for broken in ("save_adapter", "write_json", "write_answers", "model_card", "bake_page", "write_trajectories"):
         with monkeypatch.context() as patch:
             patch.setattr(outputs, broken, full)
             with pytest.raises(OSError, match="no space"):

@@ -41,21 +41,19 @@ def test_every_line_has_a_cell_for_every_column():
     merged = MergeCheck(share(0.0), share(1.0), 0.1, 0.0)
     shown = sections(made_proof(rules=rules, merged=merged), break_even=7)
     assert list(COLUMNS) == list(CONDITIONS)
-    assert all(len(line.cells) == len(COLUMNS) for section in shown for line in section.lines)
+    assert all(len(cells) == len(COLUMNS) for lines in shown.values() for cells in lines.values())
     assert len(shown) == 5
-    assert [line.label for line in shown[1].lines] == ["greets"]
+    assert list(shown["Does it follow the rules?"]) == ["greets"]
 
 
 def test_a_section_without_figures_is_not_shown():
-    titles = [section.title for section in sections(made_proof(side_effects={}))]
-    assert titles == ["Does it answer as if prompted?", "What does it save?"]
+    assert list(sections(made_proof(side_effects={}))) == ["Does it answer as if prompted?", "What does it save?"]
 
 
 def test_what_was_not_measured_is_no_line():
-    labels = [line.label for section in sections(made_proof(accuracy=None)) for line in section.lines]
+    labels = [label for lines in sections(made_proof(accuracy=None)).values() for label in lines]
     assert not any("correct answers" in label for label in labels)
     assert "requests to break even" not in labels
     baked = list(COLUMNS).index(BAKED)
-    lines = [line for section in sections(made_proof(), 3915) for line in section.lines]
-    (line,) = (line for line in lines if line.label == "requests to break even")
-    assert line.cells[baked].value == "3,915"
+    savings = sections(made_proof(), 3915)["What does it save?"]
+    assert savings["requests to break even"][baked].value == "3,915"

@@ -18,8 +18,6 @@ from bakery.evaluation import estimates
 from bakery.evaluation.estimates import Estimate
 from bakery.progress import NO_PROGRESS, ProgressCallback
 from bakery.rows.conversations import Conversation
-from bakery.rows.questions import ScoredQuestion
-from bakery.scoring.answers import is_right
 
 CONDITIONS = (BASE, PROMPTED, BAKED, BAKED_PROMPTED)
 NAMES = {BASE: "base", PROMPTED: "prompted", BAKED: "baked", BAKED_PROMPTED: "baked_prompted"}
@@ -42,6 +40,11 @@ class AnsweredRows:
     pairs: tuple[ViewPair, ...]
     teacher: Teacher
 
+    @property
+    def prompts(self) -> list[str]:
+        """Which prompt each pair belongs to: the pairs of one row have its name."""
+        return [pair.source or str(number) for number, pair in enumerate(self.pairs)]
+
 
 @dataclass(frozen=True)
 class Comparison:
@@ -61,10 +64,9 @@ class Comparison:
         """Sums and token counts of a column [N], the pairs of one row taken together."""
         sums: dict[str, float] = {}
         counts: dict[str, float] = {}
-        for number, (pair, values) in enumerate(zip(self.rows.pairs, self.by_row(column), strict=True)):
-            key = pair.source or str(number)
-            sums[key] = sums.get(key, 0.0) + sum(values)
-            counts[key] = counts.get(key, 0.0) + len(values)
+        for prompt, values in zip(self.rows.prompts, self.by_row(column), strict=True):
+            sums[prompt] = sums.get(prompt, 0.0) + sum(values)
+            counts[prompt] = counts.get(prompt, 0.0) + len(values)
         return list(sums.values()), list(counts.values())
 
     def nats(self) -> Estimate:
@@ -82,13 +84,16 @@ class Comparison:
 
 @dataclass(frozen=True)
 class Evaluator:
-    """How the model is asked: by which engine, through which views, how long it may speak, who watches."""
+    """How the model is asked: by which engine, through which views, how long its answers may be, at which strength.
+
+    Every answer and every comparison of a row is reported as one piece of work.
+    """
 
     engine: Engine
     builder: ViewBuilder
     max_new_tokens: int
     seed: int
-    watch: ProgressCallback = NO_PROGRESS
+    on_progress: ProgressCallback = NO_PROGRESS
     strength: float = 1.0
 
     @classmethod
@@ -110,8 +115,9 @@ class Evaluator:
             max_new_tokens=self.max_new_tokens,
             temperature=temperature,
             seed=seed,
-            on_progress=self.watch,
+            on_progress=self.on_progress.tokens_only(),
         )
+        self.on_progress(len(prompts))
         decode = self.engine.tokenizer.decode
         return [
             Reply(str(decode(list(one.ids), skip_special_tokens=True)).strip(), one.ids, one.stopped)
@@ -119,13 +125,14 @@ class Evaluator:
         ]
 
     def answered(self, rows: Sequence[Conversation], *, anchor: bool = False) -> AnsweredRows:
-        """Rows with their answers; where one is missing the teacher writes it at temperature 1, kept as tokens.
+        """Rows with their answers; where one is missing, the teacher's tokens at temperature 1 are taken.
 
         With `anchor` the teacher sees what the student sees: it is the base.
         """
         given = [pair for row in rows if row.answered for pair in self.builder.views(row, anchor=anchor)]
         prompts = self.prompts([row for row in rows if not row.answered], anchor=anchor)
         written = self.replies(PROMPTED, prompts, temperature=1.0, seed=self.seed)
+        self.on_progress(len(rows) - len(prompts))
         return self.with_teacher(
             [*given, *(prompt.with_answer(reply.ids) for prompt, reply in zip(prompts, written, strict=True))]
         )
@@ -134,11 +141,13 @@ class Evaluator:
         """These rows with their teacher; its signal is stored unless it can only give whole logits."""
         if self.engine.shortcuts.states_are_logits:
             return AnsweredRows(tuple(pairs), self.engine.live_teacher())
-        return AnsweredRows(tuple(pairs), self.engine.teacher(pairs, self.watch))
+        return AnsweredRows(tuple(pairs), self.engine.teacher(pairs, self.on_progress.tokens_only()))
 
     def compare(self, condition: Condition, rows: AnsweredRows) -> Comparison:
         """How far the model under a condition is from the teacher, at every token of the rows' answers."""
-        divergence = self.engine.compare(self.actual(condition), rows.pairs, rows.teacher, self.watch)
+        tokens = self.on_progress.tokens_only()
+        divergence = self.engine.compare(self.actual(condition), rows.pairs, rows.teacher, tokens)
+        self.on_progress(len(set(rows.prompts)))
         return Comparison(rows, *divergence)
 
     def actual(self, condition: Condition) -> Condition:
@@ -150,14 +159,6 @@ class Evaluator:
             BAKED: student,
             BAKED_PROMPTED: replace(student, prompted=True),
         }[condition]
-
-
-def right(replies: Sequence[Reply], questions: Sequence[ScoredQuestion]) -> list[float]:
-    """1 for every reply that is as expected, else 0."""
-    return [
-        float(is_right(reply.text, question.text, question.answers, question.check))
-        for reply, question in zip(replies, questions, strict=True)
-    ]
 
 
 def first_difference(one: Sequence[int], other: Sequence[int]) -> int | None:

@@ -31,7 +31,7 @@ class Finding:
 
 def findings(proof: Proof) -> list[Finding]:
     """Everything a reader should know before using the adapter, the most serious first."""
-    checks = (_gap, _answers, _rules, _side_effects, _generalisation, _merged, _rows)
+    checks = (_gap, _answers, _elsewhere, _merged, _rows)
     unsorted = [finding for check in checks for finding in check(proof)]
     return sorted(unsorted, key=lambda finding: _ORDER.index(finding.level))
 
@@ -51,10 +51,9 @@ def _gap(proof: Proof) -> Iterator[Finding]:
             f"The bake did harm: the baked model is further from the prompted one ({after:.2g} nats per token) "
             f"than the base was ({before:.2g}).",
         )
-    elif share < CLOSED_HALF:
-        yield Finding("warning", f"The bake failed: only {share:.0%} of the gap to the prompted model is closed.")
     elif share < CLOSED_WELL:
-        yield Finding("warning", f"The bake is incomplete: {share:.0%} of the gap to the prompted model is closed.")
+        verdict = "The bake failed: only" if share < CLOSED_HALF else "The bake is incomplete:"
+        yield Finding("warning", f"{verdict} {share:.0%} of the gap to the prompted model is closed.")
     else:
         yield Finding("good", f"{share:.1%} of the gap to the prompted model is closed.")
     if both > max(DRIFT_NATS, 2 * after):
@@ -81,33 +80,30 @@ def _answers(proof: Proof) -> Iterator[Finding]:
                 f"Baked answers to {title} have {baked.length.mean:.0f} tokens on average, prompted ones "
                 f"{prompted.length.mean:.0f}.",
             )
-        if baked.accuracy and prompted.accuracy and (level := _fewer(baked.accuracy, prompted.accuracy)):
-            yield Finding(
-                level,
+        if baked.accuracy and prompted.accuracy:
+            yield from _fewer(
+                baked.accuracy,
+                prompted.accuracy,
                 f"The baked model answers fewer {title} correctly: {baked.accuracy.mean:.0%}, the prompted model "
                 f"{prompted.accuracy.mean:.0%}.",
             )
+    for rule in proof.rules:
+        by_prompted, by_baked = rule.conditions[PROMPTED], rule.conditions[BAKED]
+        yield from _fewer(
+            by_baked,
+            by_prompted,
+            f"A rule was lost: {rule.name!r} holds in {by_baked.mean:.0%} of the baked answers, "
+            f"{by_prompted.mean:.0%} of the prompted ones ({rule.n} answers).",
+        )
 
 
-def _rules(proof: Proof) -> Iterator[Finding]:
-    for score in proof.rules:
-        prompted, baked = score.conditions[PROMPTED], score.conditions[BAKED]
-        if level := _fewer(baked, prompted):
-            yield Finding(
-                level,
-                f"A rule was lost: {score.name!r} holds in {baked.mean:.0%} of the baked answers, "
-                f"{prompted.mean:.0%} of the prompted ones ({score.n} answers).",
-            )
+def _fewer(baked: Estimate, prompted: Estimate, text: str) -> Iterator[Finding]:
+    """Say that the baked share is smaller than the prompted one, where it is."""
+    if baked.mean < prompted.mean - _FEWER:
+        yield Finding("warning" if baked.high < prompted.mean else "note", text)
 
 
-def _fewer(baked: Estimate, prompted: Estimate) -> Level | None:
-    """How serious it is that the baked share is smaller than the prompted one; None where it is not."""
-    if baked.mean >= prompted.mean - _FEWER:
-        return None
-    return "warning" if baked.high < prompted.mean else "note"
-
-
-def _side_effects(proof: Proof) -> Iterator[Finding]:
+def _elsewhere(proof: Proof) -> Iterator[Finding]:
     for name, change in proof.side_effects.items():
         if change.mean > DRIFT_NATS:
             yield Finding(
@@ -115,9 +111,6 @@ def _side_effects(proof: Proof) -> Iterator[Finding]:
                 f"The model has changed under other prompts too ({TITLES[name]}): {change.mean:.2g} nats per token "
                 "from the base; rows given as anchor_prompts or anchor_dataset limit that.",
             )
-
-
-def _generalisation(proof: Proof) -> Iterator[Finding]:
     neutral = proof.generalisation.get("neutral")
     closed = neutral.share_closed if neutral else None
     if closed and closed.mean < CLOSED_HALF and not proof.gap.is_none:

@@ -6,7 +6,7 @@ The field names are the keys of results.json; docs/results.md describes each.
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from bakery.engine.distill.conditions import BASE, Condition
+from bakery.engine.distill.conditions import Condition
 from bakery.evaluation.estimates import Estimate
 from bakery.evaluation.evaluator import Reply
 from bakery.evaluation.request_cost import RequestCost
@@ -29,19 +29,12 @@ TITLES = {
 
 @dataclass(frozen=True)
 class Gap:
-    """How far the base is from the prompted model before anything is trained.
+    """How far the base is from the prompted model before anything is trained."""
 
-    Args:
-        divergence: nats per token.
-        largest_row: the divergence of the row with the most.
-        top_1: share of tokens at which both choose the same next token, given the same tokens before.
-        agreement: share of greedy answers that are equal, token for token.
-    """
-
-    divergence: Estimate
-    largest_row: float
-    top_1: Estimate
-    agreement: Estimate
+    divergence: Estimate  # nats per token
+    largest_row: float  # the divergence of the row with the most
+    top_1: Estimate  # share of tokens at which both choose the same next token, given the same tokens before
+    agreement: Estimate  # share of greedy answers that are equal, token for token
 
     @property
     def is_none(self) -> bool:
@@ -61,29 +54,17 @@ class PositionDivergence:
 
 @dataclass(frozen=True)
 class Divergence:
-    """Divergence from the prompted teacher along its own answers, nats per token.
+    """Divergence from the prompted teacher along its own answers, nats per token."""
 
-    Args:
-        before: of the base.
-        after: of the baked model.
-        baked_prompted: of the baked model that is given the prompt as well.
-        share_closed: 1 - after / before; None where there was no gap.
-        tokens: compared.
-        teacher_entropy: the teacher's own uncertainty.
-        floor: of the teacher from itself in other batches, which is rounding alone.
-        top_1: by condition, the share of tokens at which it and the teacher choose the same next token.
-        positions: by token position of the answer.
-    """
-
-    before: Estimate
-    after: Estimate
-    baked_prompted: Estimate
-    share_closed: Estimate | None
-    tokens: int
-    teacher_entropy: Estimate
-    floor: float
-    top_1: Mapping[Condition, Estimate]
-    positions: tuple[PositionDivergence, ...]
+    before: Estimate  # of the base
+    after: Estimate  # of the baked model
+    baked_prompted: Estimate  # of the baked model that is given the prompt as well
+    share_closed: Estimate | None  # 1 - after / before; None where there was no gap
+    tokens: int  # compared
+    teacher_entropy: Estimate  # the teacher's own uncertainty
+    floor: float  # of the teacher from itself in other batches, which is rounding alone
+    top_1: Mapping[Condition, Estimate]  # share of tokens at which it and the teacher choose the same next token
+    positions: tuple[PositionDivergence, ...]  # by token position of the answer
 
 
 @dataclass(frozen=True)
@@ -97,21 +78,13 @@ class AnsweredQuestion:
 
 @dataclass(frozen=True)
 class ConditionScore:
-    """One condition on one set of questions, greedy.
+    """One condition on one set of questions, greedy."""
 
-    Args:
-        accuracy: share of right answers; None where no answers are expected.
-        agreement: share of answers equal to the prompted ones, token for token.
-        first_difference: tokens before the first different one, the median over the answers that differ.
-        length: tokens per answer.
-        stopped: share of answers that ended before the length limit.
-    """
-
-    accuracy: Estimate | None
-    agreement: Estimate
-    first_difference: float | None
-    length: Estimate
-    stopped: Estimate
+    accuracy: Estimate | None  # share of right answers; None where no answers are expected
+    agreement: Estimate  # share of answers equal to the prompted ones, token for token
+    first_difference: float | None  # tokens before the first different one, the median over the answers that differ
+    length: Estimate  # tokens per answer
+    stopped: Estimate  # share of answers that ended before the length limit
 
 
 @dataclass(frozen=True)
@@ -121,11 +94,6 @@ class SetScore:
     conditions: Mapping[Condition, ConditionScore]
     recovered: Estimate | None
     questions: tuple[AnsweredQuestion, ...]
-
-    @property
-    def has_accuracy(self) -> bool:
-        """Whether answers are expected."""
-        return self.conditions[BASE].accuracy is not None
 
 
 @dataclass(frozen=True)
@@ -168,52 +136,30 @@ class Example:
 
 @dataclass(frozen=True)
 class MergeCheck:
-    """The merged model against base and adapter apart, along the teacher's answers.
+    """The merged model against base and adapter apart, along the teacher's answers."""
 
-    Args:
-        divergence: nats per token.
-        agreement: share of tokens at which both choose the same next token.
-        largest_difference: of the log-probability of any token of the answers.
-        lost: share of the adapter's change that rounding lost; None where the base is quantised.
-    """
-
-    divergence: Estimate
-    agreement: Estimate
-    largest_difference: float
-    lost: float | None
+    divergence: Estimate  # nats per token
+    agreement: Estimate  # share of tokens at which both choose the same next token
+    largest_difference: float  # of the log-probability of any token of the answers
+    lost: float | None  # share of the adapter's change that rounding lost; None where the base is quantised
 
 
 @dataclass(frozen=True)
 class Proof:
-    """Everything that was measured of one bake.
+    """Everything that was measured of one bake."""
 
-    Args:
-        measured_on: the name of the rows behind `divergence`, one of `sets`; `training` if there were no others.
-        gap: before the bake.
-        sets: scores by set of questions.
-        divergence: from the prompted teacher.
-        rules: one score for each rule.
-        side_effects: by rows under other prompts, the divergence of the baked model from the base; should be 0.
-        generalisation: by rows unlike the training rows.
-        noise: of sampling from the teacher.
-        request_cost: what a request saves.
-        examples: answers to look at.
-        leaks: by file, how many of its rows were trained on as well.
-        merged: the merged model, if that was asked for.
-    """
-
-    measured_on: str
-    gap: Gap
-    sets: Mapping[str, SetScore]
-    divergence: Divergence
-    rules: tuple[RuleScore, ...]
-    side_effects: Mapping[str, Estimate]
-    generalisation: Mapping[str, Generalisation]
-    noise: TeacherNoise
-    request_cost: RequestCost
-    examples: tuple[Example, ...]
-    leaks: Mapping[str, int]
-    merged: MergeCheck | None = None
+    measured_on: str  # the name of the rows behind `divergence`, one of `sets`; `training` if there were no others
+    gap: Gap  # before the bake
+    sets: Mapping[str, SetScore]  # scores by set of questions
+    divergence: Divergence  # from the prompted teacher
+    rules: tuple[RuleScore, ...]  # one score for each rule
+    side_effects: Mapping[str, Estimate]  # divergence from the base, by rows under other prompts; should be 0
+    generalisation: Mapping[str, Generalisation]  # by rows unlike the training rows
+    noise: TeacherNoise  # of sampling from the teacher
+    request_cost: RequestCost  # what a request saves
+    examples: tuple[Example, ...]  # answers to look at
+    leaks: Mapping[str, int]  # by file, how many of its rows were trained on as well
+    merged: MergeCheck | None = None  # the merged model, if that was asked for
 
     @property
     def drift(self) -> Estimate | None:

@@ -13,11 +13,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import cycle
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from bakery.errors import DataError
 from bakery.rows.bake_data import BakeData
-from bakery.rows.conversations import Conversation
+from bakery.rows.conversations import Conversation, Message
 from bakery.rows.questions import ScoredQuestion
 from bakery.scoring.rules import Rule
 
@@ -26,40 +26,35 @@ _ENOUGH_PROMPTS = 20
 _FEWEST_RESERVED, _MOST_RESERVED = 2, 64
 _MEASURED_ROWS = 256
 _TRAINING_ROWS = 64
+_SYSTEM_ROLES = ("system", "developer")
+EXAMPLES = 12
+"""Questions of which a proof shows every reply token by token."""
 
 Key = tuple[Any, ...]
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
 class ProofRows:
-    """What is asked, none of it trained on (unless the measured rows are called training).
+    """What is asked, none of it trained on (unless the measured rows are called training); rows by name."""
 
-    Args:
-        sets: questions by name, with expected answers or without; `measured_on` is one of the names.
-        measured_on: the name of the rows that the divergence is measured on.
-        measured: those rows.
-        side_effects: rows by name, under other prompts, where the bake should change nothing.
-        generalisation: rows by name, unlike the training rows, where the bake should do what the prompt does.
-        rules: the clauses of the prompt, each about at least one question.
-        leaks: by file, how many of its rows were also trained on.
-    """
-
-    sets: Mapping[str, Sequence[ScoredQuestion]]
-    measured_on: str
-    measured: Sequence[Conversation]
-    side_effects: Mapping[str, Sequence[Conversation]]
-    generalisation: Mapping[str, Sequence[Conversation]]
-    rules: tuple[Rule, ...]
-    leaks: Mapping[str, int]
+    sets: Mapping[str, Sequence[ScoredQuestion]]  # with expected answers or without
+    measured_on: str  # the name in `sets` of the rows that the divergence is measured on
+    measured: Sequence[Conversation]  # those rows
+    side_effects: Mapping[str, Sequence[Conversation]]  # under other prompts, where the bake should change nothing
+    generalisation: Mapping[str, Sequence[Conversation]]  # unlike the training rows; the bake should do as the prompt
+    rules: tuple[Rule, ...]  # the clauses of the prompt, each about at least one question
+    leaks: Mapping[str, int]  # by file, how many of its rows were also trained on
 
     @property
     def work(self) -> tuple[int, int]:
         """Answers and comparisons before the bake, and after it."""
-        asked, other, unlike = (
+        asked, others, unlike = (
             sum(map(len, rows.values())) for rows in (self.sets, self.side_effects, self.generalisation)
         )
-        both = 2 * asked + 2 * len(self.measured) + other
-        return both + len(self.sets[self.measured_on]) + 2 * unlike, both + unlike
+        measured, main = len(self.measured), len(self.sets[self.measured_on])
+        before = 2 * asked + 3 * measured + others + 2 * unlike + 2 * main
+        return before, 2 * asked + 2 * measured + others + unlike + 3 * min(EXAMPLES, main)
 
 
 def proof_rows(data: BakeData, rules: tuple[Rule, ...] = ()) -> ProofRows:
@@ -72,10 +67,10 @@ def proof_rows(data: BakeData, rules: tuple[Rule, ...] = ()) -> ProofRows:
     candidates = {
         **{name: as_rows(questions) for name, questions in sets.items()},
         "validation": data.validation,
-        "training": _spread(data.train, _TRAINING_ROWS),
+        "training": spread(data.train, _TRAINING_ROWS),
     }
     measured_on, rows = next((name, rows) for name, rows in candidates.items() if rows)
-    measured = _spread(rows, _MEASURED_ROWS)
+    measured = spread(rows, _MEASURED_ROWS)
     sets.setdefault(measured_on, as_questions(measured))
     for rule in rules:
         if not any(rule.applies(question.text) for questions in sets.values() for question in questions):
@@ -83,9 +78,22 @@ def proof_rows(data: BakeData, rules: tuple[Rule, ...] = ()) -> ProofRows:
                 f"rules: {rule.name}: no question matches when: {rule.when!r}; correct it or add a question"
             )
     systems, prompts = neutral()
-    without_system = [row for row in data.drift if not _has_system(row)]
-    side_effects = {"anchor_file": data.drift, "neutral": _under_systems(systems, prompts)}
-    generalisation = {"neutral": _behind_prefixes(prompts, data), "anchor_file": without_system}
+    # Behind the configured prefix or, without one, behind the prefixes of the training rows in turn.
+    prefixes = [None] if data.prefix else [row.prefix for row in data.train if row.prefix]
+    side_effects = {
+        "anchor_file": data.drift,
+        "neutral": [
+            Conversation((_message("system", system), _message("user", prompt)), (), f"neutral row {number}")
+            for number, (prompt, system) in enumerate(zip(prompts, cycle(systems), strict=False), 1)
+        ],
+    }
+    generalisation = {
+        "neutral": [
+            Conversation((_message("user", prompt),), prefix, f"neutral prompt {number}")
+            for number, (prompt, prefix) in enumerate(zip(prompts, cycle(prefixes), strict=False), 1)
+        ],
+        "anchor_file": [row for row in data.drift if not any(m["role"] in _SYSTEM_ROLES for m in row.messages)],
+    }
     return ProofRows(
         sets=sets,
         measured_on=measured_on,
@@ -109,14 +117,13 @@ def count_leaks(data: BakeData) -> dict[str, int]:
     Raises:
         DataError: one of them is a held-out question, which was promised not to be.
     """
-    trained = {_key(row) for row in data.train}
+    trained, anchored = ({_key(row) for row in rows} for rows in (data.train, data.anchors))
     for question in as_rows(data.heldout):
         if _key(question) in trained:
             raise DataError(
                 f"{question.source}: this held-out question is trained on as well; take it out of one of the two, "
                 "or give the file as eval_file, where it is counted and reported"
             )
-    anchored = {_key(row) for row in data.anchors}
     leaks = {
         "eval_file": sum(_key(row) in trained for row in as_rows(data.evaluation)),
         "eval_dataset": sum(_key(row) in trained for row in data.validation),
@@ -128,18 +135,13 @@ def count_leaks(data: BakeData) -> dict[str, int]:
 def split_validation(data: BakeData, share: float, seed: int, *, needed: bool) -> BakeData:
     """Move some prompts, with all their rows, from training to validation, where there are no validation rows.
 
-    Args:
-        data: all rows.
-        share: of the distinct prompts.
-        seed: of the choice.
-        needed: the bake stops by them. If not, they are only taken where there is nothing else to measure on and
-            there are enough of them.
+    `share` is of the distinct prompts, `seed` that of the choice. `needed`: the bake stops by them; if not, they are
+    only taken where there is nothing else to measure on and there are enough of them.
 
     Raises:
         DataError: they are needed, and there are not enough prompts.
     """
-    has_questions = bool(data.heldout or data.evaluation)
-    if data.validation or share == 0 or (has_questions and not needed):
+    if data.validation or share == 0 or ((data.heldout or data.evaluation) and not needed):
         return data
     prompts = sorted({_key(row) for row in data.train}, key=repr)
     if needed and len(prompts) < 2 * _FEWEST_RESERVED:
@@ -166,6 +168,12 @@ def unanswered(row: Conversation) -> Conversation:
     return replace(row, messages=messages)
 
 
+def spread(rows: Sequence[T], count: int) -> list[T]:
+    """At most `count` rows, evenly over all of them."""
+    count = min(count, len(rows))
+    return [rows[number * len(rows) // count] for number in range(count)]
+
+
 def as_questions(rows: Sequence[Conversation]) -> list[ScoredQuestion]:
     """Rows as questions without an expected answer."""
     return [ScoredQuestion(unanswered(row).messages, (), row.source, None, row.prefix) for row in rows]
@@ -176,33 +184,8 @@ def as_rows(questions: Sequence[ScoredQuestion]) -> list[Conversation]:
     return [Conversation(question.messages, question.prefix, question.source) for question in questions]
 
 
-def _under_systems(systems: Sequence[str], prompts: Sequence[str]) -> list[Conversation]:
-    """Every question under one of the system prompts in turn, without a prefix."""
-    return [
-        Conversation(
-            ({"role": "system", "content": system}, {"role": "user", "content": prompt}), (), f"neutral row {number}"
-        )
-        for number, (prompt, system) in enumerate(zip(prompts, cycle(systems), strict=False), 1)
-    ]
-
-
-def _behind_prefixes(prompts: Sequence[str], data: BakeData) -> list[Conversation]:
-    """The questions behind the configured prefix or, without one, behind the prefixes of the training rows in turn."""
-    prefixes = [None] if data.prefix else [row.prefix for row in data.train if row.prefix]
-    return [
-        Conversation(({"role": "user", "content": prompt},), prefix, f"neutral prompt {number}")
-        for number, (prompt, prefix) in enumerate(zip(prompts, cycle(prefixes), strict=False), 1)
-    ]
-
-
-def _has_system(row: Conversation) -> bool:
-    return any(message["role"] in ("system", "developer") for message in row.messages)
-
-
-def _spread(rows: Sequence[Conversation], count: int) -> list[Conversation]:
-    """At most `count` rows, evenly over all of them."""
-    count = min(count, len(rows))
-    return [rows[number * len(rows) // count] for number in range(count)]
+def _message(role: str, content: str) -> Message:
+    return {"role": role, "content": content}
 
 
 def _key(row: Conversation) -> Key:

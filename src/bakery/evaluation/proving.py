@@ -11,7 +11,7 @@ from bakery.chat.views import PromptPair
 from bakery.engine.distill.conditions import BAKED, BAKED_PROMPTED, BASE, PROMPTED, Condition
 from bakery.errors import DataError
 from bakery.evaluation import estimates
-from bakery.evaluation.evaluator import AnsweredRows, Comparison, Evaluator, Reply, first_difference, right
+from bakery.evaluation.evaluator import AnsweredRows, Comparison, Evaluator, Reply, first_difference
 from bakery.evaluation.merging import measure_merged
 from bakery.evaluation.proof import (
     NO_GAP_NATS,
@@ -32,6 +32,7 @@ from bakery.evaluation.shown_answers import examples
 from bakery.progress import NO_PROGRESS, ProgressCallback
 from bakery.rows.conversations import Conversation
 from bakery.rows.questions import ScoredQuestion
+from bakery.scoring.answers import is_right
 from bakery.scoring.rules import Rule
 
 _MOST_POSITIONS = 64
@@ -45,6 +46,11 @@ class SetReplies:
     questions: Sequence[ScoredQuestion]
     prompts: Sequence[PromptPair]
     replies: Mapping[Condition, Sequence[Reply]]
+
+    def asked(self, evaluator: Evaluator, *conditions: Condition) -> "SetReplies":
+        """The same with the replies of further conditions."""
+        further = {condition: evaluator.replies(condition, self.prompts) for condition in conditions}
+        return replace(self, replies={**self.replies, **further})
 
 
 @dataclass(frozen=True)
@@ -68,24 +74,18 @@ class Baseline:
 
 def measure_baseline(evaluator: Evaluator, rows: ProofRows, on_progress: ProgressCallback = NO_PROGRESS) -> Baseline:
     """Ask base and prompted, and let the teacher answer every row."""
-    evaluator = replace(evaluator, watch=on_progress.tokens_only())
-    sets = {name: _ask(evaluator, questions, on_progress) for name, questions in rows.sets.items()}
-    main = sets[rows.measured_on]
-    before = _before(evaluator, rows.measured, on_progress)
-    again = evaluator.compare(PROMPTED, before.rows)
-    side_effects = {}
-    for name, others in rows.side_effects.items():
-        side_effects[name] = evaluator.answered(others, anchor=True)
-        on_progress(len(others))
+    evaluator = replace(evaluator, on_progress=on_progress)
+    sets = {name: _ask(evaluator, questions) for name, questions in rows.sets.items()}
+    main, before = sets[rows.measured_on], _before(evaluator, rows.measured)
     return Baseline(
         evaluator=evaluator,
         rows=rows,
         sets=sets,
         before=before,
-        floor=float(again.divergence.abs().mean()),
-        side_effects=side_effects,
-        generalisation={name: _before(evaluator, others, on_progress) for name, others in rows.generalisation.items()},
-        noise=_noise(evaluator, main, on_progress),
+        floor=float(evaluator.compare(PROMPTED, before.rows).divergence.abs().mean()),
+        side_effects={name: evaluator.answered(others, anchor=True) for name, others in rows.side_effects.items()},
+        generalisation={name: _before(evaluator, others) for name, others in rows.generalisation.items()},
+        noise=_noise(evaluator, main.prompts),
         request_cost=measure_request_cost(evaluator.engine, main.prompts),
         gap=_gap(before, main),
     )
@@ -93,9 +93,8 @@ def measure_baseline(evaluator: Evaluator, rows: ProofRows, on_progress: Progres
 
 def measure_gap(evaluator: Evaluator, rows: ProofRows, on_progress: ProgressCallback = NO_PROGRESS) -> Gap:
     """Only how much the prompt changes, which `measure_baseline` measures too."""
-    evaluator = replace(evaluator, watch=on_progress.tokens_only())
-    replies = _ask(evaluator, rows.sets[rows.measured_on], on_progress)
-    return _gap(_before(evaluator, rows.measured, on_progress), replies)
+    evaluator = replace(evaluator, on_progress=on_progress)
+    return _gap(_before(evaluator, rows.measured), _ask(evaluator, rows.sets[rows.measured_on]))
 
 
 def refuse_no_gap(gap: Gap, allowed: bool) -> None:
@@ -118,73 +117,41 @@ def measure_proof(baseline: Baseline, on_progress: ProgressCallback = NO_PROGRES
     Raises:
         ModelError: the adapter cannot be merged.
     """
-    evaluator = replace(baseline.evaluator, watch=on_progress.tokens_only())
-    rows, before = baseline.rows, baseline.before
-    sets = {
-        name: _score(_ask_further(evaluator, asked, (BAKED, BAKED_PROMPTED), on_progress))
-        for name, asked in baseline.sets.items()
-    }
-    after = evaluator.compare(BAKED, before.rows)
-    baked_prompted = evaluator.compare(BAKED_PROMPTED, before.rows)
-    on_progress(2 * len(rows.measured))
-    side_effects = {}
-    for name, answered in baseline.side_effects.items():
-        side_effects[name] = evaluator.compare(BAKED, answered).nats()
-        on_progress(len(rows.side_effects[name]))
-    generalisation = {}
-    for name, base in baseline.generalisation.items():
-        baked = evaluator.compare(BAKED, base.rows)
-        generalisation[name] = Generalisation(base.nats(), baked.nats(), _share_closed(base, baked))
-        on_progress(len(rows.generalisation[name]))
+    evaluator, rows, before = replace(baseline.evaluator, on_progress=on_progress), baseline.rows, baseline.before
+    replies = {name: asked.asked(evaluator, BAKED, BAKED_PROMPTED) for name, asked in baseline.sets.items()}
+    sets = {name: _score(asked) for name, asked in replies.items()}
     questions = [answered for score in sets.values() for answered in score.questions]
-    name = rows.measured_on
+    main = rows.measured_on
     return Proof(
-        measured_on=name,
+        measured_on=main,
         gap=baseline.gap,
         sets=sets,
-        divergence=_divergence(before, after, baked_prompted, baseline.floor),
+        divergence=_divergence(evaluator, before, baseline.floor),
         rules=tuple(_rule_score(rule, questions) for rule in rows.rules),
-        side_effects=side_effects,
-        generalisation=generalisation,
+        side_effects={name: evaluator.compare(BAKED, others).nats() for name, others in baseline.side_effects.items()},
+        generalisation={name: _generalisation(evaluator, base) for name, base in baseline.generalisation.items()},
         noise=baseline.noise,
         request_cost=baseline.request_cost,
-        examples=examples(evaluator, baseline.sets[name].prompts, sets[name].questions),
+        examples=examples(evaluator, replies[main].prompts, sets[main].questions),
         leaks=rows.leaks,
         merged=measure_merged(evaluator, before.rows) if merged else None,
     )
 
 
-def _ask(evaluator: Evaluator, questions: Sequence[ScoredQuestion], on_progress: ProgressCallback) -> SetReplies:
+def _ask(evaluator: Evaluator, questions: Sequence[ScoredQuestion]) -> SetReplies:
     """The replies that do not depend on the adapter."""
-    unasked = SetReplies(questions, evaluator.prompts(as_rows(questions)), {})
-    return _ask_further(evaluator, unasked, (BASE, PROMPTED), on_progress)
+    return SetReplies(questions, evaluator.prompts(as_rows(questions)), {}).asked(evaluator, BASE, PROMPTED)
 
 
-def _ask_further(
-    evaluator: Evaluator, asked: SetReplies, conditions: Sequence[Condition], on_progress: ProgressCallback
-) -> SetReplies:
-    replies = dict(asked.replies)
-    for condition in conditions:
-        replies[condition] = evaluator.replies(condition, asked.prompts)
-        on_progress(len(asked.prompts))
-    return replace(asked, replies=replies)
-
-
-def _before(evaluator: Evaluator, rows: Sequence[Conversation], on_progress: ProgressCallback) -> Comparison:
+def _before(evaluator: Evaluator, rows: Sequence[Conversation]) -> Comparison:
     """The base compared with the teacher."""
-    answered = evaluator.answered(rows)
-    on_progress(len(rows))
-    comparison = evaluator.compare(BASE, answered)
-    on_progress(len(rows))
-    return comparison
+    return evaluator.compare(BASE, evaluator.answered(rows))
 
 
-def _noise(evaluator: Evaluator, asked: SetReplies, on_progress: ProgressCallback) -> TeacherNoise:
+def _noise(evaluator: Evaluator, prompts: Sequence[PromptPair]) -> TeacherNoise:
     """Two samples of the prompted model at temperature 1 to the same questions."""
-    one, other = (
-        evaluator.replies(PROMPTED, asked.prompts, temperature=1.0, seed=evaluator.seed + sample) for sample in (1, 2)
-    )
-    on_progress(len(asked.prompts))
+    seeds = (evaluator.seed + 1, evaluator.seed + 2)
+    one, other = (evaluator.replies(PROMPTED, prompts, temperature=1.0, seed=seed) for seed in seeds)
     return TeacherNoise(_agreement(one, other), _first_difference(one, other))
 
 
@@ -202,7 +169,23 @@ def _score(asked: SetReplies) -> SetScore:
     """One set of questions that every condition has answered."""
     rights: dict[Condition, list[float]] = {}
     if all(question.answers for question in asked.questions):
-        rights = {condition: right(replies, asked.questions) for condition, replies in asked.replies.items()}
+        rights = {
+            condition: [
+                float(is_right(reply.text, question.text, question.answers, question.check))
+                for reply, question in zip(replies, asked.questions, strict=True)
+            ]
+            for condition, replies in asked.replies.items()
+        }
+    conditions = {
+        condition: ConditionScore(
+            accuracy=estimates.share(rights[condition]) if rights else None,
+            agreement=_agreement(replies, asked.replies[PROMPTED]),
+            first_difference=_first_difference(replies, asked.replies[PROMPTED]),
+            length=estimates.mean([len(reply.ids) for reply in replies]),
+            stopped=estimates.share([float(reply.stopped) for reply in replies]),
+        )
+        for condition, replies in asked.replies.items()
+    }
     answered = tuple(
         AnsweredQuestion(
             question,
@@ -212,23 +195,7 @@ def _score(asked: SetReplies) -> SetScore:
         for number, question in enumerate(asked.questions)
     )
     recovered = estimates.share_recovered(rights[BASE], rights[PROMPTED], rights[BAKED]) if rights else None
-    conditions = {
-        condition: _condition_score(replies, asked.replies[PROMPTED], rights.get(condition))
-        for condition, replies in asked.replies.items()
-    }
     return SetScore(conditions, recovered, answered)
-
-
-def _condition_score(
-    replies: Sequence[Reply], prompted: Sequence[Reply], rights: Sequence[float] | None
-) -> ConditionScore:
-    return ConditionScore(
-        accuracy=estimates.share(rights) if rights else None,
-        agreement=_agreement(replies, prompted),
-        first_difference=_first_difference(replies, prompted),
-        length=estimates.mean([len(reply.ids) for reply in replies]),
-        stopped=estimates.share([float(reply.stopped) for reply in replies]),
-    )
 
 
 def _agreement(one: Sequence[Reply], other: Sequence[Reply]) -> estimates.Estimate:
@@ -240,18 +207,24 @@ def _first_difference(one: Sequence[Reply], other: Sequence[Reply]) -> float | N
     return estimates.median([position for position in positions if position is not None])
 
 
-def _divergence(before: Comparison, after: Comparison, baked_prompted: Comparison, floor: float) -> Divergence:
+def _divergence(evaluator: Evaluator, before: Comparison, floor: float) -> Divergence:
+    after, both = (evaluator.compare(condition, before.rows) for condition in (BAKED, BAKED_PROMPTED))
     return Divergence(
         before=before.nats(),
         after=after.nats(),
-        baked_prompted=baked_prompted.nats(),
+        baked_prompted=both.nats(),
         share_closed=_share_closed(before, after),
         tokens=before.divergence.numel(),
         teacher_entropy=before.entropy(),
         floor=floor,
-        top_1={BASE: before.top_1(), BAKED: after.top_1(), BAKED_PROMPTED: baked_prompted.top_1()},
+        top_1={BASE: before.top_1(), BAKED: after.top_1(), BAKED_PROMPTED: both.top_1()},
         positions=_positions(before, after),
     )
+
+
+def _generalisation(evaluator: Evaluator, before: Comparison) -> Generalisation:
+    after = evaluator.compare(BAKED, before.rows)
+    return Generalisation(before.nats(), after.nats(), _share_closed(before, after))
 
 
 def _positions(before: Comparison, after: Comparison) -> tuple[PositionDivergence, ...]:

@@ -1,7 +1,7 @@
 """What a request saves once its prompt is in the weights: tokens, the time to read them, and the memory they occupy."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import ceil
 from statistics import median
@@ -21,19 +21,12 @@ _ENOUGH_SECONDS = 2.0
 
 @dataclass(frozen=True)
 class RequestCost:
-    """One request with and without its prompt.
+    """One request with and without its prompt."""
 
-    Args:
-        saved_tokens: tokens of prompt that a request no longer carries; the mean over the rows measured.
-        prompted_seconds: until the first token of an answer, alone on this machine, nothing cached; the median.
-        baked_seconds: the same without the prompt.
-        saved_bytes: of keys and values that need not be kept while answering; None where the model does not tell.
-    """
-
-    saved_tokens: float
-    prompted_seconds: float
-    baked_seconds: float
-    saved_bytes: int | None
+    saved_tokens: float  # tokens of prompt that a request no longer carries; the mean over the rows measured
+    prompted_seconds: float  # until the first token of an answer, alone on this machine, nothing cached; the median
+    baked_seconds: float  # the same without the prompt
+    saved_bytes: int | None  # of keys and values that are not held while answering; None: the model does not tell
 
     def break_even(self, bake_seconds: float) -> int | None:
         """After how many requests the seconds saved outweigh those of the bake; None when a request saves no time."""
@@ -56,20 +49,16 @@ def _prefill(engine: Engine, condition: Condition, ids: Sequence[int]) -> tuple[
     model: Any = engine.model
     device = device_of(model)
     batch = torch.tensor([list(ids)], device=device)
+    spent: list[float] = []
     with acting(model, condition.adapters), engine.autocast(), torch.no_grad():
         cache = model(input_ids=batch, use_cache=True, logits_to_keep=1).past_key_values
-        spent: list[float] = []
         while len(spent) < _REPEATS and sum(spent) < _ENOUGH_SECONDS:
-            spent.append(_seconds(lambda: model(input_ids=batch, use_cache=True, logits_to_keep=1), device))
+            _wait(device)
+            started = time.perf_counter()
+            model(input_ids=batch, use_cache=True, logits_to_keep=1)
+            _wait(device)
+            spent.append(time.perf_counter() - started)
     return median(spent), _bytes(cache)
-
-
-def _seconds(work: Callable[[], object], device: torch.device) -> float:
-    _wait(device)
-    started = time.perf_counter()
-    work()
-    _wait(device)
-    return time.perf_counter() - started
 
 
 def _wait(device: torch.device) -> None:
@@ -79,8 +68,5 @@ def _wait(device: torch.device) -> None:
 
 def _bytes(cache: Any) -> int | None:
     """Bytes of keys, values and states that a cache holds; None for a cache that does not show its layers."""
-    layers = getattr(cache, "layers", None)
-    if layers is None:
-        return None
-    tensors = [value for layer in layers for value in vars(layer).values() if isinstance(value, torch.Tensor)]
-    return sum(tensor.nbytes for tensor in tensors) or None
+    values = (value for layer in getattr(cache, "layers", ()) for value in vars(layer).values())
+    return sum(value.nbytes for value in values if isinstance(value, torch.Tensor)) or None

@@ -8,9 +8,9 @@ from bakery.chat.views import PromptPair
 from bakery.engine.distill.conditions import BAKED, BASE, PROMPTED, Condition
 from bakery.evaluation.evaluator import Evaluator
 from bakery.evaluation.proof import AnsweredQuestion, Example
+from bakery.evaluation.proof_rows import EXAMPLES, spread
 
-_EXAMPLES = 12
-_COMPARED = {BASE: BASE, PROMPTED: BAKED, BAKED: BAKED}
+COMPARED = {BASE: BASE, PROMPTED: BAKED, BAKED: BAKED}
 """By whose reply is shown: whose divergence from the prompted model is shown along it."""
 
 
@@ -18,20 +18,15 @@ def examples(
     evaluator: Evaluator, prompts: Sequence[PromptPair], answered: Sequence[AnsweredQuestion]
 ) -> tuple[Example, ...]:
     """A few questions, spread evenly over all of them, with the divergence at every token of their replies."""
-    count = min(_EXAMPLES, len(answered))
-    chosen = [number * len(answered) // count for number in range(count)]
-    tokens: dict[int, dict[Condition, tuple[tuple[str, float], ...]]] = {number: {} for number in chosen}
-    for condition, compared in _COMPARED.items():
-        ids_by_number = {number: answered[number].replies[condition].ids for number in chosen}
-        replied = {number: ids for number, ids in ids_by_number.items() if ids}
-        if not replied:
-            continue
-        rows = evaluator.with_teacher([prompts[number].with_answer(ids) for number, ids in replied.items()])
-        comparison = evaluator.compare(compared, rows)
-        nats_by_row = comparison.by_row(comparison.divergence)
-        for (number, ids), nats in zip(replied.items(), nats_by_row, strict=True):
-            tokens[number][condition] = tuple(zip(token_texts(evaluator.engine.tokenizer, ids), nats, strict=True))
-    return tuple(Example(answered[number], tokens[number]) for number in chosen)
+    shown = spread(list(zip(prompts, answered, strict=True)), EXAMPLES)
+    tokens: list[dict[Condition, tuple[tuple[str, float], ...]]] = [{} for _ in shown]
+    for condition, compared in COMPARED.items():
+        replies = [one.replies[condition].ids for _, one in shown]
+        pairs = [prompt.with_answer(ids) for (prompt, _), ids in zip(shown, replies, strict=True)]
+        comparison = evaluator.compare(compared, evaluator.with_teacher(pairs))
+        for own, ids, nats in zip(tokens, replies, comparison.by_row(comparison.divergence), strict=True):
+            own[condition] = tuple(zip(token_texts(evaluator.engine.tokenizer, ids), nats, strict=True))
+    return tuple(Example(one, own) for (_, one), own in zip(shown, tokens, strict=True))
 
 
 def token_texts(tokenizer: PreTrainedTokenizerBase, ids: Sequence[int]) -> list[str]:

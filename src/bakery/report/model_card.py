@@ -40,10 +40,10 @@ def model_card(result: BakeResult) -> str:
     """README.md of the adapter. The baked prompt itself is not in it: whoever shares the adapter decides that."""
     warned = ((("**Warning:** " if one.level == "warning" else "") + one.text) for one in findings(result.proof))
     tables = []
-    for section in sections(result.proof, result.break_even):
-        rows = [[section.title, *COLUMNS.values()], ["---", *["---:"] * len(COLUMNS)]]
-        for line in section.lines:
-            rows.append([line.label, *(f"{c.value} ({c.range})" if c.range else c.value for c in line.cells)])
+    for title, lines in sections(result.proof, result.break_even).items():
+        rows = [[title, *COLUMNS.values()], ["---", *["---:"] * len(COLUMNS)]]
+        for label, cells in lines.items():
+            rows.append([label, *(f"{c.value} ({c.range})" if c.range else c.value for c in cells)])
         escaped = ([cell.replace("|", "\\|") for cell in row] for row in rows)
         tables.append("\n".join(f"| {' | '.join(row)} |" for row in escaped))
     return _CARD.format(

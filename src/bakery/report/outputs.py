@@ -11,7 +11,7 @@ from bakery.engine.model.loading import save_adapter
 from bakery.errors import ResourceError
 from bakery.report.model_card import model_card
 from bakery.report.page import bake_page
-from bakery.report.results import BakeResult, write_results
+from bakery.report.results import BakeResult, results, write_answers, write_json
 from bakery.training.hub import HUB_ERRORS
 from bakery.training.trainer import ContextBakingTrainer
 
@@ -32,7 +32,8 @@ def write_outputs(result: BakeResult, settings: str, trainer: ContextBakingTrain
     staging.mkdir(parents=True)
     save_adapter(trainer.model, trainer.processing_class, staging)
     trainer.write_date(staging)
-    write_results(result, staging)
+    write_json(staging / "results.json", results(result))
+    write_answers(result.proof, staging / "answers.jsonl")
     (staging / "README.md").write_text(model_card(result), encoding="utf-8")
     (staging / "report.html").write_text(bake_page(result), encoding="utf-8")
     (staging / "bakery.yaml").write_text(settings, encoding="utf-8")

@@ -6,7 +6,7 @@ from importlib.resources import files
 from typing import Any
 
 from bakery import __version__
-from bakery.engine.distill.conditions import BAKED, BASE, PROMPTED, Condition
+from bakery.engine.distill.conditions import BAKED, BASE, PROMPTED
 from bakery.evaluation.evaluator import NAMES
 from bakery.evaluation.findings import findings
 from bakery.evaluation.proof import TITLES, Example, PositionDivergence, Proof
@@ -17,6 +17,12 @@ from bakery.report.usage import usage
 
 _HEAT = (0.02, 0.1, 0.5, 2.0)
 """Nats at which a token's colour becomes one step stronger."""
+
+_HEAD = """\
+<!doctype html><html lang="en"><head><meta charset="utf-8">\
+<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'; img-src data:">\
+<meta name="viewport" content="width=device-width, initial-scale=1"><link rel="icon" href="data:,">\
+<title>{title}</title><style>{style}</style></head><body>"""
 
 Figures = Sequence[Mapping[str, Any]]
 
@@ -47,46 +53,26 @@ def page(
     usage: str = "",
     break_even: int | None = None,
 ) -> str:
-    """The whole page as HTML text.
+    """The whole page as HTML text: a heading, one sentence about it, and everything that was measured.
 
-    Args:
-        proof: what was measured.
-        title: the heading.
-        about: one sentence below it.
-        curve: the log lines of the training, if there was one.
-        sweep: figures by strength of the adapter, if it was tried at several.
-        usage: code that uses the adapter.
-        break_even: in requests, where it is known.
+    `curve`: the log lines of a training; `sweep`: figures by strength of the adapter, if it was tried at several;
+    `usage`: code that uses the adapter; `break_even`: in requests.
     """
+    items = "".join(f'<li class="{one.level}">{escape(one.text)}</li>' for one in findings(proof))
+    style = files("bakery.report").joinpath("page.css").read_text(encoding="utf-8")
     parts = [
-        _head(title),
+        _HEAD.format(title=escape(title), style=style),
         f'<h1>{escape(title)}</h1><p class="soft">{escape(about)}</p>',
-        _findings(proof),
+        f'<ul class="findings">{items}</ul>',
         _tiles(proof),
         _table(proof, break_even),
         _charts(proof.divergence.positions, curve, sweep),
-        _examples(proof.examples),
+        _examples(proof.examples) if proof.examples else "",
         f"<h2>Use it</h2><pre><code>{escape(usage)}</code></pre>" if usage else "",
         f'<p class="soft small">Made with bakery {escape(__version__)}. Every figure is in results.json.</p>',
         "</body></html>\n",
     ]
     return "\n".join(part for part in parts if part)
-
-
-def _head(title: str) -> str:
-    style = files("bakery.report").joinpath("page.css").read_text(encoding="utf-8")
-    return (
-        '<!doctype html><html lang="en"><head><meta charset="utf-8">'
-        "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'; "
-        'img-src data:">'
-        '<meta name="viewport" content="width=device-width, initial-scale=1"><link rel="icon" href="data:,">'
-        f"<title>{escape(title)}</title><style>{style}</style></head><body>"
-    )
-
-
-def _findings(proof: Proof) -> str:
-    items = "".join(f'<li class="{one.level}">{escape(one.text)}</li>' for one in findings(proof))
-    return f'<ul class="findings">{items}</ul>'
 
 
 def _tiles(proof: Proof) -> str:
@@ -109,14 +95,12 @@ def _tiles(proof: Proof) -> str:
 def _table(proof: Proof, break_even: int | None) -> str:
     heads = "".join(f'<th scope="col">{_key(NAMES[c])}{escape(title)}</th>' for c, title in COLUMNS.items())
     rows = []
-    for section in sections(proof, break_even):
-        rows.append(f'<tr class="section"><th scope="rowgroup" colspan="5">{escape(section.title)}</th></tr>')
-        for line in section.lines:
-            cells = "".join(
-                f"<td>{escape(cell.value)}{f'<small>{escape(cell.range)}</small>' if cell.range else ''}</td>"
-                for cell in line.cells
-            )
-            rows.append(f'<tr><th scope="row">{escape(line.label)}</th>{cells}</tr>')
+    for title, lines in sections(proof, break_even).items():
+        rows.append(f'<tr class="section"><th scope="rowgroup" colspan="5">{escape(title)}</th></tr>')
+        for label, line in lines.items():
+            ranges = (f"<small>{escape(cell.range)}</small>" if cell.range else "" for cell in line)
+            cells = "".join(f"<td>{escape(c.value)}{small}</td>" for c, small in zip(line, ranges, strict=True))
+            rows.append(f'<tr><th scope="row">{escape(label)}</th>{cells}</tr>')
     note = FOOTNOTE.format(small="The small figures")
     return (
         '<h2>Figures</h2><div class="scroll"><table><thead><tr><th></th>'
@@ -167,8 +151,6 @@ def _figure(title: str, series: Sequence[Series], x_label: str, logarithmic: boo
 
 
 def _examples(examples: Sequence[Example]) -> str:
-    if not examples:
-        return ""
     ranges = (f"under {_HEAT[0]:g}", *(f"{step:g} and more" for step in _HEAT))
     legend = " ".join(f'<span class="t t{level}">{text}</span>' for level, text in enumerate(ranges))
     return (
@@ -180,20 +162,19 @@ def _examples(examples: Sequence[Example]) -> str:
 
 
 def _example(example: Example) -> str:
-    question = example.answered.question
+    answered = example.answered
+    question, right = answered.question, answered.right
     answers = escape(" or ".join(question.answers))
-    expected = f'<p class="soft small">expected: {answers}</p>' if question.answers else ""
-    replies = "".join(_reply(example, condition) for condition in (BASE, PROMPTED, BAKED))
-    return f'<div class="example"><h3>{escape(question.text)}</h3>{expected}<div class="replies">{replies}</div></div>'
-
-
-def _reply(example: Example, condition: Condition) -> str:
-    right, reply = example.answered.right, example.answered.replies[condition]
-    mark = "" if right is None else "right" if right[condition] else "wrong"
-    tokens = example.tokens.get(condition)
-    text = escape(reply.text) if tokens is None else "".join(_tokens(tokens, reply.stopped))
-    end = "" if reply.stopped else '<span class="end">… (cut off)</span>'
-    return f'<div><h4>{escape(COLUMNS[condition])}</h4><p class="{mark}">{text}{end}</p></div>'
+    expected = f'<p class="soft small">expected: {answers}</p>' if answers else ""
+    replies = []
+    for condition in (BASE, PROMPTED, BAKED):
+        reply, tokens = answered.replies[condition], example.tokens.get(condition)
+        mark = "" if right is None else "right" if right[condition] else "wrong"
+        text = escape(reply.text) if tokens is None else "".join(_tokens(tokens, reply.stopped))
+        end = "" if reply.stopped else '<span class="end">… (cut off)</span>'
+        replies.append(f'<div><h4>{escape(COLUMNS[condition])}</h4><p class="{mark}">{text}{end}</p></div>')
+    head = f"<h3>{escape(question.text)}</h3>{expected}"
+    return f'<div class="example">{head}<div class="replies">{"".join(replies)}</div></div>'
 
 
 def _tokens(tokens: Sequence[tuple[str, float]], stopped: bool) -> Iterator[str]:

@@ -22,33 +22,19 @@ _CURVE = ("step", "epoch", "loss", "teacher_entropy", "agreement", "grad_norm", 
 
 @dataclass(frozen=True)
 class BakeResult:
-    """What one bake did.
+    """What one bake did."""
 
-    Args:
-        output_dir: where the adapter and everything else lies.
-        base_model: what the adapter belongs to, as the user named it.
-        proof: what was measured.
-        prefix_tokens: tokens of prompt that a request saves (the mean over rows).
-        rows: that were trained on.
-        steps: of the optimiser.
-        final_loss: nats per token, the mean over training.
-        seconds: by clock, what ran within it included.
-        spent: where the time went; the stages add up to the whole run.
-        curve: the log lines of the training.
-        stopped_early: why, if the bake ended before its last step.
-    """
-
-    output_dir: Path
-    base_model: str
-    proof: Proof
-    prefix_tokens: int
-    rows: int
-    steps: int
-    final_loss: float
-    seconds: dict[str, float]
-    spent: tuple[Spent, ...]
-    curve: tuple[dict[str, Any], ...] = ()
-    stopped_early: str | None = None
+    output_dir: Path  # where the adapter and everything else lies
+    base_model: str  # what the adapter belongs to, as the user named it
+    proof: Proof  # what was measured
+    prefix_tokens: int  # tokens of prompt that a request saves (the mean over rows)
+    rows: int  # that were trained on
+    steps: int  # of the optimiser
+    final_loss: float  # nats per token, the mean over training
+    seconds: dict[str, float]  # by clock, what ran within it included
+    spent: tuple[Spent, ...]  # where the time went; the stages add up to the whole run
+    curve: tuple[dict[str, Any], ...] = ()  # the log lines of the training
+    stopped_early: str | None = None  # why, if the bake ended before its last step
 
     @property
     def break_even(self) -> int | None:
@@ -93,12 +79,6 @@ def proof_figures(proof: Proof) -> dict[str, Any]:
     return {name: _plain(value) for name, value in figures.items()}
 
 
-def write_results(result: BakeResult, folder: Path) -> None:
-    """results.json and answers.jsonl into `folder`."""
-    write_json(folder / "results.json", results(result))
-    write_answers(result.proof, folder / "answers.jsonl")
-
-
 def write_answers(proof: Proof, path: Path) -> None:
     """Every question with the reply of every condition, one question per line."""
     with path.open("w", encoding="utf-8") as file:
@@ -110,9 +90,8 @@ def write_answers(proof: Proof, path: Path) -> None:
                     "answer": answered.question.answers,
                     **{NAMES[condition]: reply.text for condition, reply in answered.replies.items()},
                 }
-                if answered.right is not None:
-                    row["right"] = _plain(answered.right)
-                file.write(json.dumps(row, ensure_ascii=False) + "\n")
+                right = {} if answered.right is None else {"right": _plain(answered.right)}
+                file.write(json.dumps(row | right, ensure_ascii=False) + "\n")
 
 
 def write_json(path: Path, value: Any) -> None:

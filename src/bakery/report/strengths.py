@@ -22,21 +22,13 @@ from bakery.report.terminal import print_figures
 
 @dataclass(frozen=True)
 class EvalResult:
-    """The proofs of one adapter.
+    """The proofs of one adapter."""
 
-    Args:
-        adapter: its folder.
-        base_model: as the settings name it.
-        output_dir: where results.json, answers.jsonl and report.html lie.
-        proofs: by strength, ascending.
-        seconds: by stage.
-    """
-
-    adapter: Path
-    base_model: str
-    output_dir: Path
-    proofs: tuple[tuple[float, Proof], ...]
-    seconds: dict[str, float]
+    adapter: Path  # its folder
+    base_model: str  # as the settings name it
+    output_dir: Path  # where results.json, answers.jsonl and report.html lie
+    proofs: tuple[tuple[float, Proof], ...]  # by strength, ascending
+    seconds: dict[str, float]  # by stage
 
     @property
     def best(self) -> float:
@@ -86,14 +78,14 @@ def sweep_figures(strength: float, proof: Proof) -> dict[str, Any]:
 
 def write_eval(result: EvalResult) -> None:
     """results.json, answers.jsonl and report.html into the result's folder."""
-    folder = result.output_dir
+    folder, figures = result.output_dir, eval_figures(result)
     folder.mkdir(parents=True, exist_ok=True)
     strength, proof = result.main
     write_answers(proof, folder / "answers.jsonl")
-    sweep = [sweep_figures(*entry) for entry in result.proofs] if len(result.proofs) > 1 else []
+    sweep = figures["sweep"] if len(result.proofs) > 1 else []
     about = f"{result.adapter} on {result.base_model}, at strength {strength:g}."
     (folder / "report.html").write_text(page(proof, "An adapter, evaluated", about, sweep=sweep), encoding="utf-8")
-    write_json(folder / "results.json", eval_figures(result))
+    write_json(folder / "results.json", figures)
 
 
 def print_eval(result: EvalResult, console: Console) -> None:
@@ -104,10 +96,9 @@ def print_eval(result: EvalResult, console: Console) -> None:
     if len(result.proofs) > 1:
         console.print()
         console.print(_sweep(result))
+    folder = result.output_dir
     console.print(
-        Text(
-            f"\nEvery figure is in {result.output_dir}/results.json; the full report is report.html in the same folder."
-        )
+        Text(f"\nEvery figure is in {folder}/results.json; the full report is report.html in the same folder.")
     )
 
 
@@ -116,15 +107,15 @@ def _sweep(result: EvalResult) -> Table:
     for title in ("strength", "gap closed", "distance from prompted", "drift", "correct"):
         table.add_column(title, justify="right")
     for strength, proof in result.proofs:
-        closed, accuracy = proof.divergence.share_closed, sweep_figures(strength, proof)["accuracy"]
-        mark = "  best" if strength == result.best else ""
+        closed, accuracy = proof.divergence.share_closed, proof.main_set.conditions[BAKED].accuracy
+        is_best = strength == result.best
         table.add_row(
-            f"{strength:g}{mark}",
+            f"{strength:g}{'  best' if is_best else ''}",
             percent(closed).value if closed else "",
             decimal(proof.divergence.after.mean),
             decimal(proof.drift.mean) if proof.drift else "",
-            "" if accuracy is None else f"{100 * accuracy:.1f} %",
-            style="bold" if mark else "",
+            percent(accuracy).value if accuracy else "",
+            style="bold" if is_best else "",
         )
     return table
 
@@ -132,11 +123,12 @@ def _sweep(result: EvalResult) -> Table:
 def print_gap(gap: Gap, console: Console) -> None:
     """The gap in three lines, and whether a bake would refuse it."""
     table = Table(title="Context gap", title_justify="left", title_style="bold", box=None, pad_edge=False)
-    table.add_row(
-        "nats per token from the prompted model", nats(gap.divergence).value, Text(nats(gap.divergence).range)
-    )
-    for label, share in (("same next token", gap.top_1), ("same greedy answer", gap.agreement)):
-        table.add_row(label, percent(share).value, Text(percent(share).range))
+    for label, cell in (
+        ("nats per token from the prompted model", nats(gap.divergence)),
+        ("same next token", percent(gap.top_1)),
+        ("same greedy answer", percent(gap.agreement)),
+    ):
+        table.add_row(label, cell.value, Text(cell.range))
     console.print(table)
     if gap.is_none:
         console.print(Text("The prompt changes (almost) nothing on these rows: a bake would ask for --allow_no_gap."))

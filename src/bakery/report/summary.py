@@ -1,10 +1,9 @@
-"""The proof in rounded figures: sections of lines, the same for terminal, model card and page."""
+"""The proof in rounded figures: sections of labelled lines, the same for terminal, model card and page."""
 
 from dataclasses import dataclass
 
 from bakery.engine.distill.conditions import BAKED, BAKED_PROMPTED, BASE, PROMPTED, Condition
 from bakery.evaluation.estimates import Estimate
-from bakery.evaluation.evaluator import CONDITIONS
 from bakery.evaluation.proof import TITLES, MergeCheck, Proof
 from bakery.evaluation.request_cost import RequestCost
 
@@ -25,41 +24,33 @@ class Cell:
 
 
 Cells = dict[Condition, Cell | str]
+"""What a line has by condition; figures without an interval may be texts."""
 
 
-@dataclass(frozen=True)
-class Line:
-    """A label and a cell for each of `COLUMNS`."""
-
-    label: str
-    cells: tuple[Cell, ...]
+Sections = dict[str, dict[str, list[Cell]]]
+"""By title and label, a cell for each of `COLUMNS`."""
 
 
-@dataclass(frozen=True)
-class Section:
-    """Lines that answer one question."""
-
-    title: str
-    lines: tuple[Line, ...]
-
-
-def sections(proof: Proof, break_even: int | None = None) -> list[Section]:
+def sections(proof: Proof, break_even: int | None = None) -> Sections:
     """Everything that was measured, under the questions people ask; `break_even` in requests, where it is known."""
-    rules = [
-        _line(score.name, {condition: percent(share) for condition, share in score.conditions.items()})
-        for score in proof.rules
-    ]
-    lines_by_title = {
+    cells_by_title: dict[str, dict[str, Cells]] = {
         "Does it answer as if prompted?": _effect(proof),
-        "Does it follow the rules?": rules,
-        "Is everything else unchanged?": [
-            _line(f"distance from base, {TITLES[name]}", {BASE: "0", BAKED: nats(estimate)})
+        "Does it follow the rules?": {
+            score.name: {condition: percent(share) for condition, share in score.conditions.items()}
+            for score in proof.rules
+        },
+        "Is everything else unchanged?": {
+            f"distance from base, {TITLES[name]}": {BASE: "0", BAKED: nats(estimate)}
             for name, estimate in proof.side_effects.items()
-        ],
-        "Is it the same when merged?": _merged(proof.merged) if proof.merged else [],
+        },
+        "Is it the same when merged?": _merged(proof.merged) if proof.merged else {},
         "What does it save?": _savings(proof.request_cost, break_even),
     }
-    return [Section(title, tuple(lines)) for title, lines in lines_by_title.items() if lines]
+    return {
+        title: {label: [_cell(cells.get(c, "")) for c in COLUMNS] for label, cells in lines.items() if cells}
+        for title, lines in cells_by_title.items()
+        if lines
+    }
 
 
 def percent(share: Estimate) -> Cell:
@@ -89,55 +80,53 @@ def size(count: float) -> str:
     return f"{count:.3g} GiB"
 
 
-def _line(label: str, cells: Cells) -> Line:
-    """A line from the cells it has; those without an interval may be texts."""
-    given = (cells.get(condition, "") for condition in CONDITIONS)
-    return Line(label, tuple(Cell(cell) if isinstance(cell, str) else cell for cell in given))
+def _cell(figure: Cell | str) -> Cell:
+    return Cell(figure) if isinstance(figure, str) else figure
 
 
-def _effect(proof: Proof) -> list[Line]:
+def _effect(proof: Proof) -> dict[str, Cells]:
     divergence, main = proof.divergence, proof.main_set.conditions
-    lines = [
-        _line(
-            f"correct answers, {len(score.questions)} {TITLES[name]}",
-            {condition: percent(one.accuracy) for condition, one in score.conditions.items() if one.accuracy},
-        )
+    closed, other = divergence.share_closed, proof.generalisation.get("neutral")
+    both: Cells = {BAKED_PROMPTED: nats(divergence.baked_prompted)}
+    correct: dict[str, Cells] = {
+        f"correct answers, {len(score.questions)} {TITLES[name]}": {
+            condition: percent(one.accuracy) for condition, one in score.conditions.items() if one.accuracy
+        }
         for name, score in proof.sets.items()
-        if score.has_accuracy
-    ]
-    same: Cells = {condition: percent(score.agreement) for condition, score in main.items()}
-    lines.append(_line("same answer as prompted", same | {PROMPTED: "100 %"}))
-    distances: Cells = {BASE: nats(divergence.before), PROMPTED: "0", BAKED: nats(divergence.after)}
-    lines.append(_line("distance from prompted", distances | {BAKED_PROMPTED: nats(divergence.baked_prompted)}))
-    if divergence.share_closed:
-        closed: Cells = {BASE: "0 %", PROMPTED: "100 %", BAKED: percent(divergence.share_closed)}
-        lines.append(_line("share of that distance closed", closed))
-    if other := proof.generalisation.get("neutral"):
-        cells: Cells = {BASE: nats(other.before), PROMPTED: "0", BAKED: nats(other.after)}
-        lines.append(_line("distance from prompted, other topics", cells))
-    lines.append(_line("tokens per answer", {c: f"{score.length.mean:.1f}" for c, score in main.items()}))
-    complete: Cells = {condition: f"{100 * score.stopped.mean:.0f} %" for condition, score in main.items()}
-    return [*lines, _line("complete answers (not cut off)", complete)]
+    }
+    return correct | {
+        "same answer as prompted": {c: percent(score.agreement) for c, score in main.items()} | {PROMPTED: "100 %"},
+        "distance from prompted": _distances(divergence.before, divergence.after) | both,
+        "share of that distance closed": {BASE: "0 %", PROMPTED: "100 %", BAKED: percent(closed)} if closed else {},
+        "distance from prompted, other topics": _distances(other.before, other.after) if other else {},
+        "tokens per answer": {c: f"{score.length.mean:.1f}" for c, score in main.items()},
+        "complete answers (not cut off)": {c: f"{100 * score.stopped.mean:.0f} %" for c, score in main.items()},
+    }
 
 
-def _merged(merged: MergeCheck) -> list[Line]:
+def _distances(before: Estimate, after: Estimate) -> Cells:
+    return {BASE: nats(before), PROMPTED: "0", BAKED: nats(after)}
+
+
+def _merged(merged: MergeCheck) -> dict[str, Cells]:
     """The merged model against base and adapter apart, in the column of the baked model."""
-    return [
-        _line("distance from the unmerged adapter", {BAKED: nats(merged.divergence)}),
-        _line("largest log-probability difference", {BAKED: decimal(merged.largest_difference)}),
-        _line("same next token", {BAKED: percent(merged.agreement)}),
-    ]
+    return {
+        "distance from the unmerged adapter": {BAKED: nats(merged.divergence)},
+        "largest log-probability difference": {BAKED: decimal(merged.largest_difference)},
+        "same next token": {BAKED: percent(merged.agreement)},
+    }
 
 
-def _savings(cost: RequestCost, break_even: int | None) -> list[Line]:
-    tokens, memory = str(round(cost.saved_tokens)), size(cost.saved_bytes) if cost.saved_bytes else ""
+def _savings(cost: RequestCost, break_even: int | None) -> dict[str, Cells]:
     prompted, baked = (f"{1000 * seconds:.3g} ms" for seconds in (cost.prompted_seconds, cost.baked_seconds))
-    lines = [
-        _line("prompt tokens per request", {BASE: "0", PROMPTED: tokens, BAKED: "0", BAKED_PROMPTED: tokens}),
-        _line("time to first token", {BASE: baked, PROMPTED: prompted, BAKED: baked}),
-    ]
-    if memory:
-        lines.append(_line("memory for the prompt", {BASE: "0", PROMPTED: memory, BAKED: "0", BAKED_PROMPTED: memory}))
-    if break_even:
-        lines.append(_line("requests to break even", {BAKED: f"{break_even:,}"}))
-    return lines
+    return {
+        "prompt tokens per request": _of_the_prompt(str(round(cost.saved_tokens))),
+        "time to first token": {BASE: baked, PROMPTED: prompted, BAKED: baked},
+        "memory for the prompt": _of_the_prompt(size(cost.saved_bytes)) if cost.saved_bytes else {},
+        "requests to break even": {BAKED: f"{break_even:,}"} if break_even else {},
+    }
+
+
+def _of_the_prompt(amount: str) -> Cells:
+    """What every request with the prompt costs, and none without it."""
+    return {BASE: "0", PROMPTED: amount, BAKED: "0", BAKED_PROMPTED: amount}

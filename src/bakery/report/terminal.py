@@ -10,9 +10,10 @@ from rich.text import Text
 from bakery.engine.distill.conditions import BAKED, BASE, PROMPTED
 from bakery.evaluation.findings import findings
 from bakery.evaluation.proof import AnsweredQuestion, Proof
+from bakery.evaluation.proof_rows import spread
 from bakery.progress import Spent
 from bakery.report.results import BakeResult
-from bakery.report.summary import COLUMNS, FOOTNOTE, Section, sections
+from bakery.report.summary import COLUMNS, FOOTNOTE, Sections, sections
 from bakery.report.usage import usage
 from bakery.text import excerpt
 
@@ -30,10 +31,8 @@ def print_proof(result: BakeResult, console: Console) -> None:
     if result.stopped_early:
         console.print(Text(f"Stopped after {result.steps} steps: {result.stopped_early}."))
     folder = str(result.output_dir)
-    report = Text.assemble(
-        "The adapter is in ", (folder, "bold"), "; the full report is ", (f"{folder}/report.html", "bold")
-    )
-    console.print(report)
+    report = "; the full report is ", (f"{folder}/report.html", "bold")
+    console.print(Text.assemble("The adapter is in ", (folder, "bold"), *report))
     console.print("Use it:\n")
     # Soft wrapping leaves the lines as they are: what is copied is what was meant.
     console.print(Text(usage(result), style="cyan"), soft_wrap=True)
@@ -74,23 +73,20 @@ def time_table(stages: Sequence[Spent]) -> Table:
     return table
 
 
-def _table(shown: Sequence[Section]) -> Table:
+def _table(shown: Sections) -> Table:
     """All sections in one table, so that their columns are aligned."""
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), show_header=False)
     table.add_column(overflow="fold", max_width=42)
     for _ in COLUMNS:
         table.add_column(justify="right", no_wrap=True)
-    titles = [Text(name, style="bold") for name in COLUMNS.values()]
-    for section in shown:
-        table.add_row(Text(section.title, style="bold"), *titles)
-        titles = []
-        for line in section.lines:
-            cells = [
-                Group(cell.value, Text(cell.range, style="dim")) if cell.range else cell.value for cell in line.cells
-            ]
-            table.add_row(Padding(Text(line.label), (0, 0, 0, 2)), *cells)
-        if section is not shown[-1]:
+    for title, lines in shown.items():
+        first = not table.row_count
+        if not first:
             table.add_row("")
+        table.add_row(Text(title, style="bold"), *(Text(name, style="bold") for name in COLUMNS.values() if first))
+        for label, line in lines.items():
+            cells = (Group(c.value, Text(c.range, style="dim")) if c.range else c.value for c in line)
+            table.add_row(Padding(Text(label), (0, 0, 0, 2)), *cells)
     return table
 
 
@@ -101,16 +97,11 @@ def _side_by_side(answered: Sequence[AnsweredQuestion]) -> Table:
     )
     for title in ("question", COLUMNS[BASE], COLUMNS[PROMPTED], COLUMNS[BAKED]):
         table.add_column(title, overflow="fold", ratio=1)
-    count = min(_ANSWERS, len(answered))
-    for one in (answered[number * len(answered) // count] for number in range(count)):
+    for one in spread(answered, _ANSWERS):
         base, prompted, baked = (one.replies[condition] for condition in (BASE, PROMPTED, BAKED))
         style = "green" if baked.ids == prompted.ids else "yellow"
-        table.add_row(
-            Text(_printable(one.question.text), style="bold"),
-            Text(_printable(base.text)),
-            Text(_printable(prompted.text)),
-            Text(_printable(baked.text), style=style),
-        )
+        texts = ((one.question.text, "bold"), (base.text, ""), (prompted.text, ""), (baked.text, style))
+        table.add_row(*(Text(_printable(text), style=style) for text, style in texts))
     return table
 
 
