@@ -43,7 +43,7 @@ class Pattern:
         except regex.error as error:
             raise ConfigError(f"{name}: {text!r} is not a regular expression: {error}") from None
 
-    def found_in(self, content: str) -> bool:
+    def matches(self, content: str) -> bool:
         """Whether the expression is found anywhere in `content`.
 
         Raises:

@@ -276,7 +276,7 @@ class ViewBuilder:
     def _is_target(self, message: Message) -> bool:
         if message["role"] not in self.roles:
             return False
-        return not self.content_pattern or self.content_pattern.found_in(content_of(message))
+        return not self.content_pattern or self.content_pattern.matches(content_of(message))
 
 
 def view_builder(
