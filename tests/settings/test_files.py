@@ -38,6 +38,13 @@ def test_a_file_that_is_too_long_or_not_utf8_is_refused(tmp_path):
     assert "is 10 bytes long; at most 9 are read" in refusal(lambda: read_text(tmp_path / "a.txt", ConfigError, 9))
 
 
+@pytest.mark.parametrize("content", ["", " \n\t", "\ufeff\n"])
+def test_a_file_of_white_space_alone_is_refused_in_the_words_of_its_reader(content, tmp_path):
+    (tmp_path / "a.txt").write_text(content, "utf-8")
+    assert refusal(lambda: read_text(tmp_path / "a.txt", DataError)).endswith("a.txt: is empty")
+    assert refusal(lambda: read_text(tmp_path / "a.txt", DataError, if_empty="write it")).endswith("a.txt: write it")
+
+
 def test_the_home_folder_is_written_as_a_tilde(tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", str(tmp_path))
     (tmp_path / "a.txt").write_text("a")

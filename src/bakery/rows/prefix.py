@@ -71,17 +71,17 @@ def load_corpus(path: str, kind: str) -> str:
     if not is_json:
         raise DataError(f"{path}: corpus_format: {kind} needs a .json file; for plain text use corpus_format: text")
     value = parse_json(text, path, DataError).value
-    if kind == "custom":
-        return json.dumps(value, indent=2, ensure_ascii=False)
+    if kind in ("papers", "list"):
+        if not isinstance(value, list) or not value:
+            what = "{title, abstract}" if kind == "papers" else "texts"
+            raise DataError(f"{path}: must be a list of {what}, got {describe(value)}; or choose another corpus_format")
+        return "\n\n".join(_item(item, kind, f"{path} row {number}") for number, item in enumerate(value, 1))
     if kind == "text":
         content = value.get("text") if isinstance(value, Mapping) else value
         if not isinstance(content, str) or not content.strip():
             raise DataError(f"{path}: must hold a text, or an object with the key text, got {describe(value)}")
         return content.strip()
-    if not isinstance(value, list) or not value:
-        what = "{title, abstract}" if kind == "papers" else "texts"
-        raise DataError(f"{path}: must be a list of {what}, got {describe(value)}; or choose another corpus_format")
-    return "\n\n".join(_item(item, kind, f"{path} row {number}") for number, item in enumerate(value, 1))
+    return json.dumps(value, indent=2, ensure_ascii=False)
 
 
 def _item(value: Any, kind: str, location: str) -> str:

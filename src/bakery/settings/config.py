@@ -16,8 +16,10 @@ from typing import Any, Literal
 from bakery.settings.checks import context_problems, refuse
 from bakery.settings.fields import setting
 
-_SYSTEM_PROMPT_NOTE = """system_prompt is the older way to say prefix_messages: [{role: system, content: ...}]; \
-it still works, but write prefix_messages"""
+_SYSTEM_PROMPT_NOTE = (
+    "system_prompt is the older way to say prefix_messages: [{role: system, content: ...}]; it still works, "
+    "but write prefix_messages"
+)
 
 
 @dataclass
