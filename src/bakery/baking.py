@@ -42,9 +42,12 @@ def bake(settings: BakeSettings, progress: Progress | None = None, data: BakeDat
     prepared = prepare(settings, data, progress)
     train(prepared)
     result = prove(prepared, settings.model.model_name_or_path)
-    with progress.clock("saving"):
-        write_outputs(result, to_yaml(_as_asked(settings, prepared.trainer.session)), prepared.trainer)
-        publish(result, prepared.trainer)
+    if prepared.trainer.is_world_process_zero():
+        with progress.clock("saving"):
+            # Only here: comparing with the default settings makes transformers forget that there are other processes.
+            written = to_yaml(_as_asked(settings, prepared.trainer.session))
+            write_outputs(result, written, prepared.trainer)
+            publish(result, prepared.trainer)
     return replace(result, spent=progress.spent())
 
 

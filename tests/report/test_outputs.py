@@ -143,15 +143,6 @@ def test_a_move_that_breaks_leaves_no_mark_of_a_finished_bake(finished, monkeypa
     assert not any(content.startswith(b"older") for content in contents(result.output_dir).values())
 
 
-def test_only_the_first_process_writes(finished, monkeypatch):
-    result, chosen, trainer = finished
-    before = contents(result.output_dir)
-    monkeypatch.setattr(trainer, "is_world_process_zero", lambda: False)
-    write_outputs(result, chosen, trainer)
-    publish(result, trainer)
-    assert contents(result.output_dir) == before
-
-
 def test_the_finished_folder_is_published_without_checkpoints(tmp_path, hub, result):
     trainer = make_trainer(tmp_path, **PUSHING)
     for name in ("README.md", "checkpoint-1/x.bin", "_cache/y", ".staging/z", "training_args.bin"):

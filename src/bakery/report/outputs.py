@@ -22,10 +22,8 @@ def write_outputs(result: BakeResult, settings: str, trainer: ContextBakingTrain
     """Adapter, tokenizer, model card, report.html, results.json, answers.jsonl, trajectories.jsonl and bakery.yaml.
 
     They are written into a folder of their own and then moved one by one; results.json, which marks a finished bake,
-    comes last. Of several processes the first one writes.
+    comes last. Of several processes the first one calls this.
     """
-    if not trainer.is_world_process_zero():
-        return
     folder = result.output_dir
     staging = folder / _STAGING
     shutil.rmtree(staging, ignore_errors=True)
@@ -52,7 +50,7 @@ def publish(result: BakeResult, trainer: ContextBakingTrainer) -> None:
         ResourceError: the hub does not take it.
     """
     args = trainer.args
-    if not args.push_to_hub or not trainer.is_world_process_zero():
+    if not args.push_to_hub:
         return
     try:
         HfApi().upload_folder(
