@@ -148,8 +148,11 @@ def session_of(
     args: BakeryConfig,
     progress: Progress | None = None,
 ) -> Session:
-    """A session with a model that is loaded already; it is moved to the device of `args`, unless it is quantised."""
-    if not getattr(model, "is_quantized", False):
+    """A session with a model that is loaded already; it is moved to the device of `args`.
+
+    Models that are quantised or spread over several devices stay where they are.
+    """
+    if not (getattr(model, "is_quantized", False) or getattr(model, "hf_device_map", None)):
         model.to(args.device)
     return Session(
         model=unwrap(model),

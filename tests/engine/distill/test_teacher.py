@@ -11,8 +11,10 @@ from bakery.engine.distill.forward import plain_logits
 from bakery.engine.distill.objective import token_divergence
 from bakery.engine.distill.prefix import PrefixCache
 from bakery.engine.distill.shortcut_trial import try_shortcuts
+from bakery.engine.distill.teacher import CachedTeacher
 from bakery.engine.model.adapters import acting
 from bakery.engine.model.loading import attach_adapter
+from bakery.engine.model.process_group import ProcessGroup
 from bakery.settings.config import LoraConfig
 from tests.engine.architectures import PACKABLE, random_rows, tiny
 from tests.engine_support import shake, tokenizer
@@ -87,6 +89,16 @@ def test_a_row_that_appears_later_is_asked_once_like_any_other(tmp_path, monkeyp
     monkeypatch.setattr("bakery.engine.distill.teacher.LiveTeacher.compute", None)
     assert torch.equal(teacher.signal(pairs[::-1]).entropy[: len(pairs[-1].teacher_targets)],
                        signal.entropy[-len(pairs[-1].teacher_targets) :])  # fmt: skip
+
+
+def test_a_row_that_appears_later_is_read_by_the_process_that_met_it_alone():
+    """The first of two processes meets rows that the other one does not: nothing is shared, and none is left out."""
+    model, pairs = _adapted("qwen3"), _pairs()
+    engine = _engine(model, pairs)
+    first_of_two = CachedTeacher(engine.live_teacher(), [], processes=ProcessGroup(0, 2))
+    signal, wanted = first_of_two.signal(pairs), engine.live_teacher().signal(pairs)
+    for name, column in wanted.columns.items():
+        torch.testing.assert_close(signal.columns[name], column, rtol=1e-9, atol=1e-9)
 
 
 def test_the_adapter_does_not_touch_the_teacher_and_is_on_again_afterwards():

@@ -64,7 +64,7 @@ class CachedTeacher:
         pairs: rows to read now, in large blocks.
         on_progress: told of every target token done.
         cache: where signals are stored and read again; none: in memory.
-        processes: they share the reading; each must ask about the same rows.
+        processes: they share the reading of these rows, the same in each; what it meets later a process reads itself.
         known: signals that are there already, such as those of sampled answers.
 
     Raises:
@@ -81,25 +81,25 @@ class CachedTeacher:
         processes: ProcessGroup = SINGLE_PROCESS,
         known: KnownSignals | None = None,
     ) -> None:
-        self._live, self._cache, self._processes = live, cache, processes
+        self._live, self._cache = live, cache
         # Of every row the signal of its block, and where the row begins and ends in it.
         self._rows = {key: (signal, 0, len(signal)) for key, signal in (known or {}).items()}
-        self._read(pairs, on_progress)
+        self._read(pairs, on_progress, processes)
 
     def signal(self, pairs: Sequence[ViewPair]) -> TeacherSignal:
         """The signal at all targets of these rows (at least one), row after row."""
-        self._read(pairs, NO_PROGRESS)
+        self._read(pairs, NO_PROGRESS, SINGLE_PROCESS)
         parts = [signal[start:end] for signal, start, end in (self._rows[row_key(pair)] for pair in pairs)]
         return type(parts[0]).concatenate(parts)
 
-    def _read(self, pairs: Sequence[ViewPair], on_progress: ProgressCallback) -> None:
+    def _read(self, pairs: Sequence[ViewPair], on_progress: ProgressCallback, processes: ProcessGroup) -> None:
         """Ask about the rows that were not met before."""
         missing = {key: pair for pair in pairs if (key := row_key(pair)) not in self._rows}
         if not missing:
             return
         keys, rows = list(missing), [self._live.target_pass.row(pair) for pair in missing.values()]
         with acting(self._live.target_pass.model, self._live.target_pass.condition.adapters):
-            for block, signal in self._signals(rows, on_progress):
+            for block, signal in self._signals(rows, on_progress, processes):
                 start = 0
                 for row in block.rows:
                     end = start + len(rows[row].targets)
@@ -107,24 +107,24 @@ class CachedTeacher:
                     start = end
 
     def _signals(
-        self, rows: Sequence[TargetRow], on_progress: ProgressCallback
+        self, rows: Sequence[TargetRow], on_progress: ProgressCallback, processes: ProcessGroup
     ) -> Iterator[tuple[Block, TeacherSignal]]:
-        """All rows in blocks, each computed by one of the processes."""
+        """All rows in blocks, each computed by one of the processes; exchanged through the cache where there is one."""
         plan = self._live.target_pass.plan(rows)
         tokens = [sum(len(rows[row].targets) for row in block.rows) for block in plan]
-        mine = self._processes.share(range(len(plan)))
         signals: dict[int, TeacherSignal] = {}
-        reused: set[int] = set()
-        for number in mine:
-            signal, computed = self._one(rows, plan[number])
+        reused: list[int] = []
+        for number in processes.share(range(len(plan))):
+            signals[number], computed = self._one(rows, plan[number])
             on_progress(tokens[number], tokens[number], reused=not computed)
-            if self._processes.size == 1 or self._cache is None:
-                signals[number] = signal
-            if not computed:
-                reused.add(number)
-        if self._processes.size > 1:
-            signals, reused = self._exchange(rows, plan, signals, reused)
-            for number in set(range(len(plan))).difference(mine):
+            reused += [] if computed else [number]
+        if processes.size > 1:
+            reused = processes.gather(reused)  # a meeting: now all processes have written
+            others = set(range(len(plan))).difference(signals)
+            if self._cache is None:
+                signals = dict(processes.gather([(number, signal.to("cpu")) for number, signal in signals.items()]))
+            for number in others:
+                signals[number] = signals[number] if self._cache is None else self._of_another(rows, plan[number])
                 on_progress(tokens[number], tokens[number], reused=number in reused)
         return ((block, signals[number]) for number, block in enumerate(plan))
 
@@ -142,24 +142,16 @@ class CachedTeacher:
             raise ResourceError(f"{self._cache.folder}: what was just written there cannot be read; set teacher: live")
         return signal, True
 
-    def _exchange(
-        self, rows: Sequence[TargetRow], plan: Sequence[Block], own: dict[int, TeacherSignal], reused: set[int]
-    ) -> tuple[dict[int, TeacherSignal], set[int]]:
-        """The signals of all blocks, through the cache where there is one; and which of them were read from it."""
-        everywhere = set(self._processes.gather(sorted(reused)))  # a meeting: now all processes have written
-        if self._cache is None:
-            parts = self._processes.gather([(number, signal.to("cpu")) for number, signal in own.items()])
-            return dict(parts), everywhere
-        signals = {}
-        for number, block in enumerate(plan):
-            signal = self._cache.read_signal(self._key(rows, block))
-            if signal is None:
-                raise ResourceError(
-                    f"{self._cache.folder}: what another process wrote cannot be read here; "
-                    "give all processes the same output_dir, or set teacher: live"
-                )
-            signals[number] = signal
-        return signals, everywhere
+    def _of_another(self, rows: Sequence[TargetRow], block: Block) -> TeacherSignal:
+        """The signal of a block that another process has written to the cache."""
+        assert self._cache is not None
+        signal = self._cache.read_signal(self._key(rows, block))
+        if signal is None:
+            raise ResourceError(
+                f"{self._cache.folder}: what another process wrote cannot be read here; "
+                "give all processes the same output_dir, or set teacher: live"
+            )
+        return signal
 
     def _key(self, rows: Sequence[TargetRow], block: Block) -> str:
         assert self._cache is not None
