@@ -5,11 +5,14 @@ What the tests of templates counted is printed at the end.
 
 import os
 from collections import Counter
+from collections.abc import Iterator
 from typing import Any, Self
 
 import pytest
 from beartype import BeartypeConf, FrozenDict, beartype
 from jaxtyping import install_import_hook
+
+from tests.hub import Hub, stand_in
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -31,6 +34,16 @@ def saved_base(tmp_path_factory: pytest.TempPathFactory) -> str:
     tiny_base().save_pretrained(folder)
     tokenizer().save_pretrained(folder)
     return str(folder)
+
+
+@pytest.fixture
+def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
+    """A stand-in for the hub, to which everything goes that is pushed."""
+    with stand_in() as hub:
+        monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", hub.url)
+        monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
+        monkeypatch.setattr("transformers.utils.hub._hf_api", None)
+        yield hub
 
 
 @pytest.fixture(scope="session")

@@ -18,7 +18,6 @@ from bakery.rows.bake_data import load_bake_data
 from bakery.settings.build import BakeSettings
 from bakery.settings.config import ContextConfig, DataConfig, LoraConfig, ModelConfig
 from tests.engine_support import SYSTEM, settings, tiny_base, tokenizer
-from tests.hub import stand_in
 
 QUIET = Progress(Verbosity.QUIET)
 EVALUATION_FILES = ("results.json", "answers.jsonl", "report.html")
@@ -121,22 +120,14 @@ def test_the_shortcuts_are_tried_on_the_measured_rows(bake, monkeypatch):
     assert all(text in prompt for text, prompt in zip(measured, tried, strict=True))
 
 
-@pytest.fixture
-def hub(monkeypatch):
-    """A stand-in for the hub, which everything that would be pushed goes to."""
-    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
-    with stand_in() as hub:
-        monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", hub.url)
-        monkeypatch.setattr("transformers.utils.hub._hf_api", None)
-        yield hub
-
-
 def test_eval_and_gap_create_no_repository_and_write_only_what_they_promise(bake, tmp_path, hub):
     """Settings that push, and folders that nobody may write into: an evaluation leaves both alone."""
     chosen, folder = bake
     pushing = replace(chosen.bakery, output_dir=str(tmp_path / "out"), push_to_hub=True, hub_token="secret")
     chosen = replace(chosen, bakery=pushing)
     adapter = shutil.copytree(folder, tmp_path / "adapter")
+    for path in (adapter, *adapter.iterdir()):
+        path.chmod(path.stat().st_mode & 0o555)
     before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")}
     result = run_eval(chosen, adapter, output_dir=tmp_path / "results", progress=QUIET)
     run_gap(chosen, progress=QUIET)

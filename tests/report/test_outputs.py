@@ -14,17 +14,6 @@ from bakery.report import outputs
 from bakery.report.outputs import publish, write_outputs
 from bakery.rows.datasets import create_dataset
 from tests.engine_support import QUESTIONS, make_trainer, settings
-from tests.hub import stand_in
-
-
-@pytest.fixture
-def hub(monkeypatch):
-    with stand_in() as server:
-        monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", server.url)
-        monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
-        monkeypatch.setattr("transformers.utils.hub._hf_api", None)
-        yield server
-
 
 PUSHING = {"push_to_hub": True, "hub_model_id": "me/pirate", "hub_token": "hf_stand_in"}
 
