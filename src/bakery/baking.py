@@ -6,7 +6,7 @@ from pathlib import Path
 from bakery.chat.template_checks import check_template, warnings_for
 from bakery.engine.session import Session, open_session
 from bakery.evaluation.evaluator import Evaluator
-from bakery.evaluation.proof_rows import proof_rows, split_validation
+from bakery.evaluation.proof_rows import proof_rows
 from bakery.evaluation.proving import Baseline, measure_baseline, measure_proof, refuse_no_gap
 from bakery.progress import Progress, Verbosity
 from bakery.report.outputs import publish, write_outputs
@@ -18,8 +18,8 @@ from bakery.settings.paths import check_output
 from bakery.settings.saving import to_yaml
 from bakery.training.chat_date import read_date
 from bakery.training.checkpoints import checkpoint_to_resume
-from bakery.training.stopping import stops_early
 from bakery.training.trainer import ContextBakingTrainer
+from bakery.writing.completion import complete_rows
 
 
 def bake(settings: BakeSettings, progress: Progress | None = None, data: BakeData | None = None) -> BakeResult:
@@ -67,8 +67,6 @@ def prepare(settings: BakeSettings, data: BakeData, progress: Progress) -> Prepa
         BakeryError: the model cannot be loaded, a row cannot be aligned, or the prompt changes nothing.
     """
     args = settings.bakery
-    data = split_validation(data, settings.data.validation_share, args.seed, needed=stops_early(args))
-    rows = proof_rows(data, parse_rules(settings.data.rules))
     checkpoint = checkpoint_to_resume(args.resume_from_checkpoint, Path(args.output_dir or "outputs"))
     with progress.clock("load"):
         session = open_session(
@@ -81,6 +79,8 @@ def prepare(settings: BakeSettings, data: BakeData, progress: Progress) -> Prepa
             progress=progress,
         )
     progress.say(f"baking into {settings.model.model_name_or_path}: {_describe(data)}")
+    data = complete_rows(data, settings, session, progress, resumed=checkpoint is not None)
+    rows = proof_rows(data, parse_rules(settings.data.rules))
     with progress.clock("setup"):
         trainer = ContextBakingTrainer(
             session,

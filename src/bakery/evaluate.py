@@ -12,16 +12,17 @@ from bakery.engine.session import open_session
 from bakery.errors import ConfigError, ModelError
 from bakery.evaluation.evaluator import Evaluator
 from bakery.evaluation.proof import Gap
-from bakery.evaluation.proof_rows import ProofRows, proof_rows, split_validation, unanswered
+from bakery.evaluation.proof_rows import ProofRows, proof_rows
 from bakery.evaluation.proving import measure_baseline, measure_gap, measure_proof
 from bakery.progress import Progress
 from bakery.report.strengths import EvalResult, write_eval
 from bakery.rows.bake_data import BakeData, load_bake_data
+from bakery.rows.conversations import unanswered
 from bakery.scoring.rules import parse_rules
 from bakery.settings.build import BakeSettings
 from bakery.settings.config import LoraConfig
 from bakery.training.chat_date import read_date
-from bakery.training.stopping import stops_early
+from bakery.writing.completion import reserved_rows
 
 SWEEP = (0.0, 0.25, 0.5, 0.75, 1.0, 1.25, 1.5)
 STRONGEST = 1.5
@@ -109,7 +110,8 @@ def _open(
     """The rows that a bake with these settings would be proved on, and the model with the shortcuts that hold there."""
     args = settings.bakery
     data = data or load_bake_data(settings.context, settings.data)
-    data = split_validation(data, settings.data.validation_share, args.seed, needed=stops_early(args))
+    folder = adapter if isinstance(adapter, Path) else None
+    data = reserved_rows(data, settings, folder)
     rows = proof_rows(data, parse_rules(settings.data.rules))
     with progress.clock("load"):
         session = open_session(

@@ -15,9 +15,9 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TimeElapsedColumn, TimeRemainingColumn
 from rich.progress import Progress as Bars
 
-STAGES = {"load": "load", "setup": "views", "prefix": "prefix", "sampling": "sampling", "teacher": "teacher",
-          "training": "training", "gap": "evaluation", "validation": "evaluation", "proof": "evaluation",
-          "saving": "saving"}  # fmt: skip
+STAGES = {"load": "load", "setup": "views", "prefix": "prefix", "writing": "writing", "sampling": "sampling",
+          "teacher": "teacher", "training": "training", "gap": "evaluation", "validation": "evaluation",
+          "proof": "evaluation", "saving": "saving"}  # fmt: skip
 """Under which stage of a run each clock counts; time under no stage is `other`."""
 OTHER = "other"
 _LONG_SECONDS = 5.0
@@ -96,8 +96,12 @@ class Progress:
             for stage in dict.fromkeys(STAGES.values())
             if stage in self._own
         ]
-        rest = self.now() - self._started - sum(spent.seconds for spent in stages)
+        rest = self.elapsed() - sum(spent.seconds for spent in stages)
         return (*stages, Spent(OTHER, rest))
+
+    def elapsed(self) -> float:
+        """Seconds since the beginning."""
+        return self.now() - self._started
 
     def say(self, line: str) -> None:
         """One line, unless quiet."""

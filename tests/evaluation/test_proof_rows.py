@@ -3,7 +3,7 @@
 import pytest
 
 from bakery.errors import DataError
-from bakery.evaluation.proof_rows import as_questions, count_leaks, neutral, proof_rows, split_validation
+from bakery.evaluation.proof_rows import as_questions, count_leaks, neutral, proof_rows
 from bakery.rows.bake_data import BakeData
 from bakery.rows.conversations import Conversation
 from bakery.rows.questions import ScoredQuestion
@@ -47,35 +47,6 @@ def test_other_rows_that_were_trained_on_are_counted():
     assert count_leaks(overlapping) == {"eval_file": 1, "eval_dataset": 1, "anchor_file": 1}
 
 
-def answered(prompt: str, answer: str) -> Conversation:
-    return Conversation(({"role": "user", "content": prompt}, {"role": "assistant", "content": answer}), None, prompt)
-
-
-def test_validation_takes_prompts_with_all_their_rows():
-    rows = [answered(f"question {number}", f"answer {k}") for number in range(40) for k in range(3)]
-    split = split_validation(data(train=rows), 0.1, seed=5, needed=False)
-    held_out, trained = ({row.source for row in part} for part in (split.validation, split.train))
-    assert len(held_out) == 4
-    assert not held_out & trained
-    assert len(split.train) + len(split.validation) == len(rows)
-    assert split_validation(data(train=rows), 0.1, seed=5, needed=False) == split
-    assert {row.source for row in split_validation(data(train=rows), 0.1, seed=6, needed=False).validation} != held_out
-
-
-def test_validation_takes_rows_only_where_they_are_needed():
-    many, few = [user(str(n)) for n in range(40)], [user(str(n)) for n in range(5)]
-    for whole in (
-        data(train=few),
-        data(train=many, heldout=[question("?")]),
-        data(train=many, validation=[user("v")]),
-    ):
-        assert split_validation(whole, 0.1, 0, needed=False) == whole
-    assert split_validation(data(train=many), 0.0, 0, needed=True) == data(train=many)
-    assert len(split_validation(data(train=many, heldout=[question("?")]), 0.1, 0, needed=True).validation) == 4
-    with pytest.raises(DataError, match=r"early stopping takes validation prompts .* there are only 3"):
-        split_validation(data(train=few[:3]), 0.1, 0, needed=True)
-
-
 def test_the_divergence_is_measured_on_what_was_never_trained_on_first():
     train = [user(str(n)) for n in range(100)]
     held, validation = [question("h")], [user("v")]
@@ -116,6 +87,10 @@ def test_the_work_counts_every_row_that_is_asked():
     assert rows.work[0] == 2 * 3 + 3 * 2 + 2 * 2 + neutral_rows + 2 * neutral_rows
     # two conditions to and along all of them, and three replies to each of two questions shown token by token
     assert rows.work[1] == 2 * 3 + 2 * 2 + neutral_rows + neutral_rows + 3 * 2
+
+
+def answered(prompt: str, answer: str) -> Conversation:
+    return Conversation(({"role": "user", "content": prompt}, {"role": "assistant", "content": answer}), None, prompt)
 
 
 def test_a_question_is_a_row_up_to_its_last_question():

@@ -147,7 +147,7 @@ class Renderer:
         def mark(value: Any) -> Any:
             nonlocal count
             if isinstance(value, str):
-                value, n = self._control.subn(f"{_OPEN}\\g<0>{_CLOSE}", value.replace(_OPEN, "").replace(_CLOSE, ""))
+                value, n = self.control.subn(f"{_OPEN}\\g<0>{_CLOSE}", value.replace(_OPEN, "").replace(_CLOSE, ""))
                 count += n
                 return value
             if isinstance(value, Mapping):
@@ -157,13 +157,13 @@ class Renderer:
         return [_mark_message(message, mark) for message in messages], count
 
     def _has_control(self, message: Message) -> bool:
-        search = self._control.search
+        search = self.control.search
         return any(
             bool(search(value if isinstance(value, str) else repr(value))) for value in message.values() if value
         )
 
     @cached_property
-    def _control(self) -> re.Pattern[str]:
+    def control(self) -> re.Pattern[str]:
         """The strings that are control tokens of this tokenizer and template, longest first."""
         chosen = getattr(self.tokenizer, "chat_control_tokens", None)
         literal = self.source if chosen is None else "\0".join(chosen)

@@ -19,6 +19,7 @@ NO_GAP_ROW_NATS = 0.1
 TITLES = {
     "heldout": "held-out questions",
     "eval": "evaluation questions",
+    "written": "questions the model wrote",
     "validation": "validation rows",
     "training": "training rows",
     "anchor_file": "your prompts",

@@ -1,6 +1,7 @@
 """Which rows a proof is measured on, and that none of them was trained on. Torch-free.
 
 heldout, eval     the user's scored questions
+written           questions that the model wrote, held out from training
 validation        rows given as `eval_dataset`, or prompts reserved from the training rows
 training          only where there is nothing else; the proof says so
 neutral           shipped questions under shipped system prompts (side_effects) and without (generalisation)
@@ -8,30 +9,23 @@ anchor_file       the user's own rows that should not change
 """
 
 import json
-import random
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import cycle
 from pathlib import Path
-from typing import Any, TypeVar
 
 from bakery.errors import DataError
 from bakery.rows.bake_data import BakeData
-from bakery.rows.conversations import Conversation, Message
+from bakery.rows.conversations import Conversation, Message, evenly, prompt_key, unanswered
 from bakery.rows.questions import ScoredQuestion
 from bakery.scoring.rules import Rule
 
 _NEUTRAL = Path(__file__).parent / "neutral" / "prompts.json"
-_ENOUGH_PROMPTS = 20
-_FEWEST_RESERVED, _MOST_RESERVED = 2, 64
 _MEASURED_ROWS = 256
 _TRAINING_ROWS = 64
 _SYSTEM_ROLES = ("system", "developer")
 EXAMPLES = 12
 """Questions of which a proof shows every reply token by token."""
-
-Key = tuple[Any, ...]
-T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -66,11 +60,12 @@ def proof_rows(data: BakeData, rules: tuple[Rule, ...] = ()) -> ProofRows:
     sets = {name: rows for name, rows in (("heldout", data.heldout), ("eval", data.evaluation)) if rows}
     candidates = {
         **{name: as_rows(questions) for name, questions in sets.items()},
+        "written": data.questions,
         "validation": data.validation,
-        "training": spread(data.train, _TRAINING_ROWS),
+        "training": evenly(data.train, _TRAINING_ROWS),
     }
     measured_on, rows = next((name, rows) for name, rows in candidates.items() if rows)
-    measured = spread(rows, _MEASURED_ROWS)
+    measured = evenly(rows, _MEASURED_ROWS)
     sets.setdefault(measured_on, as_questions(measured))
     for rule in rules:
         if not any(rule.applies(question.text) for questions in sets.values() for question in questions):
@@ -117,61 +112,19 @@ def count_leaks(data: BakeData) -> dict[str, int]:
     Raises:
         DataError: one of them is a held-out question, which was promised not to be.
     """
-    trained, anchored = ({_key(row) for row in rows} for rows in (data.train, data.anchors))
+    trained, anchored = ({prompt_key(row) for row in rows} for rows in (data.train, data.anchors))
     for question in as_rows(data.heldout):
-        if _key(question) in trained:
+        if prompt_key(question) in trained:
             raise DataError(
                 f"{question.source}: this held-out question is trained on as well; take it out of one of the two, "
                 "or give the file as eval_file, where it is counted and reported"
             )
     leaks = {
-        "eval_file": sum(_key(row) in trained for row in as_rows(data.evaluation)),
-        "eval_dataset": sum(_key(row) in trained for row in data.validation),
-        "anchor_file": sum(_key(row) in anchored for row in data.drift),
+        "eval_file": sum(prompt_key(row) in trained for row in as_rows(data.evaluation)),
+        "eval_dataset": sum(prompt_key(row) in trained for row in data.validation),
+        "anchor_file": sum(prompt_key(row) in anchored for row in data.drift),
     }
     return {name: count for name, count in leaks.items() if count}
-
-
-def split_validation(data: BakeData, share: float, seed: int, *, needed: bool) -> BakeData:
-    """Move some prompts, with all their rows, from training to validation, where there are no validation rows.
-
-    `share` is of the distinct prompts, `seed` that of the choice. `needed`: the bake stops by them; if not, they are
-    only taken where there is nothing else to measure on and there are enough of them.
-
-    Raises:
-        DataError: they are needed, and there are not enough prompts.
-    """
-    if data.validation or share == 0 or ((data.heldout or data.evaluation) and not needed):
-        return data
-    prompts = sorted({_key(row) for row in data.train}, key=repr)
-    if needed and len(prompts) < 2 * _FEWEST_RESERVED:
-        raise DataError(
-            f"early stopping takes validation prompts from the training prompts, but there are only {len(prompts)}; "
-            "give eval_dataset, or leave out target_divergence and patience"
-        )
-    if not needed and len(prompts) < _ENOUGH_PROMPTS:
-        return data
-    count = min(_MOST_RESERVED, max(_FEWEST_RESERVED, round(share * len(prompts))))
-    reserved = set(random.Random(seed).sample(prompts, count))
-    return replace(
-        data,
-        train=[row for row in data.train if _key(row) not in reserved],
-        validation=[row for row in data.train if _key(row) in reserved],
-    )
-
-
-def unanswered(row: Conversation) -> Conversation:
-    """A row up to its last question."""
-    messages = row.messages
-    while messages and messages[-1]["role"] == "assistant":
-        messages = messages[:-1]
-    return replace(row, messages=messages)
-
-
-def spread(rows: Sequence[T], count: int) -> list[T]:
-    """At most `count` rows, evenly over all of them."""
-    count = min(count, len(rows))
-    return [rows[number * len(rows) // count] for number in range(count)]
 
 
 def as_questions(rows: Sequence[Conversation]) -> list[ScoredQuestion]:
@@ -186,9 +139,3 @@ def as_rows(questions: Sequence[ScoredQuestion]) -> list[Conversation]:
 
 def _message(role: str, content: str) -> Message:
     return {"role": role, "content": content}
-
-
-def _key(row: Conversation) -> Key:
-    """What makes two prompts the same: their words, whatever their case and white space, behind the same prefix."""
-    messages = [*(row.prefix or ()), {"role": "|", "content": ""}, *unanswered(row).messages]
-    return tuple((message["role"], " ".join(str(message.get("content")).split()).casefold()) for message in messages)

@@ -8,7 +8,8 @@ from bakery.chat.views import PromptPair
 from bakery.engine.distill.conditions import BAKED, BASE, PROMPTED, Condition
 from bakery.evaluation.evaluator import Evaluator
 from bakery.evaluation.proof import AnsweredQuestion, Example
-from bakery.evaluation.proof_rows import EXAMPLES, spread
+from bakery.evaluation.proof_rows import EXAMPLES
+from bakery.rows.conversations import evenly
 
 COMPARED = {BASE: BASE, PROMPTED: BAKED, BAKED: BAKED}
 """By whose reply is shown: whose divergence from the prompted model is shown along it."""
@@ -18,7 +19,7 @@ def examples(
     evaluator: Evaluator, prompts: Sequence[PromptPair], answered: Sequence[AnsweredQuestion]
 ) -> tuple[Example, ...]:
     """A few questions, spread evenly over all of them, with the divergence at every token of their replies."""
-    shown = spread(list(zip(prompts, answered, strict=True)), EXAMPLES)
+    shown = evenly(list(zip(prompts, answered, strict=True)), EXAMPLES)
     tokens: list[dict[Condition, tuple[tuple[str, float], ...]]] = [{} for _ in shown]
     for condition, compared in COMPARED.items():
         replies = [one.replies[condition].ids for _, one in shown]

@@ -10,11 +10,11 @@ from rich.text import Text
 from bakery.engine.distill.conditions import BAKED, BASE, PROMPTED
 from bakery.evaluation.findings import findings
 from bakery.evaluation.proof import AnsweredQuestion, Proof
-from bakery.evaluation.proof_rows import spread
 from bakery.progress import Spent
 from bakery.report.results import BakeResult
 from bakery.report.summary import COLUMNS, FOOTNOTE, Sections, sections
 from bakery.report.usage import usage
+from bakery.rows.conversations import evenly
 from bakery.text import excerpt
 
 _ANSWERS = 6
@@ -97,7 +97,7 @@ def _side_by_side(answered: Sequence[AnsweredQuestion]) -> Table:
     )
     for title in ("question", COLUMNS[BASE], COLUMNS[PROMPTED], COLUMNS[BAKED]):
         table.add_column(title, overflow="fold", ratio=1)
-    for one in spread(answered, _ANSWERS):
+    for one in evenly(answered, _ANSWERS):
         base, prompted, baked = (one.replies[condition] for condition in (BASE, PROMPTED, BAKED))
         style = "green" if baked.ids == prompted.ids else "yellow"
         texts = ((one.question.text, "bold"), (base.text, ""), (prompted.text, ""), (baked.text, style))

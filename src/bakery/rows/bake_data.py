@@ -1,7 +1,7 @@
 """All rows of one bake: every file, folder and hub id that the settings name, read and checked. Torch-free."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from bakery.errors import ConfigError, DataError
 from bakery.rows.conversations import Conversation, Message, conversations_from_prompts, load_rows
@@ -13,7 +13,7 @@ from bakery.settings.config import ContextConfig, DataConfig
 
 @dataclass(frozen=True, slots=True)
 class BakeData:
-    """All rows of one bake, read and checked."""
+    """All rows of one bake, read and checked; `questions` are held-out ones that the model has written."""
 
     prefix: tuple[Message, ...] | None
     train: list[Conversation]
@@ -22,6 +22,7 @@ class BakeData:
     heldout: list[ScoredQuestion]
     evaluation: list[ScoredQuestion]
     drift: list[Conversation]
+    questions: list[Conversation] = field(default_factory=list)
 
 
 def load_bake_data(context: ContextConfig, data: DataConfig) -> BakeData:

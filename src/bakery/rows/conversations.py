@@ -8,8 +8,8 @@ prefix_messages                   this row's own prefix; [] for none; absent or 
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, TypeVar
 
 from bakery.errors import DataError
 from bakery.rows.columns import CHAT_COLUMNS, PREFIX_COLUMN, Columns, column_names, find_columns
@@ -18,6 +18,7 @@ from bakery.settings.messages import check_messages
 from bakery.text import describe, listed
 
 Message = dict[str, Any]
+T = TypeVar("T")
 
 _SHAREGPT = {"human": "user", "user": "user", "gpt": "assistant", "assistant": "assistant", "chatgpt": "assistant",
              "model": "assistant", "system": "system", "tool": "tool"}  # fmt: skip
@@ -39,6 +40,26 @@ class Conversation:
     def answered(self) -> bool:
         """Whether the last message is the assistant's."""
         return bool(self.messages[-1]["role"] == "assistant")
+
+
+def unanswered(row: Conversation) -> Conversation:
+    """A row up to its last question."""
+    messages = row.messages
+    while messages and messages[-1]["role"] == "assistant":
+        messages = messages[:-1]
+    return replace(row, messages=messages)
+
+
+def prompt_key(row: Conversation) -> tuple[Any, ...]:
+    """What makes two prompts the same: their words, whatever their case and white space, behind the same prefix."""
+    messages = [*(row.prefix or ()), {"role": "|", "content": ""}, *unanswered(row).messages]
+    return tuple((message["role"], " ".join(str(message.get("content")).split()).casefold()) for message in messages)
+
+
+def evenly(rows: Sequence[T], count: int) -> list[T]:
+    """At most `count` rows, evenly over all of them."""
+    count = min(count, len(rows))
+    return [rows[number * len(rows) // count] for number in range(count)]
 
 
 def load_rows(

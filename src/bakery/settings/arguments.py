@@ -23,6 +23,16 @@ class BakeryConfig(BakingFields, TrainingArguments):  # type: ignore[misc]
         refuse(range_problems(vars(self)))
         super().__post_init__()
 
+    @property
+    def open_ended(self) -> bool:
+        """Whether nothing says how long to train: a bake then runs until it is done."""
+        return self.num_train_epochs is None and self.max_steps <= 0
+
+    @property
+    def stops_early(self) -> bool:
+        """Whether a bake may end before its last step."""
+        return self.target_divergence is not None or self.patience is not None
+
     def __getstate__(self) -> dict[str, Any]:
         """What is pickled, and so lies in every `training_args.bin`: everything but access tokens."""
         return {name: None if name.endswith("hub_token") else value for name, value in vars(self).items()}

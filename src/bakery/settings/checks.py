@@ -47,10 +47,10 @@ _NAMES_BY_RANGE = {
     "per_device_train_batch_size per_device_eval_batch_size gradient_accumulation_steps save_total_limit ddp_timeout "
     "dataloader_prefetch_factor torch_empty_cache_steps eval_accumulation_steps",
     Range(2): "max_seq_length",
-    Range(0): "student_retained_turns weight_decay max_grad_norm warmup_steps eval_delay dataloader_num_workers "
-    "neftune_noise_alpha",
+    Range(0): "self_prompts self_anchors student_retained_turns weight_decay max_grad_norm warmup_steps eval_delay "
+    "dataloader_num_workers neftune_noise_alpha",
     Range(above=True): "sampling_temperature temperature target_divergence num_train_epochs learning_rate adam_epsilon "
-    "logging_steps eval_steps save_steps",
+    "logging_steps eval_steps save_steps max_minutes",
     Range(0, 1): "beta",
     Range(0, 1, below=True): "validation_share lora_dropout adam_beta1 adam_beta2",
     Range(0, 0): "label_smoothing_factor",
@@ -134,8 +134,8 @@ def data_problems(values: Values) -> Problems:
     prompts, dataset, template = (values.get(k) for k in ("training_prompts", "dataset", "system_prompt_template"))
     if prompts is not None and dataset is not None:
         yield "training_prompts", "training rows are also given by dataset; keep one of them"
-    if prompts is None and dataset is None:
-        yield "", "nothing to learn from; give training_prompts (a list) or dataset (file or hub id)"
+    if prompts is None and dataset is None and values.get("self_prompts") == 0:
+        yield "self_prompts", "0, and there are no prompts; leave it out, or give training_prompts or dataset"
     for name in PATH_KEYS:
         if values.get(name) is not None and not values[name].strip():
             yield name, "is empty; give a file, or leave it out"
@@ -149,8 +149,11 @@ def data_problems(values: Values) -> Problems:
         yield "system_prompt_template", "is filled from corpus_file, which is not given"
     if template is not None and "{corpus}" not in template:
         yield "system_prompt_template", "has no {corpus}; write it where the knowledge goes"
-    if prompts is not None and all(values.get(key) is None for key in PREFIX_KEYS):
-        yield "", "nothing to bake: there is no prefix; give prefix_messages, a list of chat messages"
+    if dataset is None and all(values.get(key) is None for key in PREFIX_KEYS):
+        yield (
+            "",
+            "nothing to bake: there is no prefix; give system_prompt, or prefix_messages (a list of messages)",
+        )
 
 
 def _prompt_problem(prompt: Any) -> str | None:

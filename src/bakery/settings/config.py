@@ -46,8 +46,18 @@ class BakingFields:
     target_divergence: float | None = setting(None, "Stop at this divergence (nats/token) on validation rows.", 0.01)
     patience: int | None = setting(None, "Stop after this many measurements on validation rows without improvement.", 3)
     weights: Literal["adapter", "merged"] = setting("adapter", "merged: prove the model with merged weights too.")
-    learning_rate: float = setting(1e-3, "Peak learning rate. 1e-3: a small adapter, a dense target.", 5e-4)
-    lr_scheduler_type: str = setting("cosine", "Schedule. cosine: a bake ends close to its teacher.", "constant")
+    num_train_epochs: float | None = setting(
+        None, "Passes over the rows. null, and no max_steps: until more training does not help.", 3
+    )
+    max_minutes: float | None = setting(
+        None, "Minutes until training ends, what comes before it included; the proof follows. null: no limit.", 30
+    )
+    learning_rate: float | None = setting(
+        None, "Peak learning rate. null: by the width of the model, 8e-4 at 1,024 and 3e-4 at 4,096.", 5e-4
+    )
+    lr_scheduler_type: str = setting(
+        "cosine", "Schedule, where the number of steps is given. cosine: a bake ends close to its teacher.", "constant"
+    )
     warmup_steps: float = setting(0.05, "Warm-up steps; a number below 1 is a share of all steps.", 20)
     logging_steps: float = setting(10, "Steps between log lines. 10: a bake is short.", 1)
     logging_nan_inf_filter: bool = setting(False, "false: a loss that is not finite is an error, never hidden.")
@@ -139,6 +149,14 @@ class DataConfig:
     dataset: str | None = setting(None, "Training rows: a file, a folder, or a hub id.", "data/train.jsonl")
     dataset_split: str = setting("train", "Split of dataset, e.g. train_sft[:1000].", "train_sft[:1000]")
     training_prompts: list[str] | None = setting(None, "Prompts written here.", ["What is AI?", "Explain gravity."])
+    self_prompts: Literal["auto"] | int = setting(
+        "auto", "Prompts that the model writes itself. auto: where fewer than 32 are given and none has an answer.", 256
+    )
+    self_anchors: Literal["auto"] | int = setting(
+        "auto",
+        "Anchors that the model writes itself. auto: a third as many as prompts, if no anchors are given.",
+        64,
+    )
     prompt_column: str | None = setting(None, "Column with prompt or messages, where several could be.", "instruction")
     response_column: str | None = setting(None, "Column with the response, where several could be.", "output")
     eval_dataset: str | None = setting(None, "Validation rows: divergence during training.", "data/validation.jsonl")

@@ -1,15 +1,33 @@
-"""Stopping when done: by the divergence on validation rows, measured while training."""
+"""Stopping when done: by the divergence on held-out rows, measured while training.
 
-import copy
+StopWhenDone   at a target, or when so many measurements in a row were no better
+UntilDone      without a number of steps: on for as long as more training helps, then a cool-down, and the end
+"""
+
 import math
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Literal
 
 from transformers import TrainerCallback, TrainerControl, TrainerState
-from transformers.trainer_utils import IntervalStrategy
 
 from bakery.settings.arguments import BakeryConfig
+from bakery.training.schedule import OpenSchedule
 
-_OFTEN = 0.05
+_FIRST, _GROWTH = 20, 1.15
+"""The step of the first measurement, and by how much each later one is further on."""
+_SPAN, _GAIN, _WORTH = 1.5, 0.1, 0.01
+"""Training goes on while this many times as long takes such a share off the divergence, and off the first one."""
+_COOL_DOWN = 0.3
+"""Steps of the cool-down, as a share of the steps before it."""
+
+Measurements = list[tuple[int, float]]
+Ended = Literal["done", "steps", "minutes"]
+"""Why the training came to its end: more of it did not help, at the most steps, or for want of time."""
+
+
+def endless() -> float:
+    """Seconds left where nothing limits them."""
+    return math.inf
 
 
 class StopWhenDone(TrainerCallback):  # type: ignore[misc]
@@ -18,12 +36,19 @@ class StopWhenDone(TrainerCallback):  # type: ignore[misc]
     Args:
         target: nats per token; None: never by this.
         patience: measurements without improvement; None: never by this.
+        seconds_left: the seconds that training may still take.
     """
 
-    def __init__(self, target: float | None, patience: int | None) -> None:
-        self.target, self.patience = target, patience
+    def __init__(self, target: float | None, patience: int | None, seconds_left: Callable[[], float] = endless) -> None:
+        self.target, self.patience, self.seconds_left = target, patience, seconds_left
         self.best, self.waited = math.inf, 0
         self.reason: str | None = None
+
+    def on_step_end(self, args: BakeryConfig, state: TrainerState, control: TrainerControl, **_: Any) -> None:
+        """Stop where the time is over."""
+        if self.seconds_left() <= 0:
+            self.reason = f"max_minutes {args.max_minutes:g} are over"
+            control.should_training_stop = True
 
     def on_evaluate(
         self, args: BakeryConfig, state: TrainerState, control: TrainerControl, metrics: dict[str, float], **_: Any
@@ -39,15 +64,74 @@ class StopWhenDone(TrainerCallback):  # type: ignore[misc]
         control.should_training_stop = control.should_training_stop or self.reason is not None
 
 
-def stops_early(args: BakeryConfig) -> bool:
-    """Whether a bake may end before its last step."""
-    return args.target_divergence is not None or args.patience is not None
+class UntilDone(TrainerCallback):  # type: ignore[misc]
+    """Train while the divergence gets better, then cool the learning rate down and stop.
+
+    Held-out rows are measured at steps that are ever further apart; without such rows the training loss takes their
+    part. What was measured is read from the trainer's log, so that a resumed bake goes on from its checkpoint.
+
+    Args:
+        schedule: of the learning rate; told when to cool down.
+        on_heldout: whether there are held-out rows.
+        seconds_left: the seconds that training may still take.
+    """
+
+    def __init__(self, schedule: OpenSchedule, on_heldout: bool, seconds_left: Callable[[], float] = endless) -> None:
+        self.schedule, self.on_heldout, self.seconds_left = schedule, on_heldout, seconds_left
+        self.ended: Ended | None = None
+        self._began: tuple[int, float] | None = None
+
+    def on_train_begin(self, args: BakeryConfig, state: TrainerState, control: TrainerControl, **_: Any) -> None:
+        """From here on a step's seconds are measured."""
+        self._began = state.global_step, self.seconds_left()
+
+    def on_step_end(self, args: BakeryConfig, state: TrainerState, control: TrainerControl, **_: Any) -> None:
+        """Begin the cool-down where it is time for it, and ask for a measurement or the end where one is due."""
+        step, measured = state.global_step, measurements(state.log_history, self.on_heldout)
+        length = max(1, round(_COOL_DOWN * step))
+        if self.schedule.begin is None:
+            self.ended = self._why_enough(step, length, state.max_steps, measured)
+            if self.ended:
+                self.schedule.cool_down(step, length)
+        over = step >= self.schedule.end or self.seconds_left() <= 0
+        due = step >= next_measurement(measured[-1][0] if measured else 0) and self.schedule.begin is None
+        control.should_evaluate |= self.on_heldout and (due or over)
+        control.should_training_stop |= over
+
+    def _why_enough(self, step: int, length: int, most: int, measured: Measurements) -> Ended | None:
+        """Why it is time to cool down over `length` steps, if it is."""
+        begin, left_then = self._began or (0, math.inf)
+        left = self.seconds_left()
+        if math.isfinite(left) and left <= (left_then - left) * length / (step - begin):
+            return "minutes"
+        if step + length >= most:
+            return "steps"
+        return "done" if has_stalled(measured) else None
 
 
-def measuring_often(args: BakeryConfig) -> BakeryConfig:
-    """The same settings, measuring on validation rows twenty times a run if they would not measure at all."""
-    if not stops_early(args) or args.eval_strategy != IntervalStrategy.NO:
-        return args
-    args = copy.copy(args)
-    args.eval_strategy, args.eval_steps = IntervalStrategy.STEPS, args.eval_steps or _OFTEN
-    return args
+def measurements(history: Sequence[Mapping[str, float]], on_heldout: bool) -> Measurements:
+    """(step, divergence) of every log line with a held-out divergence, or with a training loss; nats per token."""
+    measured: Measurements = []
+    for line in history:
+        names = [name for name in line if name.endswith("loss") and name.startswith("eval") == on_heldout]
+        if names and "train_loss" not in names:
+            measured.append((int(line["step"]), sum(line[name] for name in names) / len(names)))
+    return measured
+
+
+def next_measurement(step: int) -> int:
+    """The step of the measurement after one at `step`; the first one, at step 1, tells where the bake began."""
+    return max(_FIRST, round(step * _GROWTH)) if step else 1
+
+
+def has_stalled(measured: Measurements) -> bool:
+    """Whether the last third of the training gained little: a tenth of the best divergence, or 1 % of the first one.
+
+    The longer a bake has run, the longer it has to show a gain: so the number of rows does not matter.
+    """
+    if not measured or measured[-1][0] < _FIRST:
+        return False
+    since, first = measured[-1][0] / _SPAN, measured[0][1]
+    before = min(divergence for step, divergence in measured if step <= since)
+    after = min(divergence for step, divergence in measured if step > since)
+    return before - after < max(_GAIN * before, _WORTH * first)

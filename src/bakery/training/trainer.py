@@ -4,6 +4,7 @@
 Then transformers' loop runs; every step is one packed forward pass and one fused loss.
 """
 
+import math
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
@@ -15,6 +16,8 @@ from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LambdaLR, LRScheduler
 from transformers import PreTrainedModel, PreTrainedTokenizerBase, Trainer, TrainerControl, set_seed
 from transformers.trainer_callback import PrinterCallback
 from transformers.trainer_callback import ProgressCallback as TransformersProgress
@@ -31,7 +34,7 @@ from bakery.engine.distill.forward import target_states
 from bakery.engine.distill.teacher import LiveTeacher, Teacher
 from bakery.engine.model.fused_lora import fusable_layers, fused_lora
 from bakery.engine.model.loading import attach_adapter, load_model, load_tokenizer
-from bakery.engine.model.structure import unwrap
+from bakery.engine.model.structure import hidden_size, unwrap
 from bakery.engine.session import Session, session_of
 from bakery.errors import DataError, NumericError, ResourceError
 from bakery.progress import NO_PROGRESS, Progress, ProgressCallback, Verbosity
@@ -40,13 +43,15 @@ from bakery.rows.conversations import Conversation, Message
 from bakery.rows.prefix import load_prefix
 from bakery.settings.arguments import BakeryConfig
 from bakery.settings.config import ContextConfig, LoraConfig, ModelConfig
+from bakery.training.arguments import settled
 from bakery.training.bake_rows import Views, bake_rows, rows_by_name, view_rows
 from bakery.training.callbacks import FiniteGradients, RunningMeans, ShowSteps
 from bakery.training.chat_date import read_date, write_date
 from bakery.training.checkpoints import checkpoint_to_resume
 from bakery.training.hub import HUB_ERRORS
 from bakery.training.preparation import Preparation
-from bakery.training.stopping import StopWhenDone, measuring_often, stops_early
+from bakery.training.schedule import OpenSchedule, without_idle_start
+from bakery.training.stopping import StopWhenDone, UntilDone
 
 
 class ContextBakingTrainer(Trainer):  # type: ignore[misc]
@@ -89,7 +94,7 @@ class ContextBakingTrainer(Trainer):  # type: ignore[misc]
         today: datetime | None = None,
         **others: Any,
     ) -> None:
-        args = measuring_often(args or BakeryConfig())
+        args = args or BakeryConfig()
         self.progress = progress or Progress(Verbosity.QUIET if args.disable_tqdm else Verbosity.NORMAL)
         self.rows = bake_rows(train_dataset, anchor_dataset, eval_dataset)
         if not isinstance(model, Session):
@@ -100,8 +105,13 @@ class ContextBakingTrainer(Trainer):  # type: ignore[misc]
         self.session = model
         context_rules = self.session.builder.rules
         check_something_to_bake(self.rows.train, context_rules.prefix, context_rules.retained)
-        if stops_early(args) and not self.rows.validation:
-            raise DataError("eval_dataset: target_divergence and patience need validation rows; give some")
+        self.schedule = OpenSchedule() if args.open_ended else None
+        args = settled(args, hidden_size(self.session.model), [*self.rows.train, *self.rows.anchors])
+        if args.stops_early and not self.rows.validation:
+            raise DataError(
+                "target_divergence and patience need validation rows, and there are too few prompts to take some from "
+                f"training ({len(self.rows.train)}); give eval_dataset, or leave both out"
+            )
         self._view_rows()
         if not torch.accelerator.is_available():
             args.dataloader_pin_memory = False
@@ -116,7 +126,11 @@ class ContextBakingTrainer(Trainer):  # type: ignore[misc]
         )
         self.model_accepts_loss_kwargs = True  # the loss is divided by the tokens of the whole optimiser step
         self.trajectories: list[tuple[Conversation, list[ViewPair]]] = []
-        self.stopping = StopWhenDone(args.target_divergence, args.patience)
+        self.stopping = StopWhenDone(args.target_divergence, args.patience, self._seconds_left)
+        self.until_done: UntilDone | None = None
+        if self.schedule:
+            self.until_done = UntilDone(self.schedule, bool(self.rows.validation), self._seconds_left)
+            self.add_callback(self.until_done)
         self._running_means = RunningMeans()
         self._on_tokens: ProgressCallback = NO_PROGRESS
         self.add_callback(self.stopping)
@@ -125,6 +139,21 @@ class ContextBakingTrainer(Trainer):  # type: ignore[misc]
             self.remove_callback(theirs)
 
     # ---- what is done once ----
+
+    def _seconds_left(self) -> float:
+        """Seconds that training may still take, by max_minutes."""
+        return math.inf if (limit := self.args.max_minutes) is None else limit * 60 - self.progress.elapsed()
+
+    def create_scheduler(self, num_training_steps: int, optimizer: Optimizer | None = None) -> LRScheduler:
+        """As in transformers, where every step has a learning rate; without a number of steps, one with an open end."""
+        made: LRScheduler | None = getattr(self, "lr_scheduler", None)
+        if made is None and self.schedule:
+            made = LambdaLR(cast(Optimizer, optimizer or self.optimizer), self.schedule)
+        elif made is None:
+            made = super().create_scheduler(num_training_steps, optimizer)
+            without_idle_start(made, self.args.get_warmup_steps(num_training_steps))
+        self.lr_scheduler, self._created_lr_scheduler = made, True
+        return made
 
     def _view_rows(self) -> None:
         """Build the views of all rows."""

@@ -28,6 +28,11 @@ def decoder(model: nn.Module) -> nn.Module:
     return cast(nn.Module, base_of(model).get_decoder())
 
 
+def hidden_size(model: nn.Module) -> int:
+    """The width of the final hidden states."""
+    return int(base_of(model).config.get_text_config().hidden_size)
+
+
 def device_of(model: nn.Module) -> torch.device:
     """Where the model's first weights are."""
     return next(model.parameters()).device

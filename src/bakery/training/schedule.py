@@ -1,0 +1,64 @@
+"""Learning rates: one that follows the model's size, and schedules whose first step counts and whose end is open.
+
+The open schedule warms up, stays, and cools down from whenever it is told to, by 1 - sqrt(t): it reaches what a cosine
+of the same length reaches, and the length need not be known beforehand (Hägele et al. 2024, arXiv 2405.18392).
+"""
+
+import math
+from collections.abc import Callable
+
+from torch.optim.lr_scheduler import LambdaLR, LRScheduler
+
+_RATE, _WIDTH, _POWER = 5e-4, 2000, 0.781
+OPEN_WARMUP = 10
+"""Steps of warm-up where the number of steps is not known."""
+
+
+def learning_rate_of(width: int) -> float:
+    """The peak learning rate for a model whose hidden states are `width` wide.
+
+    5e-5 * 10 * (2000 / width) ** 0.781: the fit over many models by Schulman et al. ("LoRA without regret", 2025), in
+    which an adapter takes ten times the rate of plain fine-tuning.
+    """
+    return float(f"{_RATE * (_WIDTH / width) ** _POWER:.2g}")
+
+
+class OpenSchedule:
+    """The factor of the learning rate at each step; `cool_down` begins its end.
+
+    torch stores the attributes of this object in a checkpoint, so that a resumed run goes on with the same end.
+    """
+
+    def __init__(self, warmup: int = OPEN_WARMUP) -> None:
+        self.warmup = warmup
+        self.begin: int | None = None  # the step at which the rate begins to fall
+        self.length = 0  # the steps over which it falls
+
+    @property
+    def end(self) -> float:
+        """The number of steps after which training is over; infinite until that is known."""
+        return math.inf if self.begin is None else self.begin + self.length
+
+    def cool_down(self, step: int, length: int) -> None:
+        """Let the rate fall to nothing over the next `length` steps after `step`."""
+        self.begin, self.length = step, length
+
+    def __call__(self, step: int) -> float:
+        """The factor for the step after `step` finished ones; never 0 before the end."""
+        warm = min(1.0, (step + 1) / (self.warmup + 1))
+        if self.begin is None or step < self.begin:
+            return warm
+        return warm * max(0.0, 1 - math.sqrt((step - self.begin) / (self.length + 1)))
+
+
+def without_idle_start(scheduler: LRScheduler, warmup: int) -> LRScheduler:
+    """The same schedule with a warm-up from 1 / (warmup + 1): transformers' own begins with a step at rate 0."""
+    if isinstance(scheduler, LambdaLR) and warmup > 0:
+        scheduler.lr_lambdas = [_started(factor, warmup) for factor in scheduler.lr_lambdas]
+        for group, base in zip(scheduler.optimizer.param_groups, scheduler.base_lrs, strict=True):
+            group["lr"] = base / (warmup + 1)
+    return scheduler
+
+
+def _started(factor: Callable[[int], float], warmup: int) -> Callable[[int], float]:
+    return lambda step: (step + 1) / (warmup + 1) if step < warmup else factor(step)

@@ -1,0 +1,46 @@
+"""What messages are to be written about: a context as the teacher sees it, and its clauses one by one. Torch-free."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from bakery.rows.bake_data import BakeData
+from bakery.rows.conversations import Message
+from bakery.writing.selection import clauses
+
+_MOST_CLAUSES = 64
+_SYSTEM_ROLES = ("system", "developer")
+
+
+@dataclass(frozen=True)
+class Topic:
+    """One context.
+
+    Args:
+        prefix: what the teacher sees.
+        clauses: the sentences of its system message, or of the part of a document that is asked about.
+        own: whether rows about it carry the prefix themselves.
+    """
+
+    prefix: tuple[Message, ...]
+    clauses: tuple[str, ...]
+    own: bool = False
+
+    @property
+    def text(self) -> str:
+        """All words of the context."""
+        return "\n".join(str(message.get("content") or "") for message in self.prefix)
+
+
+def topics_of(data: BakeData) -> list[Topic]:
+    """The contexts of these rows: the common prefix, or the rows' own ones."""
+    if data.prefix:
+        return [topic_of(data.prefix)]
+    own = {repr(row.prefix): row.prefix for row in data.train if row.prefix}
+    return [topic_of(prefix, own=True) for prefix in own.values()]
+
+
+def topic_of(prefix: Sequence[Message], *, own: bool = False, asked_about: str | None = None) -> Topic:
+    """A context with its clauses; `asked_about`: the part of it that questions are wanted about."""
+    said = [str(message["content"]) for message in prefix if message["role"] in _SYSTEM_ROLES and message["content"]]
+    text = "\n".join(said) if asked_about is None else asked_about
+    return Topic(tuple(prefix), tuple(clauses(text, _MOST_CLAUSES)), own)
