@@ -17,7 +17,8 @@ class Topic:
 
     Args:
         prefix: what the teacher sees.
-        clauses: the sentences of its system message, or of the part of a document that is asked about.
+        clauses: the sentences of its system message (of all its messages where it has none), or of the part of a document
+            that is asked about.
         own: whether rows about it carry the prefix themselves.
     """
 
@@ -41,6 +42,7 @@ def topics_of(data: BakeData) -> list[Topic]:
 
 def topic_of(prefix: Sequence[Message], *, own: bool = False, asked_about: str | None = None) -> Topic:
     """A context with its clauses; `asked_about`: the part of it that questions are wanted about."""
-    said = [str(message["content"]) for message in prefix if message["role"] in _SYSTEM_ROLES and message["content"]]
+    contents = [(str(message["role"]), str(message.get("content") or "")) for message in prefix]
+    said = [content for role, content in contents if role in _SYSTEM_ROLES] or [content for _, content in contents]
     text = "\n".join(said) if asked_about is None else asked_about
     return Topic(tuple(prefix), tuple(clauses(text, _MOST_CLAUSES)), own)
