@@ -62,7 +62,7 @@ def write_rows(
         DataError: it writes nothing usable.
     """
     questions = [question.text for question in [*data.heldout, *data.evaluation]]
-    measured = [*questions, *map(last_words, [*data.validation, *data.drift])]
+    measured = [*questions, *map(last_words, data.validation)]
     with progress.stage("writing", "writing prompts", None, "messages") as on_progress:
         author = PromptWriter(replace(writer, on_progress=on_progress), topics, seed, Written(measured))
         for row in data.train:
