@@ -52,13 +52,14 @@ class OpenSchedule:
 
 
 def without_idle_start(scheduler: LRScheduler, warmup: int) -> LRScheduler:
-    """The same schedule with a warm-up from 1 / (warmup + 1): transformers' own begins with a step at rate 0."""
-    if isinstance(scheduler, LambdaLR) and warmup > 0:
-        scheduler.lr_lambdas = [_started(factor, warmup) for factor in scheduler.lr_lambdas]
-        for group, base in zip(scheduler.optimizer.param_groups, scheduler.base_lrs, strict=True):
-            group["lr"] = base / (warmup + 1)
-    return scheduler
+    """The same schedule with a warm-up whose first step has a rate: in transformers' own it is 0, and moves nothing.
+
+    The warm-up keeps its length and its shape: a straight one rises from 1 / (warmup + 1) in equal parts.
+    """
+    if not isinstance(scheduler, LambdaLR) or all(factor(0) for factor in scheduler.lr_lambdas):
+        return scheduler
+    return LambdaLR(scheduler.optimizer, [_started(factor, warmup) for factor in scheduler.lr_lambdas])
 
 
-def _started(factor: Callable[[int], float], warmup: int) -> Callable[[int], float]:
-    return lambda step: (step + 1) / (warmup + 1) if step < warmup else factor(step)
+def _started(factor: Callable[[float], float], warmup: int) -> Callable[[int], float]:
+    return lambda step: factor((step + 1) * warmup / (warmup + 1) if step < warmup else step)

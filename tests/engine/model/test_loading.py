@@ -27,6 +27,8 @@ training_prompts:
   - What is the opposite of hot?
   - Which day comes after Monday?
 validation_share: 0
+self_prompts: 0
+self_anchors: 0
 num_trajectories: 4
 trajectory_length: 24
 num_train_epochs: 8
