@@ -125,7 +125,7 @@ def spread(texts: Sequence[str], count: int) -> list[str]:
 
 def _gain(features: frozenset[Shingle], chosen: Counter[Shingle]) -> float:
     gains = (math.sqrt(chosen[feature] + 1) - math.sqrt(chosen[feature]) for feature in features)
-    return sum(gains) / math.sqrt(len(features) or 1)
+    return math.fsum(gains) / math.sqrt(len(features) or 1)
 
 
 def untouched(context: str, texts: Iterable[str], most: int = 1000) -> list[str]:
