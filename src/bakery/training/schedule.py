@@ -6,9 +6,12 @@ of the same length reaches, and the length need not be known beforehand (Hägele
 
 import math
 from collections.abc import Callable
+from typing import cast
 
 from torch.optim.lr_scheduler import LambdaLR, LRScheduler
 
+Factor = Callable[[float], float]
+"""What the learning rate is multiplied by, by the steps that are done."""
 _RATE, _WIDTH, _POWER = 5e-4, 2000, 0.781
 OPEN_WARMUP = 10
 """Steps of warm-up where the number of steps is not known."""
@@ -58,8 +61,8 @@ def without_idle_start(scheduler: LRScheduler, warmup: int) -> LRScheduler:
     """
     if not isinstance(scheduler, LambdaLR) or all(factor(0) for factor in scheduler.lr_lambdas):
         return scheduler
-    return LambdaLR(scheduler.optimizer, [_started(factor, warmup) for factor in scheduler.lr_lambdas])
+    return LambdaLR(scheduler.optimizer, [_started(cast(Factor, factor), warmup) for factor in scheduler.lr_lambdas])
 
 
-def _started(factor: Callable[[float], float], warmup: int) -> Callable[[int], float]:
+def _started(factor: Factor, warmup: int) -> Factor:
     return lambda step: factor((step + 1) * warmup / (warmup + 1) if step < warmup else step)
