@@ -131,7 +131,7 @@ def spread(texts: Sequence[str], count: int, worth: Sequence[float] | None = Non
 
 def _gain(features: frozenset[Shingle], chosen: Counter[Shingle]) -> float:
     gains = (math.sqrt(chosen[feature] + 1) - math.sqrt(chosen[feature]) for feature in features)
-    return sum(gains) / math.sqrt(len(features) or 1)
+    return math.fsum(gains) / math.sqrt(len(features) or 1)
 
 
 @dataclass(frozen=True)
