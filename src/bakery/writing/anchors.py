@@ -44,7 +44,7 @@ def write_anchors(
     systems = list(islice(cycle(both), count))
     scenes = [Scene((_system(system),)) for system in systems]
     try:
-        written = writer.write(scenes[::2], 3, seed + 1)
+        written = writer.write(scenes[::2], [3] * len(scenes[::2]), seed + 1)
     except (TemplateError, ViewError):
         written = [[] for _ in scenes[::2]]
     learned = cycle([last_words(row) for row in rows])
@@ -61,7 +61,7 @@ def _written_systems(writer: Writer, count: int, topics: Sequence[Topic], seed: 
     if writer.by_request:
         return []
     try:
-        (texts,) = writer.write([Scene(role="system")], 2 * count, seed)
+        (texts,) = writer.write([Scene(role="system")], [2 * count], seed)
     except (TemplateError, ViewError):
         return []
     other = Written(topic.text for topic in topics)

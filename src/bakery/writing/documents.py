@@ -23,7 +23,7 @@ def with_document(data: BakeData, settings: BakeSettings, progress: Progress) ->
     tokenizer = load_tokenizer(settings.model)
 
     def count(text: str) -> int:
-        return len(tokenizer(text, add_special_tokens=False)["input_ids"])
+        return len(tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"])
 
     room = _QUESTION + max(settings.bakery.trajectory_length, settings.bakery.eval_max_new_tokens or 0)
     document = data.document

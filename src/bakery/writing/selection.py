@@ -20,6 +20,7 @@ _RESEMBLANCE = 0.8
 _ECHO_WORDS = 12
 _MOST_CHARACTERS = 2000
 _LEAST_VARIED = 0.25
+_ABOUT_CLAUSES = 0.75
 _SENTENCE_ENDS = re.compile(r"(?<=[.!?])\s+|(?<=[.!?][\"'”’)\]])\s+|(?<=[。！？])|\n+")
 _WORD = re.compile(r"\w+")
 
@@ -101,20 +102,22 @@ def clauses(text: str, most: int) -> list[str]:
     return [" ".join(parts[start : start + size]) for start in range(0, len(parts), size)]
 
 
-def spread(texts: Sequence[str], count: int) -> list[str]:
+def spread(texts: Sequence[str], count: int, worth: Sequence[float] | None = None) -> list[str]:
     """At most `count` of the texts, chosen one by one for the words that have been chosen least so far.
 
-    A text's gain is divided by the square root of its size, so that long ones are not preferred for being long.
+    A text's gain is divided by the square root of its size, so that long ones are not preferred for being long, and
+    multiplied by its worth.
     """
     features = [shingles(text) for text in texts]
+    worth = worth or [1.0] * len(texts)
     chosen: Counter[Shingle] = Counter()
     taken: list[str] = []
     # Gains only shrink: who is still the best when computed anew is the best of all (lazy greedy, Minoux 1978).
-    waiting = [(-_gain(own, chosen), at) for at, own in enumerate(features)]
+    waiting = [(-worth[at] * _gain(own, chosen), at) for at, own in enumerate(features)]
     heapq.heapify(waiting)
     while waiting and len(taken) < count:
         _, at = heapq.heappop(waiting)
-        entry = (-_gain(features[at], chosen), at)
+        entry = (-worth[at] * _gain(features[at], chosen), at)
         if waiting and entry > waiting[0]:
             heapq.heappush(waiting, entry)
             continue
@@ -126,6 +129,57 @@ def spread(texts: Sequence[str], count: int) -> list[str]:
 def _gain(features: frozenset[Shingle], chosen: Counter[Shingle]) -> float:
     gains = (math.sqrt(chosen[feature] + 1) - math.sqrt(chosen[feature]) for feature in features)
     return sum(gains) / math.sqrt(len(features) or 1)
+
+
+def covering(texts: Sequence[str], parts: Sequence[str], count: int) -> list[str]:
+    """At most `count` of the texts: up to three quarters about the clauses, as many about each; the others spread.
+
+    A text is about the clause that it touches most, and counts the more, the more of the clause's own words it has.
+    """
+    about = _touching(texts, parts)
+    each = _quota(parts, count)
+    taken: list[str] = []
+    for clause in range(len(parts)):
+        own = [(text, share) for text, (touched, share) in about.items() if touched == clause]
+        taken += spread([text for text, _ in own], each, [share for _, share in own])
+    others = [text for text in texts if text not in set(taken)]
+    return taken[:count] + spread(others, count - len(taken))
+
+
+def uncovered(texts: Sequence[str], parts: Sequence[str], count: int) -> dict[int, int]:
+    """The clauses that `covering` would choose more texts about, and how many more."""
+    touched = Counter(clause for clause, _ in _touching(texts, parts).values())
+    return {clause: short for clause in range(len(parts)) if (short := _quota(parts, count) - touched[clause]) > 0}
+
+
+def _quota(parts: Sequence[str], count: int) -> int:
+    return math.ceil(_ABOUT_CLAUSES * count / len(parts)) if parts else 0
+
+
+def _touching(texts: Iterable[str], parts: Sequence[str]) -> dict[str, tuple[int, float]]:
+    """Of each text that touches a clause: which it touches most, and the share of that clause's words that it has.
+
+    Words count by how few clauses have them, log(clauses / clauses with the word) (Sparck Jones 1972), so that those
+    of all clauses count nothing.
+    """
+    said = [frozenset(words(part)) for part in parts]
+    having = Counter(word for own in said for word in own)
+    weights = {word: math.log(len(parts) / number) for word, number in having.items()}
+    by_word: dict[str, list[int]] = {}
+    for clause, own in enumerate(said):
+        for word in own:
+            by_word.setdefault(word, []).append(clause)
+    totals = [sum(weights[word] for word in own) for own in said]
+    touching: dict[str, tuple[int, float]] = {}
+    for text in texts:
+        shared: Counter[int] = Counter()
+        for word in set(words(text)):
+            for clause in by_word.get(word, ()) if weights.get(word) else ():
+                shared[clause] += weights[word]  # type: ignore[assignment]
+        if shared:
+            best = max(shared, key=lambda clause: (shared[clause] / totals[clause], -clause))
+            touching[text] = best, shared[best] / totals[best]
+    return touching
 
 
 def untouched(context: str, texts: Iterable[str], most: int = 1000) -> list[str]:

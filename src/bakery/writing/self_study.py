@@ -13,7 +13,6 @@ from bakery.errors import TemplateError, ViewError
 from bakery.rows.conversations import Conversation, Message, evenly
 from bakery.rows.relevance import ChunkIndex
 from bakery.writing.plan import WritingPlan
-from bakery.writing.prompts import last_words
 from bakery.writing.selection import Written, is_usable, spread
 from bakery.writing.topics import Topic
 from bakery.writing.vocabulary import Vocabulary
@@ -112,8 +111,6 @@ class DocumentWriter:
 
     def prompts(self, plan: WritingPlan, given: Sequence[Conversation]) -> list[Conversation]:
         """Rows to learn from, none of them like a given one; fewer than planned where the model repeats itself."""
-        for row in given:
-            self.taken.add(last_words(row))
         asked = self._in_plain_words(round(_ASKED * plan.about)) if self._can_be_asked() else []
         about = self._behind_headers(plan.about - len(asked))
         if asked and len(about) + len(asked) < plan.about:  # a model that writes nothing behind headers
@@ -132,7 +129,7 @@ class DocumentWriter:
         if self._asking is None:
             topics = evenly(range(len(self.topics)), _TRIAL)
             each = max(2, 2 * _TRIAL // len(topics))
-            written = self._asked(ASKING).write([self._scene(at) for at in topics], each, self._next_seed())
+            written = self._asked(ASKING).write([self._scene(at) for at in topics], [each] * len(topics), self._next_seed())
             different = Written()
             usable = [
                 text
@@ -166,7 +163,7 @@ class DocumentWriter:
     def _about_anything(self, count: int) -> list[Conversation]:
         """Rows from behind nothing."""
         try:
-            (texts,) = self.writer.write([Scene()], _SURPLUS * count, self._next_seed()) if count else ([],)
+            (texts,) = self.writer.write([Scene()], [_SURPLUS * count], self._next_seed()) if count else ([],)
         except (TemplateError, ViewError):
             return []
         usable = [text for text in texts if is_usable(text, "") and text not in self.taken]
@@ -179,8 +176,8 @@ class DocumentWriter:
             wanted = [one for one in wanted if one.count]
             if not wanted:
                 break
-            each = _SURPLUS * max(one.count for one in wanted)
-            written = writer.write([one.scene for one in wanted], each, self._next_seed())
+            scenes, counts = [one.scene for one in wanted], [_SURPLUS * one.count for one in wanted]
+            written = writer.write(scenes, counts, self._next_seed())
             missing = []
             for one, texts in zip(wanted, written, strict=True):
                 usable = [text for text in texts if is_usable(text, self.topics[one.topic].text)]

@@ -17,7 +17,7 @@ class Topic:
 
     Args:
         prefix: what the teacher sees.
-        clauses: the sentences of its system message, or of the chunk.
+        clauses: the sentences of its system message (of all its messages where it has none), or of the chunk.
         own: whether rows about it carry the prefix themselves.
         chunk: the part of the prefix that is asked about; none: all of it.
     """
@@ -48,6 +48,7 @@ def topics_of(data: BakeData) -> list[Topic]:
 
 def topic_of(prefix: Sequence[Message], *, own: bool = False, chunk: str | None = None) -> Topic:
     """A context with its clauses."""
-    said = [str(message["content"]) for message in prefix if message["role"] in _SYSTEM_ROLES and message["content"]]
+    contents = [(str(message["role"]), str(message.get("content") or "")) for message in prefix]
+    said = [content for role, content in contents if role in _SYSTEM_ROLES] or [content for _, content in contents]
     text = "\n".join(said) if chunk is None else chunk
     return Topic(tuple(prefix), tuple(clauses(text, _MOST_CLAUSES)), own, chunk)

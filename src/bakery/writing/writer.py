@@ -67,20 +67,22 @@ class Writer:
     longest: int = _LONGEST["user"]
     heads: dict[str, PreQuery] = field(default_factory=dict, repr=False)
 
-    def write(self, scenes: Sequence[Scene], each: int, seed: int) -> list[list[str]]:
-        """At most `each` messages for each scene, at several temperatures; broken ones are left out.
+    def write(self, scenes: Sequence[Scene], counts: Sequence[int], seed: int) -> list[list[str]]:
+        """At most so many messages for each scene, at several temperatures; broken ones are left out.
 
         Raises:
             TemplateError, ViewError: the template has no header to go on behind, or cannot render a scene.
         """
         written: list[list[str]] = [[] for _ in scenes]
-        counts = [len(range(first, each, len(TEMPERATURES))) for first in range(len(TEMPERATURES))]
-        ways = zip(TEMPERATURES, counts, range(seed, seed + len(TEMPERATURES)), strict=True)
-        for temperature, count, own_seed in ways:
-            if count and scenes:
-                sample = self._asked if self.by_request else self._continued
-                for messages, more in zip(written, sample(scenes, count, temperature, own_seed), strict=True):
-                    messages += more
+        sample = self._asked if self.by_request else self._continued
+        for number, temperature in enumerate(TEMPERATURES):
+            shares = [len(range(number, count, len(TEMPERATURES))) for count in counts]
+            # Scenes of which equally many messages are wanted are sampled together.
+            for share in sorted(set(shares) - {0}):
+                members = [at for at, own in enumerate(shares) if own == share]
+                texts = sample([scenes[at] for at in members], share, temperature, seed + number)
+                for at, more in zip(members, texts, strict=True):
+                    written[at] += more
         return written
 
     def replies(self, rows: Sequence[Conversation], seed: int) -> list[str]:
