@@ -13,6 +13,7 @@ from bakery.errors import TemplateError, ViewError
 from bakery.rows.conversations import Conversation, Message, evenly
 from bakery.rows.relevance import ChunkIndex
 from bakery.writing.plan import WritingPlan
+from bakery.writing.prompts import last_words
 from bakery.writing.selection import Written, is_usable, spread
 from bakery.writing.topics import Topic
 from bakery.writing.vocabulary import Vocabulary
@@ -111,6 +112,8 @@ class DocumentWriter:
 
     def prompts(self, plan: WritingPlan, given: Sequence[Conversation]) -> list[Conversation]:
         """Rows to learn from, none of them like a given one; fewer than planned where the model repeats itself."""
+        for row in given:
+            self.taken.add(last_words(row))
         asked = self._in_plain_words(round(_ASKED * plan.about)) if self._can_be_asked() else []
         about = self._behind_headers(plan.about - len(asked))
         if asked and len(about) + len(asked) < plan.about:  # a model that writes nothing behind headers
