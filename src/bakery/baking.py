@@ -20,6 +20,7 @@ from bakery.training.chat_date import read_date
 from bakery.training.checkpoints import checkpoint_to_resume
 from bakery.training.trainer import ContextBakingTrainer
 from bakery.writing.completion import complete_rows
+from bakery.writing.documents import with_document
 
 
 def bake(settings: BakeSettings, progress: Progress | None = None, data: BakeData | None = None) -> BakeResult:
@@ -69,6 +70,7 @@ def prepare(settings: BakeSettings, data: BakeData, progress: Progress) -> Prepa
     """
     args = settings.bakery
     checkpoint = checkpoint_to_resume(args.resume_from_checkpoint, Path(args.output_dir or "outputs"))
+    data = with_document(data, settings, progress)
     with progress.clock("load"):
         session = open_session(
             settings.model,

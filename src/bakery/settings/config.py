@@ -178,9 +178,19 @@ class DataConfig:
     anchor_file: str | None = setting(
         None, "Rows on which drift from the base is measured after the bake; not trained.", "data/drift.jsonl"
     )
-    corpus_file: str | None = setting(None, "A knowledge file that becomes the prefix.", "data/papers.json")
-    corpus_format: Literal["papers", "text", "list", "custom"] = setting(
-        "papers", "papers: list of {title, abstract}; list: list of texts; text: plain; custom: any JSON as it is."
+    corpus_file: str | None = setting(None, "A document to bake, of any length.", "data/papers.json")
+    corpus_format: Literal["auto", "papers", "text", "list", "custom"] = setting(
+        "auto",
+        "text: plain or Markdown; papers: list of {title, abstract}; list: list of texts; custom: any JSON as it is; "
+        "auto: what the file looks like.",
+    )
+    corpus_context: Literal["auto", "whole", "chunk"] = setting(
+        "auto",
+        "What the teacher sees of the document: whole, or for each row its chunk with the neighbours. auto: whole, if "
+        "that is no longer than a chunk with its neighbours.",
+    )
+    corpus_chunk_tokens: int | None = setting(
+        None, "Tokens of a chunk at most. null: 512, or a 32nd of the model's context where that is less.", 256
     )
     system_prompt_template: str | None = setting(
         None, "Text with {corpus} where the knowledge goes; other braces stay.", "You know this:\n{corpus}"

@@ -5,7 +5,7 @@ never trained on the words of user turns; those are asked, as a user would ask, 
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import cycle, islice
 
 from bakery.chat.contexts import key_of
@@ -54,12 +54,18 @@ class Writer:
         builder: renders what precedes a message.
         by_request: ask in plain words instead of going on behind a header.
         on_progress: told of every message and its tokens.
+        requests: the plain words.
+        longest: new tokens of a user's message at most; one that is cut off is dropped.
+        heads: what has been rendered so far, by scene.
     """
 
     engine: Engine
     builder: ViewBuilder
     by_request: bool = False
     on_progress: ProgressCallback = NO_PROGRESS
+    requests: Sequence[str] = REQUESTS
+    longest: int = _LONGEST["user"]
+    heads: dict[str, PreQuery] = field(default_factory=dict, repr=False)
 
     def write(self, scenes: Sequence[Scene], counts: Sequence[int], seed: int) -> list[list[str]]:
         """At most so many messages for each scene, at several temperatures; broken ones are left out.
@@ -94,7 +100,7 @@ class Writer:
         heads = [self._head(scene, ends) for scene in scenes]
         settings = SamplingSettings(
             stop_ids=frozenset().union(*(head.stop_ids for head in heads)),
-            max_new_tokens=max(_LONGEST[scene.role] for scene in scenes),
+            max_new_tokens=max(_LONGEST["system"] if scene.role == "system" else self.longest for scene in scenes),
             temperature=temperature,
             per_prompt=count,
             seed=seed,
@@ -113,13 +119,17 @@ class Writer:
         return messages
 
     def _head(self, scene: Scene, ends: frozenset[int]) -> PreQuery:
-        if scene.role == "system":
-            return pre_query(self.builder, role="system", end_ids=ends)
-        return pre_query(self.builder, scene.chat, prefix=scene.prefix, end_ids=ends)
+        key = repr(scene)
+        if key not in self.heads:
+            chat = () if scene.role == "system" else scene.chat
+            prefix = None if scene.role == "system" else scene.prefix
+            self.heads[key] = pre_query(self.builder, chat, prefix=prefix, role=scene.role, end_ids=ends)
+        return self.heads[key]
 
     def _asked(self, scenes: Sequence[Scene], count: int, temperature: float, seed: int) -> list[list[str]]:
         """Messages that the model answers with when it is asked for one."""
-        requests = list(islice(cycle(REQUESTS), seed % len(REQUESTS), seed % len(REQUESTS) + count))
+        first = seed % len(self.requests)
+        requests = list(islice(cycle(self.requests), first, first + count))
         rows = [
             Conversation((*scene.chat, {"role": "user", "content": request}), scene.prefix, "a request")
             for scene in scenes

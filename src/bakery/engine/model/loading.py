@@ -11,7 +11,7 @@ import torch
 from peft import LoraConfig as PeftLoraConfig
 from peft import PeftModel, get_peft_model
 from torch import nn
-from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
 from bakery.engine.model.structure import unwrap
 from bakery.errors import ConfigError, ModelError
@@ -33,6 +33,19 @@ def load_tokenizer(config: ModelConfig) -> PreTrainedTokenizerBase:
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token
     return cast(PreTrainedTokenizerBase, tokenizer)
+
+
+def context_length(config: ModelConfig) -> int | None:
+    """How many tokens the model reads at most; None where its configuration does not say. Loads no weights.
+
+    Raises:
+        ConfigError, ModelError: when the configuration cannot be loaded.
+    """
+    source = resolve_model(config.model_name_or_path)
+    with _explained(config.model_name_or_path, "model"):
+        loaded = AutoConfig.from_pretrained(source, trust_remote_code=config.trust_remote_code)
+    most = getattr(loaded.get_text_config(), "max_position_embeddings", None)
+    return int(most) if most else None
 
 
 def load_model(config: ModelConfig) -> PreTrainedModel:
