@@ -6,6 +6,7 @@ from pathlib import Path
 from bakery.chat.template_checks import check_template, warnings_for
 from bakery.engine.session import Session, open_session
 from bakery.evaluation.evaluator import Evaluator
+from bakery.evaluation.proof import TrainingEnd
 from bakery.evaluation.proof_rows import proof_rows
 from bakery.evaluation.proving import Baseline, measure_baseline, measure_proof, refuse_no_gap
 from bakery.progress import Progress, Verbosity
@@ -18,8 +19,11 @@ from bakery.settings.paths import check_output
 from bakery.settings.saving import to_yaml
 from bakery.training.chat_date import read_date
 from bakery.training.checkpoints import checkpoint_to_resume
+from bakery.training.stopping import has_stalled, measurements
 from bakery.training.trainer import ContextBakingTrainer
 from bakery.writing.completion import complete_rows
+from bakery.writing.selection import untouched
+from bakery.writing.topics import topics_of
 from bakery.writing.documents import with_document
 
 
@@ -60,6 +64,7 @@ class PreparedBake:
     trainer: ContextBakingTrainer
     baseline: Baseline
     progress: Progress
+    context: str = ""  # the words of all that is baked
 
 
 def prepare(settings: BakeSettings, data: BakeData, progress: Progress) -> PreparedBake:
@@ -102,7 +107,7 @@ def prepare(settings: BakeSettings, data: BakeData, progress: Progress) -> Prepa
         baseline = measure_baseline(evaluator, rows, on_progress)
     progress.say(f"  the prompt moves the model by {baseline.gap.divergence.mean:.3g} nats per token")
     refuse_no_gap(baseline.gap, args.allow_no_gap)
-    return PreparedBake(trainer, baseline, progress)
+    return PreparedBake(trainer, baseline, progress, "\n".join(topic.text for topic in topics_of(data)))
 
 
 def train(prepared: PreparedBake) -> None:
@@ -116,6 +121,7 @@ def prove(prepared: PreparedBake, base_model: str) -> BakeResult:
     trainer, progress, rows = prepared.trainer, prepared.progress, prepared.baseline.rows
     with progress.stage("proof", "measuring the proof", rows.work[1], "answers") as on_progress:
         proof = measure_proof(prepared.baseline, on_progress, merged=trainer.args.weights == "merged")
+    proof = replace(proof, training=_training_end(trainer, prepared.context))
     return BakeResult(
         output_dir=Path(trainer.args.output_dir or "outputs"),
         base_model=base_model,
@@ -128,6 +134,25 @@ def prove(prepared: PreparedBake, base_model: str) -> BakeResult:
         spent=progress.spent(),
         curve=tuple(trainer.state.log_history),
         stopped_early=trainer.stopping.reason,
+    )
+
+
+def _training_end(trainer: ContextBakingTrainer, context: str) -> TrainingEnd:
+    args, state = trainer.args, trainer.state
+    tokenizer, until_done = trainer.session.tokenizer, trainer.until_done
+    if until_done is None:
+        name = "max_steps" if args.max_steps > 0 else "num_train_epochs"
+        limit = None if trainer.stopping.reason else f"{name}: {getattr(args, name):g}"
+    else:
+        limit = f"max_minutes: {args.max_minutes:g}" if until_done.ended == "minutes" else None
+    learned = [str(message.get("content")) for row in trainer.rows.train for message in row.messages]
+    sampled = [tokenizer.decode([pair.student_ids[at] for at in pair.student_targets]) for _, pairs in trainer.trajectories for pair in pairs]
+    return TrainingEnd(
+        steps=state.global_step,
+        epochs=float(state.epoch or 0),
+        limit=limit,
+        falling=not has_stalled(measurements(state.log_history, on_heldout=bool(trainer.rows.validation))),
+        untouched=tuple(untouched(context, [*learned, *sampled])),
     )
 
 
@@ -146,4 +171,4 @@ def _describe(data: BakeData) -> str:
         (len(data.validation), "validation rows"),
         (len(data.heldout), "held-out questions"),
     ]
-    return ", ".join(f"{count:,} {what}" for count, what in parts if count)
+    return ", ".join(f"{count:,} {what}" for count, what in parts if count) or "no rows are given"
