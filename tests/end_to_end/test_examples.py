@@ -110,7 +110,8 @@ def test_a_document_is_learned_and_proved_again(tmp_path, monkeypatch, capfd):
     assert results["measured_on"] == "written"
     before, after = (results["divergence"][when]["mean"] for when in ("before", "after"))
     assert after < 0.5 * before
-    seen = {str(json.loads(line)["prefix_messages"]) for line in (tmp_path / "prompts.jsonl").open()}
+    lines = (tmp_path / "prompts.jsonl").read_text().splitlines()
+    seen = {str(json.loads(line)["prefix_messages"]) for line in lines}
     assert len(seen) > 3  # every chunk has its own
     assert main(["eval", "--adapter", str(tmp_path), "-q"]) == 0, capfd.readouterr().err
     proved = json.loads((tmp_path / "eval" / "results.json").read_text())
