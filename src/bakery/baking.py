@@ -22,9 +22,9 @@ from bakery.training.checkpoints import checkpoint_to_resume
 from bakery.training.stopping import has_stalled, measurements
 from bakery.training.trainer import ContextBakingTrainer
 from bakery.writing.completion import complete_rows
+from bakery.writing.documents import with_document
 from bakery.writing.selection import untouched
 from bakery.writing.topics import topics_of
-from bakery.writing.documents import with_document
 
 
 def bake(settings: BakeSettings, progress: Progress | None = None, data: BakeData | None = None) -> BakeResult:
@@ -146,7 +146,11 @@ def _training_end(trainer: ContextBakingTrainer, context: str) -> TrainingEnd:
     else:
         limit = f"max_minutes: {args.max_minutes:g}" if until_done.ended == "minutes" else None
     learned = [str(message.get("content")) for row in trainer.rows.train for message in row.messages]
-    sampled = [tokenizer.decode([pair.student_ids[at] for at in pair.student_targets]) for _, pairs in trainer.trajectories for pair in pairs]
+    sampled = [
+        tokenizer.decode([pair.student_ids[at] for at in pair.student_targets])
+        for _, pairs in trainer.trajectories
+        for pair in pairs
+    ]
     return TrainingEnd(
         steps=state.global_step,
         epochs=float(state.epoch or 0),
