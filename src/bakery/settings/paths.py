@@ -6,6 +6,7 @@ from pathlib import Path
 
 from bakery.errors import ConfigError
 from bakery.settings.files import as_path
+from bakery.text import nearest
 
 STARTER = "starter"
 """The name of the model that is shipped in this package."""
@@ -16,7 +17,7 @@ def resolve_model(name: str, location: str = "model_name_or_path") -> str:
     """The folder or hub id to load: `starter` is the shipped model, every other name stands for itself.
 
     Raises:
-        ConfigError: a folder is meant that is not there or holds no model.
+        ConfigError: a folder is meant that is not there or holds no model, or the name is a slip for `starter`.
     """
     if name == STARTER:
         return str(Path(__file__).parents[1] / STARTER)
@@ -24,6 +25,10 @@ def resolve_model(name: str, location: str = "model_name_or_path") -> str:
         raise ConfigError(f"{location}: is empty; give a hub id, a folder, or {STARTER}")
     path = as_path(name, ConfigError, location)
     if not path.exists() and not (name.startswith((".", "~", "/")) or "\\" in name or name.count("/") > 1):
+        if "/" not in name and nearest(name, [STARTER]):
+            raise ConfigError(
+                f"{location}: no such model: {name}; did you mean {STARTER}, the one shipped with Bakery?"
+            )
         return name
     if path.exists() and not path.is_dir():
         raise ConfigError(f"{location}: {name} is a file; give the model's folder or a hub id")

@@ -16,7 +16,9 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, P
 from bakery.engine.model.structure import unwrap
 from bakery.errors import ConfigError, ModelError
 from bakery.settings.config import LoraConfig, ModelConfig
-from bakery.settings.paths import resolve_model
+from bakery.settings.hub import unreachable
+from bakery.settings.paths import STARTER, resolve_model
+from bakery.settings.precision import is_slow_here
 
 _ALL_LINEAR = ("all-linear", "all")
 
@@ -49,6 +51,8 @@ def load_model(config: ModelConfig) -> PreTrainedModel:
         arguments["quantization_config"] = _four_bit(config)
     with _explained(config.model_name_or_path, "model"):
         model = AutoModelForCausalLM.from_pretrained(source, use_safetensors=True, **arguments)
+    if config.dtype == "auto" and not config.load_in_4bit and is_slow_here(model.dtype):
+        model = model.float()
     return cast(PreTrainedModel, model.eval())
 
 
@@ -117,6 +121,9 @@ def _explained(name: str, what: str) -> Iterator[None]:
             yield
     except (OSError, ValueError, KeyError, ImportError) as error:
         logging.getLogger(__name__).debug("loading %s failed", name, exc_info=error)
+        if gone := unreachable(error):
+            remedy = f"give a local folder, or {STARTER}, the model shipped with Bakery"
+            raise ModelError(f"{name}: the {what} is not in the cache, and {gone}; {remedy}") from error
         first = next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
         raise ModelError(f"cannot load the {what} {name!r}: {first}") from error
 
