@@ -1,15 +1,16 @@
-"""Checks of the folders that settings name, before anything heavy is imported; nothing is written."""
+"""Checks of the folders that settings name, before anything heavy is imported; nothing is left behind."""
 
 import json
 import os
 from pathlib import Path
 
-from bakery.errors import ConfigError
+from bakery.errors import ConfigError, ResourceError
 from bakery.settings.files import as_path
 from bakery.text import nearest
 
 STARTER = "starter"
 """The name of the model that is shipped in this package."""
+_TRIAL = ".trial"
 RESULT_FILES = ("adapter_model.safetensors", "results.json")
 
 
@@ -103,3 +104,23 @@ def check_output(output_dir: str | None, may_replace: bool, location: str = "out
     if finished and not may_replace:
         remedy = "choose another folder, or overwrite: true"
         raise ConfigError(f"{location}: {folder} holds a finished bake ({finished[0]}); {remedy}")
+
+
+def try_output(output_dir: str | None) -> None:
+    """Make the output folder and take it away again: what permissions do not tell, such as /proc or a full disk, does.
+
+    Raises:
+        ResourceError: it cannot be made.
+    """
+    folder = Path(output_dir or "outputs").expanduser().absolute()
+    missing = [path for path in (folder, *folder.parents) if not path.exists()]
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / _TRIAL).touch()
+        (folder / _TRIAL).unlink()
+        for path in missing:
+            path.rmdir()
+    except OSError as error:
+        raise ResourceError(
+            f"output_dir: {folder} cannot be written: {error.strerror}; choose another folder"
+        ) from error

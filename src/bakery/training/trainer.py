@@ -49,6 +49,7 @@ from bakery.training.callbacks import FiniteGradients, RunningMeans, ShowSteps
 from bakery.training.chat_date import read_date, write_date
 from bakery.training.checkpoints import checkpoint_to_resume
 from bakery.training.hub import HUB_ERRORS
+from bakery.training.lengths import check_lengths
 from bakery.training.preparation import Preparation
 from bakery.training.schedule import OpenSchedule, without_idle_start
 from bakery.training.stopping import StopWhenDone, UntilDone
@@ -113,6 +114,7 @@ class ContextBakingTrainer(Trainer):  # type: ignore[misc]
                 f"training ({len(self.rows.train)}); give eval_dataset, or leave both out"
             )
         self._view_rows()
+        check_lengths([*self.views.all, *self._anchor_views.all], self.session.model, args)
         if not torch.accelerator.is_available():
             args.dataloader_pin_memory = False
         super().__init__(

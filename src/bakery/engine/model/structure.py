@@ -33,6 +33,11 @@ def hidden_size(model: nn.Module) -> int:
     return int(base_of(model).config.get_text_config().hidden_size)
 
 
+def context_length(model: nn.Module) -> int | None:
+    """Tokens that the model's context holds, by its configuration; None where that says nothing."""
+    return getattr(base_of(model).config.get_text_config(), "max_position_embeddings", None)
+
+
 def device_of(model: nn.Module) -> torch.device:
     """Where the model's first weights are."""
     return next(model.parameters()).device
