@@ -21,6 +21,7 @@ from bakery.training.checkpoints import checkpoint_to_resume
 from bakery.training.lengths import check_prefix
 from bakery.training.trainer import ContextBakingTrainer
 from bakery.writing.completion import complete_rows
+from bakery.writing.documents import with_document
 
 
 def bake(settings: BakeSettings, progress: Progress | None = None, data: BakeData | None = None) -> BakeResult:
@@ -32,7 +33,8 @@ def bake(settings: BakeSettings, progress: Progress | None = None, data: BakeDat
         data: the rows, where they are read already.
 
     Raises:
-        BakeryError: for anything that is refused; until the rows are read and aligned nothing has been written.
+        BakeryError: for anything that is refused; until the rows are aligned, nothing is written but what the model
+            wrote for them itself.
     """
     progress = Progress(Verbosity.QUIET) if settings.bakery.process_index else progress or Progress()
     if not settings.bakery.process_index:  # the first process may already be writing when the others look
@@ -70,6 +72,7 @@ def prepare(settings: BakeSettings, data: BakeData, progress: Progress) -> Prepa
     """
     args = settings.bakery
     checkpoint = checkpoint_to_resume(args.resume_from_checkpoint, Path(args.output_dir or "outputs"))
+    data = with_document(data, settings, progress)
     with progress.clock("load"):
         session = open_session(
             settings.model,

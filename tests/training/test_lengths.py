@@ -26,7 +26,7 @@ def test_the_lower_limit_counts(tmp_path):
 
 
 def test_a_model_that_names_no_context_has_no_limit_of_its_own(tmp_path, monkeypatch):
-    monkeypatch.setattr("bakery.training.lengths.context_length", lambda model: None)
+    monkeypatch.setattr("bakery.training.lengths.context_of", lambda config: None)
     assert limit_of(tiny_base(), settings(tmp_path)) is None
     assert str(limit_of(tiny_base(), settings(tmp_path, max_seq_length=63))) == "max_seq_length is 63"
     check_lengths([prompt(100_000)], tiny_base(), settings(tmp_path))
@@ -59,7 +59,8 @@ def test_a_prefix_that_leaves_no_room_is_refused_by_itself(tmp_path):
     args = settings(tmp_path)
     check_prefix(PREFIX, builder, tiny_base(), args)
     with pytest.raises(
-        ViewError, match=r"^the prefix .* tokens, and the model's context holds 20; shorten it, or use a model"
+        ViewError,
+        match=r"^the prefix .* tokens, and the model's context holds 20; shorten it, give a long text as corpus_file",
     ):
         check_prefix(PREFIX, builder, tiny_base(max_position_embeddings=20), args)
     with pytest.raises(ViewError, match=r"^the prefix .* tokens, and max_seq_length is 20; raise it"):

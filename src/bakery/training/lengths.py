@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from torch import nn
 
 from bakery.chat.views import PromptPair, ViewBuilder, ViewPair
-from bakery.engine.model.structure import context_length
+from bakery.engine.model.structure import base_of, context_of
 from bakery.errors import DataError, ViewError
 from bakery.rows.conversations import Conversation, Message
 from bakery.settings.arguments import BakeryConfig
@@ -27,7 +27,7 @@ class Limit:
 
 def limit_of(model: nn.Module, args: BakeryConfig) -> Limit | None:
     """The lower of both limits; None where there is none."""
-    context, wanted = context_length(model), args.max_seq_length
+    context, wanted = context_of(base_of(model).config), args.max_seq_length
     if wanted is not None and (context is None or wanted <= context):
         return Limit(wanted, by_model=False)
     return None if context is None else Limit(context, by_model=True)
@@ -46,7 +46,9 @@ def check_prefix(prefix: Sequence[Message], builder: ViewBuilder, model: nn.Modu
         return  # the rows will be refused for it, each with its place
     if limit is not None and tokens >= limit.tokens:
         remedy = (
-            "shorten it, or use a model with a longer context" if limit.by_model else "raise it, or shorten the prefix"
+            "shorten it, give a long text as corpus_file (read in parts), or use a model with a longer context"
+            if limit.by_model
+            else "raise it, or shorten the prefix"
         )
         raise ViewError(f"the prefix with the shortest question has {tokens:,} tokens, and {limit}; {remedy}")
 

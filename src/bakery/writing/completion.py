@@ -10,6 +10,7 @@ from bakery.rows.validation import split_validation
 from bakery.settings.arguments import BakeryConfig
 from bakery.settings.build import BakeSettings
 from bakery.writing.plan import HELD_OUT, WritingPlan, writing_plan
+from bakery.writing.self_study import document_plan
 from bakery.writing.topics import Topic, topics_of
 from bakery.writing.writer import Writer
 from bakery.writing.written import PROMPTS, WrittenRows, read_written, save_written, with_written, write_rows
@@ -25,6 +26,8 @@ def complete_rows(
     """
     args, topics = settings.bakery, topics_of(data)
     plan = writing_plan(data, settings.data, sum(len(topic.clauses) for topic in topics), stops=_stops(args))
+    if data.chunks:
+        plan = document_plan(plan, topics)
     if plan.total:
         folder = Path(args.output_dir or "outputs")
         written = read_written(folder) if resumed else None
