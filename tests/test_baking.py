@@ -84,7 +84,9 @@ def test_a_prompt_without_effect_is_refused_before_a_step_is_taken(saved_base, t
 
 def test_a_prefix_longer_than_the_context_is_refused_before_anything_is_written_or_sampled(saved_base, tmp_path):
     chosen = _settings(saved_base, tmp_path / "out")
-    data = replace(load_bake_data(chosen.context, chosen.data), prefix=tuple(PREFIX) * 1000)
+    data = replace(
+        load_bake_data(chosen.context, chosen.data), prefix=({"role": "system", "content": "Why? " * 40_000},)
+    )
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("bakery.baking.complete_rows", None)
         with pytest.raises(
