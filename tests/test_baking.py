@@ -1,7 +1,11 @@
 """A bake is three acts: preparing writes nothing, training changes only the adapter, proving leaves both alone."""
 
+from dataclasses import replace
+from io import StringIO
+
 import pytest
 import torch
+from rich.console import Console
 
 from bakery.baking import bake, prepare, prove, train
 from bakery.errors import ConfigError, DataError
@@ -76,3 +80,25 @@ def test_a_prompt_without_effect_is_refused_before_a_step_is_taken(saved_base, t
         with pytest.raises(DataError, match="changes \\(almost\\) nothing"):
             prepare(chosen, data, QUIET)
     assert not [path for path in tmp_path.rglob("*") if path.is_file()]
+
+
+def test_a_prefix_longer_than_the_context_is_refused_before_anything_is_written_or_sampled(saved_base, tmp_path):
+    chosen = _settings(saved_base, tmp_path / "out")
+    data = replace(
+        load_bake_data(chosen.context, chosen.data), prefix=({"role": "system", "content": "Why? " * 40_000},)
+    )
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("bakery.baking.complete_rows", None)
+        with pytest.raises(
+            DataError, match=r"^the prefix .* has [\d,]+ tokens, and the model's context holds 32,768; shorten it"
+        ):
+            prepare(chosen, data, QUIET)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_half_precision_that_is_not_there_is_said_once(saved_base, tmp_path):
+    chosen = _settings(saved_base, tmp_path / "out")
+    chosen.bakery.notes = ["bf16 is not available on the CPU; computing without"]
+    out = StringIO()
+    prepare(chosen, load_bake_data(chosen.context, chosen.data), Progress(console=Console(file=out, width=200)))
+    assert out.getvalue().count("  note: bf16 is not available on the CPU; computing without\n") == 1

@@ -1,6 +1,7 @@
 """The command line: fast answers, thin verbs, one line per mistake, an exit code per kind of mistake."""
 
 import json
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -9,11 +10,12 @@ from types import ModuleType
 import pytest
 
 from bakery import __version__
-from bakery.cli import HELP, VERBS, main, read_command
+from bakery.cli import FIRST_COMMAND, HELP, VERBS, main, read_command
 from bakery.errors import BakeryError, ConfigError, DataError, ModelError, NumericError, ResourceError
 from bakery.progress import Verbosity
-from bakery.settings.build import BakeSettings
+from bakery.settings.build import BakeSettings, check_settings
 from bakery.settings.catalog import all_fields
+from bakery.settings.reading import read_command_line
 
 CONFIG = """\
 prefix_messages: [{role: system, content: Speak like a pirate.}]
@@ -179,7 +181,9 @@ def test_as_a_module():
     assert (done.returncode, done.stdout) == (0, f"bakery {__version__}\n")
     done = subprocess.run([sys.executable, "-m", "bakery"], capture_output=True, text=True, timeout=30)
     assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr == "bakery: error: no settings given; write --config FILE, or see bakery --help\n"
+    assert (
+        done.stderr == f"bakery: error: no settings given; write {FIRST_COMMAND}, or --config FILE; see bakery --help\n"
+    )
 
 
 def test_a_closed_pipe_is_no_error():
@@ -248,3 +252,10 @@ def test_the_strongest_strength_is_that_of_the_evaluation():
     from bakery import cli, evaluate
 
     assert cli._STRONGEST == evaluate.STRONGEST
+
+
+def test_the_help_begins_with_the_one_command_that_is_enough():
+    assert HELP.index(FIRST_COMMAND) < HELP.index("usage:")
+    given = read_command(shlex.split(FIRST_COMMAND)[1:])
+    checked = check_settings(read_command_line(given.overrides))
+    assert checked.context.prefix_messages == [{"role": "system", "content": "You are Ada ..."}]

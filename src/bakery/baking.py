@@ -15,10 +15,11 @@ from bakery.report.results import BakeResult
 from bakery.rows.bake_data import BakeData, load_bake_data
 from bakery.scoring.rules import parse_rules
 from bakery.settings.build import BakeSettings
-from bakery.settings.paths import check_output
+from bakery.settings.paths import check_output, try_output
 from bakery.settings.saving import to_yaml
 from bakery.training.chat_date import read_date
 from bakery.training.checkpoints import checkpoint_to_resume
+from bakery.training.lengths import check_prefix
 from bakery.training.stopping import has_stalled, measurements
 from bakery.training.trainer import ContextBakingTrainer
 from bakery.writing.completion import complete_rows
@@ -44,6 +45,7 @@ def bake(settings: BakeSettings, progress: Progress | None = None, data: BakeDat
         check_output(
             settings.bakery.output_dir, bool(settings.bakery.overwrite or settings.bakery.resume_from_checkpoint)
         )
+        try_output(settings.bakery.output_dir)
     data = data or load_bake_data(settings.context, settings.data)
     prepared = prepare(settings, data, progress)
     train(prepared)
@@ -86,7 +88,8 @@ def prepare(settings: BakeSettings, data: BakeData, progress: Progress) -> Prepa
             today=read_date(checkpoint),
             progress=progress,
         )
-    progress.say(f"baking into {settings.model.model_name_or_path}: {_describe(data)}")
+    progress.say(f"baking into {settings.model.model_name_or_path}{_describe(data)}")
+    check_prefix(data.prefix or (), session.builder, session.model, args)
     data = complete_rows(data, settings, session, progress, resumed=checkpoint is not None)
     rows = proof_rows(data, parse_rules(settings.data.rules))
     with progress.clock("setup"):
@@ -175,4 +178,5 @@ def _describe(data: BakeData) -> str:
         (len(data.validation), "validation rows"),
         (len(data.heldout), "held-out questions"),
     ]
-    return ", ".join(f"{count:,} {what}" for count, what in parts if count) or "no rows are given"
+    counts = ", ".join(f"{count:,} {what}" for count, what in parts if count)
+    return f": {counts}" if counts else ""

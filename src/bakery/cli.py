@@ -27,7 +27,9 @@ if TYPE_CHECKING:
 HELP = """\
 Bake a context into LoRA weights: afterwards the model behaves as if prompted.
 
-usage: bakery [bake] --config FILE [--any_setting VALUE ...]
+  bakery --model_name_or_path Qwen/Qwen3-0.6B --system_prompt "You are Ada ..."
+
+usage: bakery [bake] [--config FILE] [--any_setting VALUE ...]
        bakery inspect --config FILE [--rows N] [--html FILE] [--gap]
        bakery eval --adapter DIR [--config FILE] [--strength X Y ... | sweep]
        bakery schema
@@ -47,7 +49,7 @@ options
   --version          the version
 
 settings (the most used; docs/reference.md describes all)
-  what to bake       --prefix_messages_file FILE  --corpus_file FILE  --student_retained_turns N
+  what to bake       --system_prompt TEXT  --prefix_messages_file FILE  --corpus_file FILE
   rows               --training_prompts A B C  --dataset FILE_OR_HUB_ID  --heldout_file FILE
   model              --model_name_or_path NAME  --torch_dtype bfloat16  --load_in_4bit
   adapter            --r 16  --lora_alpha 32  --target_modules q_proj v_proj
@@ -59,6 +61,7 @@ examples
   bakery inspect --config examples/basic.yaml --rows 3
 """
 
+FIRST_COMMAND = 'bakery --model_name_or_path Qwen/Qwen3-0.6B --system_prompt "You are Ada ..."'
 _STRONGEST = 1.5
 GRACE_SECONDS = 10.0
 """How long a process that failed beside others waits to be ended before it says why."""
@@ -195,7 +198,7 @@ def _check(command: Command) -> CheckedSettings:
             os.environ.setdefault(name, value)
         logging.getLogger("bitsandbytes").setLevel(logging.ERROR)  # peft imports it where it is installed
     if command.config is None and not command.overrides:
-        raise ConfigError("no settings given; write --config FILE, or see bakery --help")
+        raise ConfigError(f"no settings given; write {FIRST_COMMAND}, or --config FILE; see bakery --help")
     base = read_settings_file(command.config) if command.config is not None else Settings()
     checked = check_settings(base.overridden_by(read_command_line(command.overrides)))
     resolve_model(checked.model.model_name_or_path, checked.given.at("model_name_or_path"))
@@ -224,7 +227,7 @@ def _bake(command: Command) -> None:
     check_checkpoint(resume, output_dir, checked.model.model_name_or_path, at("resume_from_checkpoint"))
     check_output(output_dir, bool(values["overwrite"] or resume), at("output_dir"))
     progress = Progress(verbosity if _first_process() else Verbosity.QUIET)
-    for spec in (checked.data.dataset, checked.data.eval_dataset, checked.data.anchor_dataset):
+    for spec in dict.fromkeys((checked.data.dataset, checked.data.eval_dataset, checked.data.anchor_dataset)):
         if spec is not None and not is_local(spec):
             progress.say(f"reading {spec} from the hub")
     with progress.clock("load"):

@@ -5,6 +5,7 @@ import random
 from pathlib import Path
 
 import pytest
+import torch
 from datasets import Dataset
 
 from bakery.cli import main
@@ -122,6 +123,34 @@ def _values(held):
     """Everything that a document of JSON holds, at any depth."""
     inner = held.values() if isinstance(held, dict) else held if isinstance(held, list) else ()
     return [held, *(value for part in inner for value in _values(part))]
+
+
+# Where an example would take minutes: fewer answers and fewer prompts of the model's own.
+FEWER = {"basic", "multi_turn_prefix", "prompt_only", "document"}
+
+
+@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
+def test_an_example_runs_on_a_cpu_as_it_is_written_with_the_starter(path, tmp_path, monkeypatch, capfd):
+    monkeypatch.chdir(ROOT)
+    words = ["--model_name_or_path", "starter", "--max_steps", "2", "--output_dir", str(tmp_path / "out")]
+    if path.stem in FEWER:
+        words += ["--num_trajectories", "1", "--self_prompts", "8"]
+    code = main(["--config", str(path), *words])
+    said = capfd.readouterr()
+    if path.stem == "sft_dataset":  # its rows are on the hub
+        first, second = said.err.splitlines()
+        assert (code, first) == (3, "reading HuggingFaceH4/ultrachat_200k from the hub")
+        assert second.startswith(
+            "bakery: error: HuggingFaceH4/ultrachat_200k: cannot be read as a hub id: the hub cannot "
+        )
+        return
+    assert code == 0, said.err
+    asked = "bf16: true" in path.read_text()
+    assert said.err.count("note: bf16 is not available on the CPU; ") == (
+        asked and not torch.accelerator.is_available()
+    )
+    assert "Use it" in said.out
+    assert (tmp_path / "out" / "adapter_model.safetensors").is_file()
 
 
 def test_the_quickstart_reaches_its_figures(tmp_path, monkeypatch, capfd):

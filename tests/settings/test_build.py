@@ -1,5 +1,6 @@
 """From settings to a bake: one path, checked before torch is imported."""
 
+import re
 import warnings
 
 import pytest
@@ -56,3 +57,17 @@ def test_what_only_transformers_refuses_is_one_line(tmp_path):
     with pytest.raises(ConfigError, match=r"^.*config.yaml: .*dataloader_prefetch_factor") as refused:
         build(checked(tmp_path, dump_yaml({**GOOD, "dataloader_prefetch_factor": 2})))
     assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("tracker", "says"),
+    [
+        ("wandbb", "report_to: no tracker is called 'wandbb'; did you mean wandb?"),
+        ("wandb", "report_to: wandb is not installed; pip install wandb, or use none"),
+    ],
+)
+def test_a_tracker_that_is_not_there_is_refused(tracker, says, tmp_path, monkeypatch):
+    monkeypatch.setattr("transformers.integrations.get_available_reporting_integrations", lambda: ["tensorboard"])
+    with pytest.raises(ConfigError, match=re.escape(says)):
+        build(checked(tmp_path, dump_yaml({**GOOD, "report_to": ["tensorboard", tracker]})))
+    assert build(checked(tmp_path, dump_yaml({**GOOD, "report_to": "tensorboard"}))).bakery.report_to == ["tensorboard"]

@@ -152,7 +152,7 @@ def test_the_warning_is_seen_by_somebody_who_runs_a_script(tmp_path):
     script.write_text("from bakery import ContextConfig\nContextConfig(system_prompt='a')\n")
     done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, timeout=60)
     assert done.returncode == 0
-    assert done.stderr.count("DeprecationWarning: system_prompt is the older way") == 1
+    assert done.stderr.count("DeprecationWarning: system_prompt works; in code, prefix_messages") == 1
 
 
 def test_the_public_names():

@@ -41,7 +41,9 @@ def test_a_file_that_is_too_long_or_not_utf8_is_refused(tmp_path):
 @pytest.mark.parametrize("content", ["", " \n\t", "\ufeff\n"])
 def test_a_file_of_white_space_alone_is_refused_in_the_words_of_its_reader(content, tmp_path):
     (tmp_path / "a.txt").write_text(content, "utf-8")
-    assert refusal(lambda: read_text(tmp_path / "a.txt", DataError)).endswith("a.txt: is empty")
+    assert refusal(lambda: read_text(tmp_path / "a.txt", DataError)).endswith(
+        "a.txt: is empty; write something into it, or leave the setting out"
+    )
     assert refusal(lambda: read_text(tmp_path / "a.txt", DataError, if_empty="write it")).endswith("a.txt: write it")
 
 

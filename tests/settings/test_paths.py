@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from bakery.errors import ConfigError
-from bakery.settings.paths import check_adapter, check_checkpoint, check_output, resolve_model
+from bakery.errors import ConfigError, ResourceError
+from bakery.settings.paths import check_adapter, check_checkpoint, check_output, resolve_model, try_output
 from tests.settings.support import refusal
 
 
@@ -86,3 +86,29 @@ def test_an_output_that_cannot_be_a_folder_is_refused_and_none_is_made(tmp_path)
     assert "is a file" in refusal(lambda: check_output(str(tmp_path / "file" / "below"), may_replace=False))
     assert "is empty" in refusal(lambda: check_output(" ", may_replace=False))
     assert "cannot be a path" in refusal(lambda: check_output("x" * 5000, may_replace=False))
+
+
+@pytest.mark.parametrize("name", ["stater", "Starter", "starte"])
+def test_a_slip_for_the_shipped_model_is_no_hub_id(name):
+    assert refusal(lambda: resolve_model(name, "here")).startswith(f"here: no such model: {name}; did you mean starter")
+    assert resolve_model(f"owner/{name}") == f"owner/{name}"
+
+
+def test_an_output_folder_is_tried_and_nothing_of_it_is_left(tmp_path):
+    try_output(str(tmp_path / "a" / "b"))
+    assert list(tmp_path.iterdir()) == []
+    (tmp_path / "there").mkdir()
+    try_output(str(tmp_path / "there"))
+    assert list((tmp_path / "there").iterdir()) == []
+
+
+@pytest.mark.parametrize("failing", ["mkdir", "touch"])
+def test_an_output_folder_that_cannot_be_written_is_one_line(failing, tmp_path, monkeypatch):
+    def fail(*_, **__):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, failing, fail)
+    with pytest.raises(
+        ResourceError, match=r"^output_dir: .*out cannot be written: No space left on device; choose another"
+    ):
+        try_output(str(tmp_path / "out"))

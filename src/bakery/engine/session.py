@@ -152,6 +152,8 @@ def session_of(
 
     Models that are quantised or spread over several devices stay where they are.
     """
+    for note in args.notes:
+        (progress or Progress(Verbosity.QUIET)).say(f"  note: {note}")
     if not (getattr(model, "is_quantized", False) or getattr(model, "hf_device_map", None)):
         model.to(args.device)
     return Session(

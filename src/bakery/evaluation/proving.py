@@ -106,8 +106,8 @@ def refuse_no_gap(gap: Gap, allowed: bool) -> None:
     if gap.is_none and not allowed:
         raise DataError(
             f"the prompt changes (almost) nothing on these rows: {gap.divergence.mean:.2g} nats per token (below "
-            f"{NO_GAP_NATS:g}), {gap.agreement.mean:.0%} of the greedy answers are the same; give rows on which it "
-            "matters, or set allow_no_gap: true to bake all the same"
+            f"{NO_GAP_NATS:g}), {gap.agreement.mean:.0%} of the greedy answers are the same; give another prompt, or "
+            "rows on which it matters (training_prompts, dataset), or set allow_no_gap: true to bake all the same"
         )
 
 

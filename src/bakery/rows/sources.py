@@ -22,6 +22,7 @@ from typing import Any
 from bakery.errors import DataError
 from bakery.settings.documents import parse_json
 from bakery.settings.files import as_path, existing_file, read_text
+from bakery.settings.hub import unreachable
 from bakery.text import describe, listed
 
 MAX_LINE = 32_000_000
@@ -196,9 +197,12 @@ def _read_with_datasets(spec: str, folder: Path | None, split: str | None) -> li
     except (ArrowException, datasets.exceptions.DatasetsError, OSError, ValueError, AssertionError) as problem:
         if isinstance(problem, DataError):
             raise
-        kind = "folder" if folder is not None else "hub id"
-        hint = "" if folder is not None else f"; there is no file of this name in {Path.cwd()} either"
-        raise DataError(f"{spec}: cannot be read as a {kind}: {_first_line(problem)}{hint}") from problem
+        if folder is not None:
+            raise DataError(f"{spec}: cannot be read as a folder: {_first_line(problem)}") from problem
+        hint = f"there is no file of this name in {Path.cwd()} either"
+        if gone := unreachable(problem):
+            hint = f"{hint}; give a local file or folder"
+        raise DataError(f"{spec}: cannot be read as a hub id: {gone or _first_line(problem)}; {hint}") from problem
 
 
 def _choose_split(names: list[str], split: str | None, spec: str) -> str:

@@ -9,11 +9,14 @@ from transformers import TrainingArguments
 
 from bakery.settings.checks import range_problems, refuse
 from bakery.settings.config import BakingFields
+from bakery.settings.precision import take_back_unavailable
 
 
 @dataclass(repr=False)
 class BakeryConfig(BakingFields, TrainingArguments):  # type: ignore[misc]
     """How to bake. Every field of `TrainingArguments` works; `BakingFields` adds ours and changes some defaults.
+
+    Half precision that the device does not have is turned off; `notes` says so, one line each.
 
     Raises:
         ConfigError: a setting of the bake is out of range.
@@ -21,6 +24,7 @@ class BakeryConfig(BakingFields, TrainingArguments):  # type: ignore[misc]
 
     def __post_init__(self) -> None:
         refuse(range_problems(vars(self)))
+        self.notes = take_back_unavailable(self)
         super().__post_init__()
 
     @property

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +18,7 @@ from bakery.settings.checks import validate
 from bakery.settings.config import ContextConfig, DataConfig, LoraConfig, ModelConfig
 from bakery.settings.fields import COMPUTED
 from bakery.settings.reading import Settings
+from bakery.text import suggestion
 
 if TYPE_CHECKING:
     from bakery.settings.arguments import BakeryConfig
@@ -89,4 +90,23 @@ def build(checked: CheckedSettings) -> BakeSettings:
         bakery = BakeryConfig(**arguments)
     except (ValueError, TypeError, ArithmeticError, ImportError, OSError, NotImplementedError) as error:
         raise ConfigError(f"{checked.given.at('')}{' '.join(str(error).split())}") from error
+    _check_trackers(bakery.report_to or (), checked.given.at("report_to"))
     return BakeSettings(bakery, checked.context, checked.model, checked.lora, checked.data)
+
+
+def _check_trackers(trackers: str | Sequence[str], location: str) -> None:
+    """Refuse trackers that transformers does not know, or whose package is not installed."""
+    if not trackers:
+        return
+    from transformers.integrations import get_available_reporting_integrations
+    from transformers.integrations.integration_utils import INTEGRATION_TO_CALLBACK
+
+    usable = [*get_available_reporting_integrations(), "flyte"]  # which transformers never lists
+    for name in [trackers] if isinstance(trackers, str) else trackers:
+        if name not in INTEGRATION_TO_CALLBACK:
+            remedy = suggestion(
+                name, INTEGRATION_TO_CALLBACK, f"allowed are none, {', '.join(INTEGRATION_TO_CALLBACK)}"
+            )
+            raise ConfigError(f"{location}: no tracker is called {name!r}; {remedy}")
+        if name not in usable:
+            raise ConfigError(f"{location}: {name} is not installed; pip install {name}, or use none")

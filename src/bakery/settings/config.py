@@ -17,8 +17,8 @@ from bakery.settings.checks import context_problems, refuse
 from bakery.settings.fields import AutoOrInt, setting
 
 _SYSTEM_PROMPT_NOTE = (
-    "system_prompt is the older way to say prefix_messages: [{role: system, content: ...}]; it still works, "
-    "but write prefix_messages"
+    "system_prompt works; in code, prefix_messages=[{'role': 'system', 'content': ...}] says the same and takes any "
+    "messages"
 )
 
 
@@ -78,8 +78,10 @@ class ContextConfig:
         [{"role": "system", "content": "You are a pirate."}],
     )
     prefix_messages_file: str | None = setting(None, "The same from a .yaml, .yml or .json file.", "prefix.yaml")
-    system_prompt: str | None = setting(None, "Older way to give one system message.", "You are a pirate.")
-    system_prompt_file: str | None = setting(None, "Older way: a text file that holds the system prompt.", "prompt.txt")
+    system_prompt: str | None = setting(
+        None, "The context to bake in, where it is one system prompt.", "You are a pirate."
+    )
+    system_prompt_file: str | None = setting(None, "The same from a text file.", "prompt.txt")
     student_retained_turns: int = setting(
         0, "How many of the last messages of the prefix the student sees too; without a prefix: of the row.", 2
     )
@@ -113,7 +115,9 @@ class ModelConfig:
 
     model_name_or_path: str = setting("Qwen/Qwen3-0.6B", "Hub id or folder; starter: shipped with Bakery.", "starter")
     torch_dtype: Literal["auto", "bfloat16", "float16", "float32"] = setting(
-        "auto", "Number format of the base weights.", aliases=("--dtype",)
+        "auto",
+        "Number format of the base weights. auto: as they are stored; float32 on a CPU without that format.",
+        aliases=("--dtype",),
     )
     attn_implementation: str | None = setting(None, "Attention as in transformers: eager, sdpa, ...", "sdpa")
     trust_remote_code: bool = setting(False, "Run code that the model's folder brings along.")

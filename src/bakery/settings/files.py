@@ -44,7 +44,10 @@ def existing_file(name: str | Path, error: type[BakeryError]) -> Path:
 
 
 def read_text(
-    name: str | Path, error: type[BakeryError], max_bytes: int | None = None, if_empty: str = "is empty"
+    name: str | Path,
+    error: type[BakeryError],
+    max_bytes: int | None = None,
+    if_empty: str = "is empty; write something into it, or leave the setting out",
 ) -> str:
     """The text of a UTF-8 file, without a byte-order mark; `if_empty` is the message for white space alone.
 

@@ -1,14 +1,16 @@
-"""Checks of the folders that settings name, before anything heavy is imported; nothing is written."""
+"""Checks of the folders that settings name, before anything heavy is imported; nothing is left behind."""
 
 import json
 import os
 from pathlib import Path
 
-from bakery.errors import ConfigError
+from bakery.errors import ConfigError, ResourceError
 from bakery.settings.files import as_path
+from bakery.text import nearest
 
 STARTER = "starter"
 """The name of the model that is shipped in this package."""
+_TRIAL = ".trial"
 RESULT_FILES = ("adapter_model.safetensors", "results.json")
 
 
@@ -16,7 +18,7 @@ def resolve_model(name: str, location: str = "model_name_or_path") -> str:
     """The folder or hub id to load: `starter` is the shipped model, every other name stands for itself.
 
     Raises:
-        ConfigError: a folder is meant that is not there or holds no model.
+        ConfigError: a folder is meant that is not there or holds no model, or the name is a slip for `starter`.
     """
     if name == STARTER:
         return str(Path(__file__).parents[1] / STARTER)
@@ -24,6 +26,10 @@ def resolve_model(name: str, location: str = "model_name_or_path") -> str:
         raise ConfigError(f"{location}: is empty; give a hub id, a folder, or {STARTER}")
     path = as_path(name, ConfigError, location)
     if not path.exists() and not (name.startswith((".", "~", "/")) or "\\" in name or name.count("/") > 1):
+        if "/" not in name and nearest(name, [STARTER]):
+            raise ConfigError(
+                f"{location}: no such model: {name}; did you mean {STARTER}, the one shipped with Bakery?"
+            )
         return name
     if path.exists() and not path.is_dir():
         raise ConfigError(f"{location}: {name} is a file; give the model's folder or a hub id")
@@ -98,3 +104,23 @@ def check_output(output_dir: str | None, may_replace: bool, location: str = "out
     if finished and not may_replace:
         remedy = "choose another folder, or overwrite: true"
         raise ConfigError(f"{location}: {folder} holds a finished bake ({finished[0]}); {remedy}")
+
+
+def try_output(output_dir: str | None) -> None:
+    """Make the output folder and take it away again: what permissions do not tell, such as /proc or a full disk, does.
+
+    Raises:
+        ResourceError: it cannot be made.
+    """
+    folder = Path(output_dir or "outputs").expanduser().absolute()
+    missing = [path for path in (folder, *folder.parents) if not path.exists()]
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / _TRIAL).touch()
+        (folder / _TRIAL).unlink()
+        for path in missing:
+            path.rmdir()
+    except OSError as error:
+        raise ResourceError(
+            f"output_dir: {folder} cannot be written: {error.strerror}; choose another folder"
+        ) from error

@@ -8,9 +8,9 @@ from bakery.engine.distill.cache import Cache
 from bakery.engine.distill.engine import Engine, sampling_prompts
 from bakery.engine.distill.samplers.sampler import Sampler, Trajectory
 from bakery.engine.distill.teacher import KnownSignals, Teacher, row_key
-from bakery.errors import ViewError
 from bakery.progress import Progress
 from bakery.settings.arguments import BakeryConfig
+from bakery.training.lengths import all_too_long, limit_of, too_long
 
 _MOST_BYTES = 2**32
 """A signal that would need more is not recorded while sampling: the teacher is asked afterwards, block by block."""
@@ -114,25 +114,21 @@ class Preparation:
         return needed <= _SHARE_OF_DISK * free
 
     def within_length(self, pairs: list[ViewPair]) -> list[ViewPair]:
-        """The rows that `max_seq_length` allows.
+        """The rows that `max_seq_length` and the model's context allow.
 
         Raises:
-            ViewError: a row is longer and none may be skipped, or all are.
+            ViewError: a row is longer than `max_seq_length` and none may be skipped, or all are too long.
         """
-        limit = self.args.max_seq_length
-        long = [pair for pair in pairs if limit is not None and len(pair.teacher_ids) > limit]
-        if not long:
+        limit = limit_of(self.engine.model, self.args)
+        long = [pair for pair in pairs if limit is not None and len(pair.teacher_ids) > limit.tokens]
+        if limit is None or not long:
             return pairs
-        if self.args.on_long_row == "error":
-            raise ViewError(
-                f"{long[0].source}: the teacher's view has {len(long[0].teacher_ids)} tokens, "
-                f"max_seq_length is {limit}, and {len(long) - 1} more of {len(pairs)} rows are longer; "
-                "raise it, or set on_long_row: skip"
-            )
-        self.progress.say(f"  note: {len(long)} of {len(pairs)} rows skipped: longer than max_seq_length {limit}")
+        if self.args.on_long_row == "error" and not limit.by_model:
+            raise too_long(long, len(pairs), limit)
+        self.progress.say(f"  note: {len(long)} of {len(pairs)} rows skipped: too long ({limit})")
         if len(long) == len(pairs):
-            raise ViewError(f"every row is longer than max_seq_length {limit}: nothing is left to learn from")
-        return [pair for pair in pairs if limit is None or len(pair.teacher_ids) <= limit]
+            raise all_too_long(limit)
+        return [pair for pair in pairs if len(pair.teacher_ids) <= limit.tokens]
 
     def ask_teacher(self, pairs: list[ViewPair], known: KnownSignals) -> Teacher:
         """The teacher, who has read all rows; or who reads them again at every step where `teacher` says so."""

@@ -49,6 +49,7 @@ from bakery.training.callbacks import FiniteGradients, RunningMeans, ShowSteps
 from bakery.training.chat_date import read_date, write_date
 from bakery.training.checkpoints import checkpoint_to_resume
 from bakery.training.hub import HUB_ERRORS
+from bakery.training.lengths import check_lengths
 from bakery.training.preparation import Preparation
 from bakery.training.schedule import OpenSchedule, without_idle_start
 from bakery.training.stopping import StopWhenDone, UntilDone
@@ -112,7 +113,7 @@ class ContextBakingTrainer(Trainer):  # type: ignore[misc]
                 "target_divergence and patience need validation rows, and there are too few prompts to take some from "
                 f"training ({len(self.rows.train)}); give eval_dataset, or leave both out"
             )
-        self._view_rows()
+        self._view_rows(args)
         if not torch.accelerator.is_available():
             args.dataloader_pin_memory = False
         super().__init__(
@@ -157,10 +158,11 @@ class ContextBakingTrainer(Trainer):  # type: ignore[misc]
         self.lr_scheduler, self._created_lr_scheduler = made, True
         return made
 
-    def _view_rows(self) -> None:
-        """Build the views of all rows."""
+    def _view_rows(self, args: BakeryConfig) -> None:
+        """Build the views of all rows, none of which may be too long."""
         builder, rows = self.session.builder, self.rows
         self.views, self._anchor_views = view_rows(builder, rows.train), view_rows(builder, rows.anchors, anchor=True)
+        check_lengths([*self.views.all, *self._anchor_views.all], self.session.model, args)
         self._validation_views = {name: view_rows(builder, own) for name, own in rows.validation.items()}
         self._validation: dict[str, tuple[list[ViewPair], Teacher]] = {}
         self._teacher: Teacher | None = None
@@ -220,7 +222,7 @@ class ContextBakingTrainer(Trainer):  # type: ignore[misc]
         renderer = self.session.builder.renderer
         if began and freeze_dates(renderer.source, began) != renderer.template:
             self.session = replace(self.session, builder=self.session.builder.on(began))
-            self._view_rows()
+            self._view_rows(self.args)
         self.prepare()
         with self.progress.stage("training", "training", None, "steps") as stage:
             shown, self._on_tokens = ShowSteps(stage, self.progress), stage

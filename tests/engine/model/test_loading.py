@@ -86,12 +86,52 @@ def test_what_was_saved_is_loaded_again_readable_by_whoever_may_read_the_folder(
         load_adapter(tiny_base(), tmp_path)
 
 
-def test_target_modules_that_name_nothing_are_refused():
-    with pytest.raises(ConfigError, match="target_modules"):
-        attach_adapter(tiny_base(), LoraConfig(target_modules=["no_such_layer"]))
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        (
+            ["no_such_layer"],
+            "no layer is called 'no_such_layer'; allowed are q_proj, k_proj, .*all-linear takes them all",
+        ),
+        (["v_proj", "q_prj"], "no layer is called 'q_prj'; .*; did you mean q_proj?"),
+        (
+            "foo.*",
+            r"'foo\.\*' matches no whole name of a layer, such as model\.layers\.0\..*; .*a list of q_proj, k_proj, ",
+        ),
+        ("q_proj(", "target_modules: .*"),
+    ],
+)
+def test_target_modules_that_name_no_layer_are_refused_with_the_names_there_are(given, says):
+    with pytest.raises(ConfigError, match=says) as error:
+        attach_adapter(tiny_base(tie_word_embeddings=False), LoraConfig(target_modules=given))
+    assert "lm_head" not in str(error.value)
+
+
+def test_target_modules_take_all_linear_layers_or_those_that_a_pattern_matches():
+    pattern = LoraConfig(r=2, target_modules=r".*layers\.0.*q_proj")
+    assert len(lora_layers(attach_adapter(tiny_base(), pattern))) == 1
     for everything in ("all", "all-linear", ["all"]):
         adapted = attach_adapter(tiny_base(), LoraConfig(r=2, target_modules=everything))
         assert len(lora_layers(adapted)) == 2 * 7  # two layers: q, k, v, o, gate, up, down
+
+
+def test_a_rank_that_no_layer_can_use_is_refused():
+    attach_adapter(tiny_base(hidden_size=32), LoraConfig(r=32))
+    with pytest.raises(ConfigError, match=r"^r: 33 is more than .* at most 32"):
+        attach_adapter(tiny_base(hidden_size=32), LoraConfig(r=33))
+
+
+@pytest.mark.parametrize("load", [load_model, load_tokenizer])
+def test_a_hub_that_cannot_be_reached_says_what_works_without_it(load):
+    says = r"^a/b: the \w+ is not in the cache, .* \(HF_HUB_OFFLINE is set\); give a local folder, or starter, "
+    with pytest.raises(ModelError, match=says):
+        load(ModelConfig(model_name_or_path="a/b"))
+
+
+def test_weights_in_a_half_precision_that_the_cpu_does_not_have_become_float32(monkeypatch):
+    monkeypatch.setattr("bakery.engine.model.loading.is_slow_here", lambda dtype: dtype == torch.bfloat16)
+    assert load_model(ModelConfig(model_name_or_path="starter")).dtype == torch.float32
+    assert load_model(ModelConfig(model_name_or_path="starter", torch_dtype="bfloat16")).dtype == torch.bfloat16
 
 
 def test_a_model_that_cannot_be_loaded_is_one_line(tmp_path):

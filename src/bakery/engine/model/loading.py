@@ -1,6 +1,7 @@
 """Loading, adapting and saving models, and every reach into transformers and peft that this needs."""
 
 import logging
+import re
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,11 +13,17 @@ from peft import LoraConfig as PeftLoraConfig
 from peft import PeftModel, get_peft_model
 from torch import nn
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+from transformers.pytorch_utils import Conv1D
 
-from bakery.engine.model.structure import unwrap
+from bakery.engine.model.adapters import lora_layers
+from bakery.engine.model.structure import context_of, unwrap
 from bakery.errors import ConfigError, ModelError
+from bakery.scoring.answers import pattern_problem
 from bakery.settings.config import LoraConfig, ModelConfig
-from bakery.settings.paths import resolve_model
+from bakery.settings.hub import unreachable
+from bakery.settings.paths import STARTER, resolve_model
+from bakery.settings.precision import is_slow_here
+from bakery.text import listed, suggestion
 
 _ALL_LINEAR = ("all-linear", "all")
 
@@ -44,8 +51,7 @@ def context_length(config: ModelConfig) -> int | None:
     source = resolve_model(config.model_name_or_path)
     with _explained(config.model_name_or_path, "model"):
         loaded = AutoConfig.from_pretrained(source, trust_remote_code=config.trust_remote_code)
-    most = getattr(loaded.get_text_config(), "max_position_embeddings", None)
-    return int(most) if most else None
+    return context_of(loaded)
 
 
 def load_model(config: ModelConfig) -> PreTrainedModel:
@@ -64,6 +70,8 @@ def load_model(config: ModelConfig) -> PreTrainedModel:
         model = AutoModelForCausalLM.from_pretrained(source, use_safetensors=True, **arguments)
     if config.load_in_4bit:
         _keep_differentiable(model)
+    elif config.dtype == "auto" and is_slow_here(model.dtype):
+        model = model.float()
     return cast(PreTrainedModel, model.eval())
 
 
@@ -71,11 +79,12 @@ def attach_adapter(model: PreTrainedModel, config: LoraConfig) -> PeftModel:
     """A fresh LoRA adapter on the model; its output is unchanged until the first step.
 
     Raises:
-        ConfigError: when `target_modules` names no module of this model.
+        ConfigError: `target_modules` names no module of this model, or `r` is more than any of them can use.
     """
     modules = config.target_modules if isinstance(config.target_modules, str) else list(config.target_modules)
     if modules in _ALL_LINEAR or modules in [[name] for name in _ALL_LINEAR]:
         modules = "all-linear"
+    _check_names(model, modules)
     lora = PeftLoraConfig(
         r=config.r,
         lora_alpha=config.lora_alpha,
@@ -90,9 +99,44 @@ def attach_adapter(model: PreTrainedModel, config: LoraConfig) -> PeftModel:
             warnings.filterwarnings("ignore", message="fan_in_fan_out is set to")  # and then sets it right by itself
             # peft's presets for mixtures of experts speak of weights that "all-linear" leaves alone.
             warnings.filterwarnings("ignore", message="The following (rank|alpha)_pattern keys")
-            return cast(PeftModel, get_peft_model(model, lora))
+            adapted = cast(PeftModel, get_peft_model(model, lora))
     except ValueError as error:
         raise ConfigError(f"target_modules: {str(error).splitlines()[0]}") from error
+    _check_rank(adapted, config.r)
+    return adapted
+
+
+def _check_names(model: PreTrainedModel, modules: str | list[str]) -> None:
+    """Refuse a name in a list that no layer has, which peft passes over in silence, or a pattern that matches none."""
+    known = [name for name, _ in model.named_modules()]
+    head = model.get_output_embeddings()
+    linear = (name for name, part in model.named_modules() if isinstance(part, nn.Linear | Conv1D) and part is not head)
+    names = list(dict.fromkeys(name.rpartition(".")[2] for name in linear))
+    if isinstance(modules, str):
+        if modules != "all-linear" and (problem := pattern_problem(modules)):
+            raise ConfigError(f"target_modules: {problem}")
+        if modules != "all-linear" and not any(re.fullmatch(modules, name) for name in known):
+            whole = next((name for name in known if name.endswith(tuple(names))), "")
+            raise ConfigError(
+                f"target_modules: the pattern {modules!r} matches no whole name of a layer, such as {whole}; mend it, "
+                f"or give a list of {listed(names, 16)}"
+            )
+        return
+    for wanted in modules:
+        if not any(name == wanted or name.endswith(f".{wanted}") for name in known):
+            remedy = suggestion(wanted, names, "all-linear takes them all")
+            raise ConfigError(
+                f"target_modules: no layer is called {wanted!r}; allowed are {listed(names, 16)}; {remedy}"
+            )
+
+
+def _check_rank(adapted: PeftModel, rank: int) -> None:
+    """Refuse a rank that is more than the smaller side of every adapted layer: it adds nothing."""
+    widest = max(min(layer.in_features, layer.out_features) for layer in lora_layers(adapted))
+    if rank > widest:
+        raise ConfigError(
+            f"r: {rank} is more than the layers of this model can use; at most {widest}, and 16 is common"
+        )
 
 
 def load_adapter(model: PreTrainedModel, folder: str | Path) -> PeftModel:
@@ -132,6 +176,9 @@ def _explained(name: str, what: str) -> Iterator[None]:
             yield
     except (OSError, ValueError, KeyError, ImportError) as error:
         logging.getLogger(__name__).debug("loading %s failed", name, exc_info=error)
+        if gone := unreachable(error):
+            remedy = f"give a local folder, or {STARTER}, the model shipped with Bakery"
+            raise ModelError(f"{name}: the {what} is not in the cache, and {gone}; {remedy}") from error
         first = next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
         raise ModelError(f"cannot load the {what} {name!r}: {first}") from error
 

@@ -7,7 +7,7 @@ from typing import cast
 import torch
 from peft import PeftModel
 from torch import nn
-from transformers import PreTrainedModel, PreTrainedTokenizerBase
+from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
 
 def unwrap(model: nn.Module) -> nn.Module:
@@ -31,6 +31,12 @@ def decoder(model: nn.Module) -> nn.Module:
 def hidden_size(model: nn.Module) -> int:
     """The width of the final hidden states."""
     return int(base_of(model).config.get_text_config().hidden_size)
+
+
+def context_of(config: PreTrainedConfig) -> int | None:
+    """How many tokens a model of this configuration reads at most; None where that is not said."""
+    most = getattr(config.get_text_config(), "max_position_embeddings", None)
+    return int(most) if most else None
 
 
 def device_of(model: nn.Module) -> torch.device:
