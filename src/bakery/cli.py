@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 HELP = """\
 Bake a context into LoRA weights: afterwards the model behaves as if prompted.
 
-usage: bakery [bake] --config FILE [--any_setting VALUE ...]
+usage: bakery [bake] --config FILE [--plan] [--any_setting VALUE ...]
        bakery inspect --config FILE [--rows N] [--html FILE] [--gap]
        bakery eval --adapter DIR [--config FILE] [--strength X Y ... | sweep]
        bakery schema
@@ -41,6 +41,7 @@ verbs
 
 options
   --config FILE      settings as flat YAML or JSON; the command line wins over the file
+  --plan             tell the tokens, seconds and memory that a bake would take, and do nothing else
   -q, --quiet        only errors and the result
   --verbose          more detail, and tracebacks
   -h, --help         this text
@@ -64,9 +65,10 @@ GRACE_SECONDS = 10.0
 """How long a process that failed beside others waits to be ended before it says why."""
 VERBS = ("bake", "inspect", "eval", "schema")
 _SHORT = {"-c": "--config", "-q": "--quiet", "-h": "--help"}
-_FLAGS = ("quiet", "verbose", "help", "version", "gap")
+_FLAGS = ("quiet", "verbose", "help", "version", "gap", "plan")
 _OPTIONS = ("config", "rows", "html", "adapter", "strength")
-_VERB_OF = {"rows": "inspect", "html": "inspect", "gap": "inspect", "adapter": "eval", "strength": "eval"}
+_VERB_OF = {"rows": "inspect", "html": "inspect", "gap": "inspect", "adapter": "eval", "strength": "eval",
+            "plan": "bake"}  # fmt: skip
 _QUIET_LIBRARIES = {"TRANSFORMERS_VERBOSITY": "error", "HF_HUB_VERBOSITY": "error", "TORCH_CPP_LOG_LEVEL": "ERROR",
                     "HF_HUB_DISABLE_PROGRESS_BARS": "1", "HF_DATASETS_DISABLE_PROGRESS_BARS": "1"}  # fmt: skip
 
@@ -84,6 +86,7 @@ class Command:
     rows: str = "4"
     html: str | None = None
     gap: bool = False
+    plan: bool = False
     adapter: str | None = None
     strength: tuple[str, ...] = ()
     overrides: tuple[str, ...] = ()
@@ -222,7 +225,8 @@ def _bake(command: Command) -> None:
     at, values = checked.given.at, checked.values
     output_dir, resume = values["output_dir"], values["resume_from_checkpoint"]
     check_checkpoint(resume, output_dir, checked.model.model_name_or_path, at("resume_from_checkpoint"))
-    check_output(output_dir, bool(values["overwrite"] or resume), at("output_dir"))
+    if not command.plan:
+        check_output(output_dir, bool(values["overwrite"] or resume), at("output_dir"))
     progress = Progress(verbosity if _first_process() else Verbosity.QUIET)
     for spec in (checked.data.dataset, checked.data.eval_dataset, checked.data.anchor_dataset):
         if spec is not None and not is_local(spec):
@@ -232,10 +236,15 @@ def _bake(command: Command) -> None:
         settings = build(checked)
         from rich.console import Console
 
-        from bakery.baking import bake
+        from bakery.baking import bake, plan
         from bakery.engine.model.process_group import ProcessGroup
         from bakery.report.terminal import print_proof
 
+    if command.plan:
+        from bakery.forecast.words import table
+
+        print(table(plan(settings, progress, data), settings.model.model_name_or_path))
+        return
     result = bake(settings, progress, data)
     if _first_process():
         print_proof(result, Console())
