@@ -22,6 +22,7 @@ FLOORS = (
     ("engine",),
     ("training",),
     ("evaluation",),
+    ("forecast",),
     ("report",),
     ("baking", "evaluate", "cli", "__main__", "__init__"),
 )
@@ -33,6 +34,9 @@ TORCH_FREE = (
     "settings.build",
     "settings.paths",
     "rows.bake_data",
+    "forecast.figures",
+    "forecast.memory",
+    "forecast.words",
 )
 
 

@@ -180,7 +180,9 @@ def proof_stage(rows: ProofSizes, rules: Rules) -> Stage:
         adapted += _compared(own, rules, prompted=False)
     main = rows.asked[rows.main]
     shown = min(EXAMPLES, main.rows)
-    read = [reading_work(shown, length + rules.reply, rules.reply, rules.budget) for length in (main.teacher, main.student)]
+    read = [
+        reading_work(shown, length + rules.reply, rules.reply, rules.budget) for length in (main.teacher, main.student)
+    ]
     return Stage("proof", base + read[0].times(3), adapted + read[1].times(3))
 
 

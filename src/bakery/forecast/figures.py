@@ -1,11 +1,11 @@
 """Tokens and seconds of a bake as plain data: work is counted, rates are measured, a forecast is their product.
 
-    seconds of a stage  =  sum over all kinds of work  of  how much there is * seconds of one piece
+seconds of a stage  =  sum over all kinds of work  of  how much there is * seconds of one piece
 """
 
 import math
 from collections.abc import Sequence
-from dataclasses import astuple, dataclass, fields, replace
+from dataclasses import astuple, dataclass, replace
 from typing import Self
 
 _EULER = 0.5772
@@ -47,7 +47,7 @@ class Pace(Work):
 
     def seconds(self, work: Work) -> float:
         """What work takes at this pace."""
-        return sum(getattr(self, kind.name) * getattr(work, kind.name) for kind in fields(work))
+        return float(sum(one * many for one, many in zip(astuple(self), astuple(work), strict=True)))
 
 
 @dataclass(frozen=True)
@@ -130,7 +130,7 @@ class Part:
 
 @dataclass(frozen=True)
 class Memory:
-    """Bytes that a bake holds.
+    """Bytes that a bake holds, beside the libraries and what they hold before it.
 
     Args:
         weights: of the base model.
@@ -139,6 +139,7 @@ class Memory:
         keys_values: of the prefix and of the largest batch that is sampled.
         logits: and the other working space of that batch.
         signal: what is stored of the teacher.
+        libraries: what libraries keep for themselves while they compute.
         available: bytes of the device, or of the machine; None where nobody tells.
         device: what has them.
     """
@@ -149,13 +150,15 @@ class Memory:
     keys_values: int
     logits: int
     signal: int
+    libraries: int = 0
     available: int | None = None
     device: str = "machine"
 
     @property
     def peak(self) -> int:
         """Held at most at one time: sampling is over when training begins."""
-        return self.weights + self.signal + max(self.keys_values + self.logits, self.adapter + self.activations)
+        always = self.weights + self.signal + self.libraries
+        return always + max(self.keys_values + self.logits, self.adapter + self.activations)
 
     @property
     def fits(self) -> bool:

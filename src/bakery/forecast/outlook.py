@@ -10,7 +10,7 @@ import torch
 
 from bakery.chat.pre_query import pre_query
 from bakery.chat.views import PromptPair, ViewBuilder
-from bakery.engine.distill.engine import Engine
+from bakery.engine.distill.engine import SAMPLING_BUDGETS, Engine
 from bakery.engine.distill.samplers.sampler import SamplingPrompt, SamplingSettings
 from bakery.engine.model.adapters import is_adapter_weight
 from bakery.engine.model.structure import base_of, device_of, stop_ids
@@ -30,21 +30,24 @@ from bakery.forecast.counting import (
 )
 from bakery.forecast.figures import Forecast, Range, Stage, parts_of, steps_of
 from bakery.forecast.memory import Batches, Shape, memory_of
-from bakery.forecast.rehearsal import rehearse
 from bakery.forecast.trial import Stopwatch, Trial, alone
+from bakery.forecast.writing import MOST_TOKENS, expected_rows, writing_stage
 from bakery.rows.bake_data import BakeData
 from bakery.rows.conversations import Conversation, evenly, unanswered
 from bakery.scoring.rules import parse_rules
 from bakery.settings.arguments import BakeryConfig
 from bakery.settings.build import BakeSettings
-from bakery.writing.completion import planned_writing
+from bakery.writing.completion import planned_writing, reserved_rows
+from bakery.writing.plan import WritingPlan
+from bakery.writing.topics import Topic, topics_of
+from bakery.writing.written import with_written
 
 PROBED = 8
 """Rows that are measured on."""
-OPEN_STEPS = (100, 1000)
+OPEN_STEPS = (40, 400)
 """Optimiser steps of most bakes that run until they are done; how many it will be nobody knows before."""
 _FIRST_MEASUREMENT, _GROWTH = 20, 1.15
-_MESSAGE_TOKENS, _MESSAGE_TEMPERATURE = 128, 1.0
+_MESSAGE_TEMPERATURE = 1.0
 
 
 @dataclass(frozen=True)
@@ -112,11 +115,15 @@ class Outlook:
         Raises:
             BakeryError: a row cannot be aligned.
         """
-        args, engine, builder = self.settings.bakery, self.engine, self.session.builder
-        writing = Stage("writing")
+        args, builder = self.settings.bakery, self.session.builder
+        rules, writing = self._rules(answer or self.trial.answer), Stage("writing")
+        plan = WritingPlan() if "writing" in done else planned_writing(data, self.settings)
+        if plan.total:
+            prefix, room = _prefix_tokens(builder, topics_of(data)[0]), SAMPLING_BUDGETS * rules.budget
+            writing = writing_stage(plan, self.message, prefix, room)
+            data = with_written(data, expected_rows(plan, topics_of(data), self.message))
         if "writing" not in done:
-            writing, data = rehearse(data, self.settings, engine, builder, self.message)
-        rules = self._rules(answer or self.trial.answer)
+            data = reserved_rows(data, self.settings)
         rows = TrainingRows.of(builder, data, rules)
         proof = ProofSizes.of(builder, proof_rows(data, parse_rules(self.settings.data.rules)), rules)
         steps = steps_expected(args, rows.pairs(rules))
@@ -137,7 +144,7 @@ class Outlook:
         limit = math.inf if args.max_minutes is None else args.max_minutes * 60 - elapsed
         return Forecast(
             parts=parts_of(least, most, rates, limit_seconds=limit),
-            memory=memory_of(self._shape(), self._batches(rows, proof, rules), *available(engine)),
+            memory=memory_of(self._shape(), self._batches(rows, proof, rules), *available(self.engine)),
             rates=rates,
             steps=steps,
             limit_minutes=args.max_minutes,
@@ -178,10 +185,11 @@ class Outlook:
             number_bytes=number,
             saved_bytes=self.trial.saved_bytes,
             signal_bytes=self.engine.objective.signal_bytes,
+            on_cpu=device_of(model).type == "cpu",
         )
 
     def _batches(self, rows: TrainingRows, proof: ProofSizes, rules: Rules) -> Batches:
-        args, most = self.settings.bakery, 8 * rules.budget
+        args, most = self.settings.bakery, SAMPLING_BUDGETS * rules.budget
         own = [one for one in (rows.train, rows.anchors) if one.unanswered]
         batches = [
             (sum(one.unanswered for one in own) * rules.trajectories, max((one.teacher for one in own), default=0)
@@ -192,7 +200,9 @@ class Outlook:
         sampled = [(min(count, max(1, most // length)), length, new) for count, length, new in batches if count]
         count, length, new = max(sampled, key=lambda batch: batch[0] * batch[1])
         shared = max(one.shared for one in [rows.train, proof.measured])
-        pass_tokens = min(rules.budget, args.per_device_train_batch_size * rows.tokens(rules) / max(1, rows.pairs(rules)))
+        pass_tokens = min(
+            rules.budget, args.per_device_train_batch_size * rows.tokens(rules) / max(1, rows.pairs(rules))
+        )
         return Batches(
             prefix=shared,
             sampled_rows=count,
@@ -209,8 +219,17 @@ def probes(builder: ViewBuilder, data: BakeData) -> list[PromptPair]:
     """A few rows without their answers: given ones, or shipped questions behind the prefix."""
     rows = [unanswered(row) for row in evenly(data.train, PROBED)]
     if not rows:
-        rows = [Conversation(({"role": "user", "content": text},), None, "a question") for text in neutral()[1][:PROBED]]
+        rows = [
+            Conversation(({"role": "user", "content": text},), None, "a question") for text in neutral()[1][:PROBED]
+        ]
     return [builder.prompts(row) for row in rows]
+
+
+def _prefix_tokens(builder: ViewBuilder, topic: Topic) -> int:
+    """Tokens that only the teacher sees."""
+    question = Conversation(({"role": "user", "content": "Hello."},), topic.prefix if topic.own else None, "a question")
+    prompt = builder.prompts(question)
+    return len(prompt.teacher_ids) - len(prompt.student_ids)
 
 
 def _message_tokens(stopwatch: Stopwatch, session: Session, otherwise: float) -> float:
@@ -220,7 +239,7 @@ def _message_tokens(stopwatch: Stopwatch, session: Session, otherwise: float) ->
         head = pre_query(session.builder, (), end_ids=ends)
     except (TemplateError, ViewError):
         return otherwise
-    settings = SamplingSettings(head.stop_ids, _MESSAGE_TOKENS, _MESSAGE_TEMPERATURE, 1, stopwatch.args.seed)
+    settings = SamplingSettings(head.stop_ids, MOST_TOKENS, _MESSAGE_TEMPERATURE, 1, stopwatch.args.seed)
     return stopwatch.answers([SamplingPrompt(head.ids)] * PROBED, settings)[1]
 
 
@@ -258,4 +277,3 @@ def available(engine: Engine) -> tuple[int | None, str]:
     if device.type == "cpu" and hasattr(os, "sysconf"):
         return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"), "machine"
     return None, "device"
-

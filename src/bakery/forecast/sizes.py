@@ -37,9 +37,7 @@ class Sizes:
         return self.rows - self.answered
 
 
-def sizes_of(
-    builder: ViewBuilder, rows: Sequence[Conversation], *, anchor: bool = False, shares: bool = True
-) -> Sizes:
+def sizes_of(builder: ViewBuilder, rows: Sequence[Conversation], *, anchor: bool = False, shares: bool = True) -> Sizes:
     """The sizes of these rows; `shares`: rows of one prefix are read behind one copy of it.
 
     Raises:

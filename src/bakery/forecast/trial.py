@@ -7,6 +7,7 @@ Reading and training are timed on as many tokens as one pass of the bake holds, 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from statistics import median
 
 import torch
@@ -74,9 +75,7 @@ class Stopwatch:
         )
         answers, mean = self.answers(sampling_prompts(prompts[:_ANSWERED], teacher), settings)
         stop = min(self.engine.sampling_settings(max_new_tokens=1).stop_ids, default=0)
-        pairs = [
-            prompt.with_answer(tuple(answer) or (stop,)) for prompt, answer in zip(prompts, answers, strict=False)
-        ]
+        pairs = [prompt.with_answer(tuple(answer) or (stop,)) for prompt, answer in zip(prompts, answers, strict=False)]
         target_seconds = self.target_seconds(pairs)
         paces = []
         for condition in (teacher, student):
@@ -87,9 +86,7 @@ class Stopwatch:
         trained, update, saved = self.training(pairs)
         return Trial(Rates(paces[0], replace(paces[1], trained=trained, updates=update)), mean, saved)
 
-    def answers(
-        self, prompts: Sequence[SamplingPrompt], settings: SamplingSettings
-    ) -> tuple[list[list[int]], float]:
+    def answers(self, prompts: Sequence[SamplingPrompt], settings: SamplingSettings) -> tuple[list[list[int]], float]:
         """Answers to these prompts as far as they get in the time, and the mean length they would have had.
 
         Where time ends first, those that have ended tell how often an answer ends: at one token in `mean`.
@@ -121,7 +118,7 @@ class Stopwatch:
                 ends.append(self.now())
                 if len(ends) > 2 and ends[-1] - ends[0] > _MOST_SECONDS:
                     break
-        return median(after - before for before, after in zip(ends, ends[1:], strict=False))
+        return median(after - before for before, after in pairwise(ends))
 
     def reading(self, pairs: Sequence[ViewPair], condition: Condition) -> float:
         """Seconds of one token that is read without gradient."""

@@ -17,10 +17,10 @@ def line(forecast: Forecast) -> str:
     end = ""
     if forecast.open_ended:
         limit = f", {forecast.limit_minutes:g} min at most" if forecast.limit_minutes else ""
-        end = f" (trained until more does not help{limit})"
+        end = f", as training goes on until more does not help{limit}"
     told = (
-        f"  expected: {duration(forecast.seconds)}{end} for {tokens(forecast.sampled)} tokens written and "
-        f"{tokens(forecast.read)} read, at {speeds(forecast)} measured here; {size(memory.peak)} of memory"
+        f"  expected: {duration(forecast.seconds)} here for {tokens(forecast.sampled)} tokens written and "
+        f"{tokens(forecast.read)} read{end}; {size(memory.peak)} of memory"
     )
     return told if memory.fits else f"{told}\n  warning: {too_large(memory)}"
 
@@ -65,9 +65,10 @@ def table(forecast: Forecast, model: str) -> str:
         ("keys and values of a sampling batch", memory.keys_values),
         ("logits of a sampling batch", memory.logits),
         ("what is stored of the teacher", memory.signal),
+        ("what the libraries keep while they compute", memory.libraries),
         ("memory at most at a time", memory.peak),
     )
-    lines += ["", *(f"  {name:<58}{size(held_bytes):>18}" for name, held_bytes in held)]
+    lines += ["", *(f"  {name:<58}{size(held_bytes):>18}" for name, held_bytes in held if held_bytes)]
     if memory.available is not None:
         lines.append(f"  {'memory of the ' + memory.device:<58}{size(memory.available):>18}")
     if not memory.fits:
