@@ -1,9 +1,12 @@
 """A bake is three acts: preparing writes nothing, training changes only the adapter, proving leaves both alone."""
 
+import io
+
 import pytest
 import torch
+from rich.console import Console
 
-from bakery.baking import bake, prepare, prove, train
+from bakery.baking import bake, plan, prepare, prove, train
 from bakery.errors import ConfigError, DataError
 from bakery.progress import Progress, Verbosity
 from bakery.rows.bake_data import load_bake_data
@@ -60,3 +63,26 @@ def test_a_prompt_without_effect_is_refused_before_a_step_is_taken(saved_base, t
         with pytest.raises(DataError, match="changes \\(almost\\) nothing"):
             prepare(chosen, data, QUIET)
     assert not [path for path in tmp_path.rglob("*") if path.is_file()]
+
+
+def test_a_plan_writes_nothing_and_its_token_counts_are_those_of_the_bake(saved_base, tmp_path):
+    chosen = _settings(saved_base, tmp_path / "out")
+    forecast = plan(chosen)
+    assert not list(tmp_path.iterdir())
+    parts = {part.name: part for part in forecast.parts}
+    progress = Progress(Verbosity.QUIET)
+    result = bake(chosen, progress)
+    tokens = {spent.stage: spent.tokens for spent in progress.spent()}
+    assert (forecast.steps.low, forecast.steps.high) == (result.steps, result.steps)
+    assert parts["sampling"].sampled.low == pytest.approx(tokens["sampling"], rel=0.35)
+    assert all(part.seconds.high > 0 for part in forecast.parts)
+
+
+def test_what_a_bake_takes_is_told_before_it_and_only_to_who_listens(saved_base, tmp_path):
+    said = io.StringIO()
+    chosen = _settings(saved_base, tmp_path / "out")
+    prepare(chosen, load_bake_data(chosen.context, chosen.data), Progress(console=Console(file=said, width=200)))
+    begun, told, *_ = said.getvalue().splitlines()
+    assert begun.startswith("baking into")
+    assert told.startswith("  expected: ")
+    assert "written" in told

@@ -248,3 +248,26 @@ def test_the_strongest_strength_is_that_of_the_evaluation():
     from bakery import cli, evaluate
 
     assert cli._STRONGEST == evaluate.STRONGEST
+
+
+def test_a_plan_is_printed_and_nothing_else_is_done(place, saved_base, capsys):
+    words = [
+        "--config",
+        "config.yaml",
+        "--model_name_or_path",
+        saved_base,
+        "--trajectory_length",
+        "4",
+        "--max_steps",
+        "2",
+    ]
+    assert main([*words, "--plan"]) == 0
+    shown = capsys.readouterr().out
+    for part in ("writing prompts", "sampling answers", "training", "measuring the proof", "memory at most"):
+        assert part in shown
+    assert sorted(path.name for path in place.iterdir()) == ["config.yaml"]
+
+
+def test_a_plan_belongs_to_a_bake(place):
+    with pytest.raises(ConfigError, match="--plan: belongs to the verb bake"):
+        read_command(["inspect", "--config", "config.yaml", "--plan"])

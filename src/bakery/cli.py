@@ -236,11 +236,12 @@ def _bake(command: Command) -> None:
         settings = build(checked)
         from rich.console import Console
 
-        from bakery.baking import bake, plan
+        from bakery.baking import bake
         from bakery.engine.model.process_group import ProcessGroup
         from bakery.report.terminal import print_proof
 
     if command.plan:
+        from bakery.baking import plan
         from bakery.forecast.words import table
 
         print(table(plan(settings, progress, data), settings.model.model_name_or_path))

@@ -8,9 +8,7 @@ SHAPE = Shape(
     weight_bytes=1000, adapter_weights=10, adapter_bytes=40, hidden=8, inner=16, layers=4, vocabulary=100,
     key_value_bytes=64, number_bytes=4, saved_bytes=500.0, signal_bytes=44,
 )  # fmt: skip
-BATCHES = Batches(
-    prefix=10, sampled_rows=4, sampled_tokens=80, sampled_longest=16, trained_tokens=200, targets=30
-)
+BATCHES = Batches(prefix=10, sampled_rows=4, sampled_tokens=80, sampled_longest=16, trained_tokens=200, targets=30)
 
 
 def test_weights_and_adapter_are_counted_as_they_lie_in_memory():

@@ -40,7 +40,10 @@ def test_an_open_end_is_told_as_a_range_with_its_reason_and_its_limit():
 
 @pytest.mark.parametrize(
     ("memory", "remedy"),
-    [(replace(MEMORY, activations=20 * GIB), "lower token_budget"), (replace(MEMORY, weights=20 * GIB), "load_in_4bit")],
+    [
+        (replace(MEMORY, activations=20 * GIB), "lower token_budget"),
+        (replace(MEMORY, weights=20 * GIB), "load_in_4bit"),
+    ],
 )
 def test_memory_that_does_not_suffice_is_said_with_what_to_do(memory, remedy):
     warned = line(replace(FORECAST, memory=memory)).splitlines()[1]
@@ -59,7 +62,15 @@ def test_a_correction_is_said_only_where_it_is_noticeable(now, told, said):
 
 def test_the_table_names_every_part_and_all_of_the_memory():
     shown = table(OPEN, "starter")
-    for words in ("writing prompts", "training", "all", "weights", "activations", "memory of the device", "max_minutes"):
+    for words in (
+        "writing prompts",
+        "training",
+        "all",
+        "weights",
+        "activations",
+        "memory of the device",
+        "max_minutes",
+    ):
         assert words in shown
     assert "30 to 300 steps" in shown
     assert "Nothing was trained and nothing written." in shown
