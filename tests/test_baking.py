@@ -1,6 +1,7 @@
 """A bake is three acts: preparing writes nothing, training changes only the adapter, proving leaves both alone."""
 
 import io
+from dataclasses import replace
 
 import pytest
 import torch
@@ -65,8 +66,14 @@ def test_a_prompt_without_effect_is_refused_before_a_step_is_taken(saved_base, t
     assert not [path for path in tmp_path.rglob("*") if path.is_file()]
 
 
+def _given(base, folder) -> BakeSettings:
+    """The same with the given prompts and no others."""
+    data = DataConfig(training_prompts=QUESTIONS[:3], self_prompts=0, self_anchors=0)
+    return replace(_settings(base, folder), data=data)
+
+
 def test_a_plan_writes_nothing_and_its_token_counts_are_those_of_the_bake(saved_base, tmp_path):
-    chosen = _settings(saved_base, tmp_path / "out")
+    chosen = _given(saved_base, tmp_path / "out")
     forecast = plan(chosen)
     assert not list(tmp_path.iterdir())
     parts = {part.name: part for part in forecast.parts}
@@ -80,7 +87,7 @@ def test_a_plan_writes_nothing_and_its_token_counts_are_those_of_the_bake(saved_
 
 def test_what_a_bake_takes_is_told_before_it_and_only_to_who_listens(saved_base, tmp_path):
     said = io.StringIO()
-    chosen = _settings(saved_base, tmp_path / "out")
+    chosen = _given(saved_base, tmp_path / "out")
     prepare(chosen, load_bake_data(chosen.context, chosen.data), Progress(console=Console(file=said, width=200)))
     begun, told, *_ = said.getvalue().splitlines()
     assert begun.startswith("baking into")

@@ -251,17 +251,8 @@ def test_the_strongest_strength_is_that_of_the_evaluation():
 
 
 def test_a_plan_is_printed_and_nothing_else_is_done(place, saved_base, capsys):
-    words = [
-        "--config",
-        "config.yaml",
-        "--model_name_or_path",
-        saved_base,
-        "--trajectory_length",
-        "4",
-        "--max_steps",
-        "2",
-    ]
-    assert main([*words, "--plan"]) == 0
+    words = ["--config", "config.yaml", "--model_name_or_path", saved_base, "--trajectory_length", "4"]
+    assert main([*words, "--max_steps", "2", "--plan"]) == 0
     shown = capsys.readouterr().out
     for part in ("writing prompts", "sampling answers", "training", "measuring the proof", "memory at most"):
         assert part in shown

@@ -7,11 +7,10 @@ from bakery.rows.datasets import create_dataset
 from tests.engine_support import ANSWERS, PREFIX, QUESTIONS, tokenizer
 
 ROWS = conversations(create_dataset(QUESTIONS, ANSWERS))
-OTHER = ({"role": "system", "content": "Be long."},)
 
 
 def _builder(prefix=PREFIX):
-    return ViewBuilder(tokenizer(), prefix)
+    return ViewBuilder(tokenizer(), prefix_messages=prefix)
 
 
 def test_answered_rows_have_the_mean_length_of_their_views():
