@@ -232,13 +232,13 @@ def _prefix_tokens(builder: ViewBuilder, topic: Topic) -> int:
     return len(prompt.teacher_ids) - len(prompt.student_ids)
 
 
-def _message_tokens(stopwatch: Stopwatch, session: Session, otherwise: float) -> float:
+def _message_tokens(stopwatch: Stopwatch, session: Session, answer: float) -> float:
     """Tokens of a message that the model writes behind the header of a user's turn."""
     ends = stop_ids(session.model, session.tokenizer)
     try:
         head = pre_query(session.builder, (), end_ids=ends)
     except (TemplateError, ViewError):
-        return otherwise
+        return answer  # it will be asked for messages in plain words
     settings = SamplingSettings(head.stop_ids, MOST_TOKENS, _MESSAGE_TEMPERATURE, 1, stopwatch.args.seed)
     return stopwatch.answers([SamplingPrompt(head.ids)] * PROBED, settings)[1]
 
