@@ -60,7 +60,7 @@ def main() -> None:
         return
     path = ROOT / "benchmarks" / "results" / f"forecast-{platform.machine()}-{given.clock}-{date.today()}.json"
     written: dict[str, Any] = {
-        "command": " ".join(["python", "benchmarks/forecast.py", *sys.argv[1:]]),
+        "command": f"python benchmarks/forecast.py --clock {given.clock}",
         "date": str(date.today()),
         "machine": f"{platform.platform()}, {os.cpu_count()} cores, one thread",
         "cases": json.loads(path.read_text())["cases"] if path.exists() else {},
