@@ -157,8 +157,8 @@ def covering(asked: Sequence[Asked], parts: Sequence[str], count: int) -> list[s
     for clause in range(len(parts)):
         own = [(touch[1], one.text) for one, touch in zip(asked, about, strict=True) if touch and touch[0] == clause]
         near, beside = ([pair for pair in own if (pair[0] >= _NEAR) == wanted] for wanted in (True, False))
-        others = min(len(beside), round(_BESIDE * each))
-        for pairs, number in ((near, each - others), (beside, others)):
+        some = min(len(beside), round(_BESIDE * each))
+        for pairs, number in ((near, each - some), (beside, some)):
             taken += spread([text for _, text in pairs], number, [share for share, _ in pairs])
     others = [one.text for one in asked if one.text not in set(taken)]
     return taken[:count] + spread(others, count - len(taken))
