@@ -21,6 +21,7 @@ FLOORS = (
     ("chat",),
     ("engine",),
     ("training",),
+    ("writing",),
     ("evaluation",),
     ("forecast",),
     ("report",),

@@ -7,6 +7,7 @@ from pathlib import Path
 from bakery.chat.template_checks import check_template, warnings_for
 from bakery.engine.session import Session, open_session
 from bakery.evaluation.evaluator import Evaluator
+from bakery.evaluation.proof import TrainingEnd
 from bakery.evaluation.proof_rows import proof_rows
 from bakery.evaluation.proving import Baseline, measure_baseline, measure_proof, refuse_no_gap
 from bakery.forecast.figures import Forecast
@@ -22,8 +23,12 @@ from bakery.settings.paths import check_output
 from bakery.settings.saving import to_yaml
 from bakery.training.chat_date import read_date
 from bakery.training.checkpoints import checkpoint_to_resume
+from bakery.training.stopping import has_stalled, measurements
 from bakery.training.trainer import ContextBakingTrainer
 from bakery.writing.completion import complete_rows
+from bakery.writing.documents import with_document
+from bakery.writing.selection import untouched
+from bakery.writing.topics import topics_of
 
 
 def bake(settings: BakeSettings, progress: Progress | None = None, data: BakeData | None = None) -> BakeResult:
@@ -35,7 +40,8 @@ def bake(settings: BakeSettings, progress: Progress | None = None, data: BakeDat
         data: the rows, where they are read already.
 
     Raises:
-        BakeryError: for anything that is refused; until the rows are read and aligned nothing has been written.
+        BakeryError: for anything that is refused; until the rows are aligned, nothing is written but what the model
+            wrote for them itself.
     """
     progress = Progress(Verbosity.QUIET) if settings.bakery.process_index else progress or Progress()
     if not settings.bakery.process_index:  # the first process may already be writing when the others look
@@ -68,6 +74,7 @@ def plan(settings: BakeSettings, progress: Progress | None = None, data: BakeDat
     """
     progress = progress or Progress(Verbosity.QUIET)
     data = data or load_bake_data(settings.context, settings.data)
+    data = with_document(data, settings, progress)
     session = _open(settings, data, progress)
     return Outlook.measured(settings, session, data, now=progress.now).forecast(data)
 
@@ -79,6 +86,7 @@ class PreparedBake:
     trainer: ContextBakingTrainer
     baseline: Baseline
     progress: Progress
+    context: str = ""  # the words of all that is baked
     telling: Telling | None = None
 
 
@@ -90,6 +98,7 @@ def prepare(settings: BakeSettings, data: BakeData, progress: Progress) -> Prepa
     """
     args = settings.bakery
     checkpoint = checkpoint_to_resume(args.resume_from_checkpoint, Path(args.output_dir or "outputs"))
+    data = with_document(data, settings, progress)
     session = _open(settings, data, progress, read_date(checkpoint))
     progress.say(f"baking into {settings.model.model_name_or_path}: {_describe(data)}")
     resumed = checkpoint is not None
@@ -116,7 +125,8 @@ def prepare(settings: BakeSettings, data: BakeData, progress: Progress) -> Prepa
         baseline = measure_baseline(evaluator, rows, on_progress)
     progress.say(f"  the prompt moves the model by {baseline.gap.divergence.mean:.3g} nats per token")
     refuse_no_gap(baseline.gap, args.allow_no_gap)
-    return PreparedBake(trainer, baseline, progress, telling)
+    context = "\n".join(topic.text for topic in topics_of(data))
+    return PreparedBake(trainer, baseline, progress, context, telling)
 
 
 def _open(settings: BakeSettings, data: BakeData, progress: Progress, today: datetime | None = None) -> Session:
@@ -146,6 +156,7 @@ def prove(prepared: PreparedBake, base_model: str) -> BakeResult:
     trainer, progress, rows = prepared.trainer, prepared.progress, prepared.baseline.rows
     with progress.stage("proof", "measuring the proof", rows.work[1], "answers") as on_progress:
         proof = measure_proof(prepared.baseline, on_progress, merged=trainer.args.weights == "merged")
+    proof = replace(proof, training=_training_end(trainer, prepared.context))
     return BakeResult(
         output_dir=Path(trainer.args.output_dir or "outputs"),
         base_model=base_model,
@@ -158,6 +169,29 @@ def prove(prepared: PreparedBake, base_model: str) -> BakeResult:
         spent=progress.spent(),
         curve=tuple(trainer.state.log_history),
         stopped_early=trainer.stopping.reason,
+    )
+
+
+def _training_end(trainer: ContextBakingTrainer, context: str) -> TrainingEnd:
+    args, state = trainer.args, trainer.state
+    tokenizer, until_done = trainer.session.tokenizer, trainer.until_done
+    if until_done is None:
+        name = "max_steps" if args.max_steps > 0 else "num_train_epochs"
+        limit = None if trainer.stopping.reason else f"{name}: {getattr(args, name):g}"
+    else:
+        limit = f"max_minutes: {args.max_minutes:g}" if until_done.ended == "minutes" else None
+    learned = [str(message.get("content")) for row in trainer.rows.train for message in row.messages]
+    sampled = [
+        tokenizer.decode([pair.student_ids[at] for at in pair.student_targets])
+        for _, pairs in trainer.trajectories
+        for pair in pairs
+    ]
+    return TrainingEnd(
+        steps=state.global_step,
+        epochs=float(state.epoch or 0),
+        limit=limit,
+        falling=not has_stalled(measurements(state.log_history, on_heldout=bool(trainer.rows.validation))),
+        untouched=tuple(untouched(context, [*learned, *sampled])),
     )
 
 
@@ -176,4 +210,4 @@ def _describe(data: BakeData) -> str:
         (len(data.validation), "validation rows"),
         (len(data.heldout), "held-out questions"),
     ]
-    return ", ".join(f"{count:,} {what}" for count, what in parts if count)
+    return ", ".join(f"{count:,} {what}" for count, what in parts if count) or "no rows are given"

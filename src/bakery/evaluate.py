@@ -23,6 +23,7 @@ from bakery.settings.build import BakeSettings
 from bakery.settings.config import LoraConfig
 from bakery.training.chat_date import read_date
 from bakery.writing.completion import reserved_rows
+from bakery.writing.documents import with_document
 
 SWEEP = (0.0, 0.25, 0.5, 0.75, 1.0, 1.25, 1.5)
 STRONGEST = 1.5
@@ -110,6 +111,7 @@ def _open(
     """The rows that a bake with these settings would be proved on, and the model with the shortcuts that hold there."""
     args = settings.bakery
     data = data or load_bake_data(settings.context, settings.data)
+    data = with_document(data, settings, progress)
     folder = adapter if isinstance(adapter, Path) else None
     data = reserved_rows(data, settings, folder)
     rows = proof_rows(data, parse_rules(settings.data.rules))

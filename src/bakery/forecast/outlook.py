@@ -5,6 +5,7 @@ import os
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from itertools import cycle
 
 import torch
 
@@ -219,16 +220,18 @@ def probes(builder: ViewBuilder, data: BakeData) -> list[PromptPair]:
     """A few rows without their answers: given ones, or shipped questions behind the prefix."""
     rows = [unanswered(row) for row in evenly(data.train, PROBED)]
     if not rows:
-        rows = [
-            Conversation(({"role": "user", "content": text},), None, "a question") for text in neutral()[1][:PROBED]
-        ]
+        topics = cycle(topics_of(data))
+        rows = [_question(text, topic) for text, topic in zip(neutral()[1][:PROBED], topics, strict=False)]
     return [builder.prompts(row) for row in rows]
+
+
+def _question(text: str, topic: Topic) -> Conversation:
+    return Conversation(({"role": "user", "content": text},), topic.prefix if topic.own else None, "a question")
 
 
 def _prefix_tokens(builder: ViewBuilder, topic: Topic) -> int:
     """Tokens that only the teacher sees."""
-    question = Conversation(({"role": "user", "content": "Hello."},), topic.prefix if topic.own else None, "a question")
-    prompt = builder.prompts(question)
+    prompt = builder.prompts(_question("Hello.", topic))
     return len(prompt.teacher_ids) - len(prompt.student_ids)
 
 

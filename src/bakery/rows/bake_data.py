@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from bakery.errors import ConfigError, DataError
 from bakery.rows.conversations import Conversation, Message, conversations_from_prompts, load_rows
+from bakery.rows.document import Chunk, Document, load_document
 from bakery.rows.prefix import load_prefix
 from bakery.rows.questions import ScoredQuestion, load_scored_rows
 from bakery.settings.checks import refuse, retained_problems
@@ -13,7 +14,13 @@ from bakery.settings.config import ContextConfig, DataConfig
 
 @dataclass(frozen=True, slots=True)
 class BakeData:
-    """All rows of one bake, read and checked; `questions` are held-out ones that the model has written."""
+    """All rows of one bake, read and checked.
+
+    Args:
+        questions: held-out ones that the model has written.
+        document: what is baked, where that is a document.
+        chunks: its parts, once they are made (see `placement`).
+    """
 
     prefix: tuple[Message, ...] | None
     train: list[Conversation]
@@ -23,6 +30,8 @@ class BakeData:
     evaluation: list[ScoredQuestion]
     drift: list[Conversation]
     questions: list[Conversation] = field(default_factory=list)
+    document: Document | None = None
+    chunks: tuple[Chunk, ...] = ()
 
 
 def load_bake_data(context: ContextConfig, data: DataConfig) -> BakeData:
@@ -32,7 +41,8 @@ def load_bake_data(context: ContextConfig, data: DataConfig) -> BakeData:
         DataError: rows or a knowledge file are missing or malformed.
         ConfigError: a prefix file is, or there is nothing to bake.
     """
-    prefix = load_prefix(context, data)
+    document = None if data.corpus_file is None else load_document(data)
+    prefix = load_prefix(context, document)
     columns = {"prompt_column": data.prompt_column, "response_column": data.response_column}
     if data.dataset is not None:
         train = load_rows(data.dataset, data.dataset_split, **columns)
@@ -48,6 +58,7 @@ def load_bake_data(context: ContextConfig, data: DataConfig) -> BakeData:
         heldout=load_scored_rows(data.heldout_file) if data.heldout_file else [],
         evaluation=load_scored_rows(data.eval_file) if data.eval_file else [],
         drift=load_rows(data.anchor_file) if data.anchor_file else [],
+        document=document,
     )
 
 

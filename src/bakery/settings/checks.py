@@ -47,6 +47,7 @@ _NAMES_BY_RANGE = {
     "per_device_train_batch_size per_device_eval_batch_size gradient_accumulation_steps save_total_limit ddp_timeout "
     "dataloader_prefetch_factor torch_empty_cache_steps eval_accumulation_steps",
     Range(2): "max_seq_length",
+    Range(16): "corpus_chunk_tokens",
     Range(0): "self_prompts self_anchors student_retained_turns weight_decay max_grad_norm warmup_steps eval_delay "
     "dataloader_num_workers neftune_noise_alpha",
     Range(above=True): "sampling_temperature temperature target_divergence num_train_epochs learning_rate adam_epsilon "
@@ -59,7 +60,7 @@ _NAMES_BY_RANGE = {
 RANGES: Mapping[str, Range] = {name: allowed for allowed, names in _NAMES_BY_RANGE.items() for name in names.split()}
 
 PREFIX_KEYS = ("prefix_messages", "prefix_messages_file", "system_prompt", "system_prompt_file", "corpus_file")
-TEMPLATE_KEYS = ("corpus_format", "system_prompt_template")
+TEMPLATE_KEYS = ("corpus_format", "corpus_context", "corpus_chunk_tokens", "system_prompt_template")
 PATH_KEYS = ("dataset", "eval_dataset", "anchor_dataset", "anchor_file", "eval_file", "heldout_file", "corpus_file",
              "prefix_messages_file", "system_prompt_file")  # fmt: skip
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from bakery.settings.checks import context_problems, refuse
-from bakery.settings.fields import setting
+from bakery.settings.fields import AutoOrInt, setting
 
 _SYSTEM_PROMPT_NOTE = (
     "system_prompt is the older way to say prefix_messages: [{role: system, content: ...}]; it still works, "
@@ -53,7 +53,7 @@ class BakingFields:
         None, "Minutes until training ends, what comes before it included; the proof follows. null: no limit.", 30
     )
     learning_rate: float | None = setting(
-        None, "Peak learning rate. null: by the width of the model, 8e-4 at 1,024 and 3e-4 at 4,096.", 5e-4
+        None, "Peak learning rate. null: by the width of the model, 7e-4 at 1,024 and 4e-4 at 4,096.", 5e-4
     )
     lr_scheduler_type: str = setting(
         "cosine", "Schedule, where the number of steps is given. cosine: a bake ends close to its teacher.", "constant"
@@ -149,10 +149,10 @@ class DataConfig:
     dataset: str | None = setting(None, "Training rows: a file, a folder, or a hub id.", "data/train.jsonl")
     dataset_split: str = setting("train", "Split of dataset, e.g. train_sft[:1000].", "train_sft[:1000]")
     training_prompts: list[str] | None = setting(None, "Prompts written here.", ["What is AI?", "Explain gravity."])
-    self_prompts: Literal["auto"] | int = setting(
+    self_prompts: AutoOrInt = setting(
         "auto", "Prompts that the model writes itself. auto: where fewer than 32 are given and none has an answer.", 256
     )
-    self_anchors: Literal["auto"] | int = setting(
+    self_anchors: AutoOrInt = setting(
         "auto",
         "Anchors that the model writes itself. auto: a third as many as prompts, if no anchors are given.",
         64,
@@ -178,9 +178,19 @@ class DataConfig:
     anchor_file: str | None = setting(
         None, "Rows on which drift from the base is measured after the bake; not trained.", "data/drift.jsonl"
     )
-    corpus_file: str | None = setting(None, "A knowledge file that becomes the prefix.", "data/papers.json")
-    corpus_format: Literal["papers", "text", "list", "custom"] = setting(
-        "papers", "papers: list of {title, abstract}; list: list of texts; text: plain; custom: any JSON as it is."
+    corpus_file: str | None = setting(None, "A document to bake, of any length.", "data/papers.json")
+    corpus_format: Literal["auto", "papers", "text", "list", "custom"] = setting(
+        "auto",
+        "text: plain or Markdown; papers: list of {title, abstract}; list: list of texts; custom: any JSON as it is; "
+        "auto: what the file looks like.",
+    )
+    corpus_context: Literal["auto", "whole", "chunk"] = setting(
+        "auto",
+        "What the teacher sees of the document: whole, or for each row its chunk with the neighbours. auto: whole, if "
+        "that is no longer than a chunk with its neighbours.",
+    )
+    corpus_chunk_tokens: int | None = setting(
+        None, "Tokens of a chunk at most. null: 512, or a 32nd of the model's context where that is less.", 256
     )
     system_prompt_template: str | None = setting(
         None, "Text with {corpus} where the knowledge goes; other braces stay.", "You know this:\n{corpus}"

@@ -10,6 +10,7 @@ from bakery.rows.validation import split_validation
 from bakery.settings.arguments import BakeryConfig
 from bakery.settings.build import BakeSettings
 from bakery.writing.plan import HELD_OUT, WritingPlan, writing_plan
+from bakery.writing.self_study import document_plan
 from bakery.writing.topics import Topic, topics_of
 from bakery.writing.writer import Writer
 from bakery.writing.written import PROMPTS, WrittenRows, read_written, save_written, with_written, write_rows
@@ -38,8 +39,10 @@ def complete_rows(
 
 def planned_writing(data: BakeData, settings: BakeSettings) -> WritingPlan:
     """What the model is to write for these rows."""
-    clauses = sum(len(topic.clauses) for topic in topics_of(data))
-    return writing_plan(data, settings.data, clauses, stops=_stops(settings.bakery))
+    topics = topics_of(data)
+    clauses = sum(len(topic.clauses) for topic in topics)
+    plan = writing_plan(data, settings.data, clauses, stops=_stops(settings.bakery))
+    return document_plan(plan, topics) if data.chunks else plan
 
 
 def reserved_rows(data: BakeData, settings: BakeSettings, folder: Path | None = None) -> BakeData:

@@ -8,7 +8,7 @@ from bakery.settings.config import DataConfig
 
 ENOUGH_GIVEN = 32
 """From so many given prompts on, `auto` writes none beside them."""
-_ABOUT, _PER_CLAUSE = 64, 6
+_ABOUT, _PER_CLAUSE = 96, 12
 """Prompts about the context: at least so many, and so many for each of its clauses."""
 _WORLD = 128
 """Prompts about anything: as many as about the context, and no more than this."""

@@ -6,43 +6,38 @@ that clause, so that none is left out. Behind nothing it asks about the world.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from itertools import accumulate, pairwise
 
 from bakery.errors import TemplateError, ViewError
-from bakery.rows.conversations import Conversation, Message, unanswered
+from bakery.rows.conversations import Conversation, Message, evenly, unanswered
 from bakery.writing.plan import WritingPlan
-from bakery.writing.selection import Written, is_usable, spread
+from bakery.writing.selection import Asked, Written, covering, is_usable, spread, uncovered
 from bakery.writing.topics import Topic
 from bakery.writing.writer import Scene, Writer
 
+_ROUNDS = 3
+"""Times that a model is asked again for what is still missing."""
 _SURPLUS = 3
 """Messages that are written for each one wanted."""
-_ROUNDS = 3
 _USABLE = 0.25
 """Where less than this of the messages wanted is usable, the model is asked for them in plain words."""
 _SIMILAR = 8
 """Given prompts that more is written like."""
 _LATER_TURNS = 8
 """One of so many prompts about the context is the second one of a chat."""
+_GLANCE = 48
+"""Tokens of a reply that tell which clauses it touches."""
 _STREAM = 1_000
 """Seeds of one stream of messages."""
 
 
 @dataclass(frozen=True)
 class Share:
-    """A scene, how many messages are wanted of it, and the topic they are about (none: anything).
-
-    `later`: a row takes the scene's chat along; without, the message is the first one of its row.
-    """
+    """A scene, how many messages are to be written behind it, and the number of the topic they are about."""
 
     scene: Scene
     count: int
-    topic: Topic | None = None
-    later: bool = False
-
-    @property
-    def text(self) -> str:
-        """The words that a message may not merely repeat."""
-        return self.topic.text if self.topic else ""
+    topic: int | None = None
 
 
 @dataclass
@@ -66,95 +61,135 @@ class PromptWriter:
         for row in given:
             self.taken.add(last_words(row))
         later = plan.about // _LATER_TURNS
-        about = self._messages(self._about(plan.about - later, given))
-        return [*about, *self._later_turns(about, later), *self._messages([Share(Scene(), plan.world)])]
+        about = self._about(plan.about - later, self._similar(given))
+        return [*about, *self._later_turns(about, later), *self._world(plan.world)]
 
     def questions(self, count: int) -> list[Conversation]:
         """Held-out rows from a stream of their own; none is like a row to learn from."""
-        shares = [*self._about(count - count // 2, ()), Share(Scene(), count // 2)]
-        return self._messages(shares)
+        return [*self._about(count - count // 2), *self._world(count // 2)]
 
-    def _about(self, count: int, given: Sequence[Conversation]) -> list[Share]:
-        """Half of the messages behind whole contexts, or chats with given prompts, and half behind single clauses."""
-        wholes = [Share(Scene(topic.prefix), 0, topic) for topic in self.topics]
-        single = [
-            Share(Scene(({"role": "system", "content": clause},)), 0, topic)
-            for topic in self.topics
-            for clause in topic.clauses
-            if len(topic.clauses) > 1
+    def _about(self, count: int, similar: Sequence[Share] = ()) -> list[Conversation]:
+        """Messages about the contexts, spread over their clauses; `similar`: chats that also lead to such messages."""
+        if not count:
+            return []
+        wanted = divided(count, [max(1, len(topic.clauses)) for topic in self.topics])
+        asked: list[list[Asked]] = [[] for _ in self.topics]
+        shares = [*self._behind_wholes(wanted), *self._behind_clauses(wanted, asked), *similar]
+        for _ in range(_ROUNDS):
+            for topic, own in self._new(shares, self._write(shares, count), asked):
+                asked[topic].append(own)
+            shares = self._behind_clauses(wanted, asked)
+            if not shares and all(len(own) >= number for own, number in zip(asked, wanted, strict=True)):
+                break
+            shares = shares or self._behind_wholes(wanted)
+        chosen = [
+            covering(own, topic.clauses, number) for own, topic, number in zip(asked, self.topics, wanted, strict=True)
         ]
-        similar = self._similar(given)
-        for_single = count // 2 if single else 0
-        for_similar = (count - for_single) // 2 if similar else 0
         return [
-            *divided(wholes, count - for_single - for_similar),
-            *divided(similar, for_similar),
-            *divided(single, for_single),
+            self._row(text, topic)
+            for topic, own in zip(self.topics, chosen, strict=True)
+            for text in own
+            if self.taken.add(text)
         ]
+
+    def _new(
+        self, shares: Sequence[Share], written: Sequence[Sequence[str]], asked: Sequence[Sequence[Asked]]
+    ) -> list[tuple[int, Asked]]:
+        """Messages that were not written before, by topic, with the teacher's replies."""
+        known = [{one.text for one in own} for own in asked]
+        texts = dict.fromkeys(
+            (share.topic or 0, text)
+            for share, own in zip(shares, written, strict=True)
+            for text in own
+            if text not in self.taken and text not in known[share.topic or 0]
+        )
+        rows = [self._row(text, self.topics[topic]) for topic, text in texts]
+        replies = self.writer.replies(rows, self._next_seed(), _GLANCE) if rows else []
+        return [(topic, Asked(text, reply)) for (topic, text), reply in zip(texts, replies, strict=True)]
+
+    def _world(self, count: int) -> list[Conversation]:
+        """Messages about anything, as they are written behind nothing."""
+        texts: list[str] = []
+        for _ in range(_ROUNDS if count else 0):
+            (written,) = self._write([Share(Scene(), _SURPLUS * count)], count)
+            texts += [text for text in written if text not in self.taken]
+            if len(set(texts)) >= count:
+                break
+        return [self._row(text) for text in spread(list(dict.fromkeys(texts)), count) if self.taken.add(text)]
+
+    def _behind_wholes(self, wanted: Sequence[int]) -> list[Share]:
+        """Behind a whole context the model asks what people would ask."""
+        return [
+            Share(Scene(topic.prefix), count, number)
+            for number, (topic, count) in enumerate(zip(self.topics, wanted, strict=True))
+            if count
+        ]
+
+    def _behind_clauses(self, wanted: Sequence[int], asked: Sequence[Sequence[Asked]]) -> list[Share]:
+        """Behind one clause alone it asks about that clause: for those that too few messages touch."""
+        shares: list[Share] = []
+        for number, (topic, count) in enumerate(zip(self.topics, wanted, strict=True)):
+            missing = uncovered(asked[number], topic.clauses, count) if len(topic.clauses) > 1 else {}
+            shares += [
+                Share(Scene(({"role": "system", "content": topic.clauses[clause]},)), _SURPLUS * short, number)
+                for clause, short in missing.items()
+            ]
+        return shares
 
     def _similar(self, given: Sequence[Conversation]) -> list[Share]:
         """Chats in which a given prompt was answered: what a user says next is like it."""
-        step = max(1, len(given) // _SIMILAR)
-        rows = [unanswered(row) for row in given[::step][:_SIMILAR]]
-        return [Share(Scene(topic.prefix, chat), 0, topic) for topic, chat in self._answered(rows)]
+        rows = evenly([unanswered(row) for row in given], _SIMILAR)
+        return [Share(Scene(self.topics[topic].prefix, chat), _SURPLUS, topic) for topic, chat in self._answered(rows)]
 
-    def _answered(self, rows: Sequence[Conversation]) -> list[tuple[Topic, tuple[Message, ...]]]:
-        """Rows with the teacher's reply, each with its topic; those without a topic or a reply are left out."""
-        by_prefix = {repr(topic.prefix): topic for topic in self.topics}
-        topics = [by_prefix.get(repr(row.prefix), self.topics[0]) for row in rows]
+    def _answered(self, rows: Sequence[Conversation]) -> list[tuple[int, tuple[Message, ...]]]:
+        """Rows with the teacher's reply, each with the number of its topic; those without a reply are left out."""
+        numbers = {repr(topic.prefix): number for number, topic in enumerate(self.topics)}
         replies = self.writer.replies(rows, self._next_seed()) if rows else []
         return [
-            (topic, (*row.messages, {"role": "assistant", "content": reply}))
-            for topic, row, reply in zip(topics, rows, replies, strict=True)
+            (numbers.get(repr(row.prefix), 0), (*row.messages, {"role": "assistant", "content": reply}))
+            for row, reply in zip(rows, replies, strict=True)
             if reply
         ]
 
     def _later_turns(self, about: Sequence[Conversation], count: int) -> list[Conversation]:
         """Chats of two questions, the first one answered: of rows spread evenly over those about the context."""
-        if not count or not about:
-            return []
-        first = [about[at * len(about) // count] for at in range(min(count, len(about)))]
-        shares = [Share(Scene(topic.prefix, chat), 1, topic, later=True) for topic, chat in self._answered(first)]
-        return self._messages(shares)
+        chats = self._answered(evenly(about, count))
+        shares = [Share(Scene(self.topics[topic].prefix, chat), _SURPLUS, topic) for topic, chat in chats]
+        rows = []
+        for share, texts in zip(shares, self._write(shares, count), strict=True):
+            text = next((text for text in texts if self.taken.add(text)), None)
+            rows += [self._row(text, self.topics[share.topic or 0], share.scene.chat)] if text else []
+        return rows
 
-    def _messages(self, shares: Sequence[Share]) -> list[Conversation]:
-        """Rows with the messages of these shares; where a scene does not give enough, others give more.
+    def _row(self, text: str, topic: Topic | None = None, chat: tuple[Message, ...] = ()) -> Conversation:
+        own = topic.prefix if topic and topic.own else None
+        return Conversation((*chat, {"role": "user", "content": text}), own, "")
+
+    def _write(self, shares: Sequence[Share], wanted: int) -> list[list[str]]:
+        """Usable messages of each share; where a model gives too few of `wanted`, it is asked in plain words.
 
         Raises:
             TemplateError, ViewError: the template cannot render what precedes a message.
         """
-        shares = [share for share in shares if share.count]
-        wanted, at = sum(share.count for share in shares), 0
-        rows: list[Conversation] = []
-        while at < _ROUNDS and len(rows) < wanted:
-            more, usable = self._round(divided(shares, wanted - len(rows)) if rows else shares)
-            rows += more
-            at += 1
-            if usable < _USABLE * wanted and not self.writer.by_request:
-                self.writer, at = replace(self.writer, by_request=True), 0
-        return rows
-
-    def _round(self, shares: Sequence[Share]) -> tuple[list[Conversation], int]:
-        """New rows, and how many different usable messages were written, new or not."""
-        each, seed = _SURPLUS * max(share.count for share in shares), self._next_seed()
-        rows: list[Conversation] = []
-        usable = 0
+        if not shares:
+            return []
+        seed = self._next_seed()
         try:
-            written = self.writer.write([share.scene for share in shares], each, seed)
+            written = self.writer.write([share.scene for share in shares], [share.count for share in shares], seed)
         except (TemplateError, ViewError):
             if self.writer.by_request:
                 raise
-            return [], 0  # the template has no header to go on behind
-        for share, texts in zip(shares, written, strict=True):
-            different = Written()
-            texts = [text for text in texts if is_usable(text, share.text) and different.add(text)]
-            usable += len(texts)
-            for text in spread([text for text in texts if text not in self.taken], share.count):
-                self.taken.add(text)
-                own = share.topic.prefix if share.topic and share.topic.own else None
-                chat = share.scene.chat if share.later else ()
-                rows.append(Conversation((*chat, {"role": "user", "content": text}), own, ""))
-        return rows, usable
+            written = [[] for _ in shares]  # the template has no header to go on behind
+        contexts = ["" if share.topic is None else self.topics[share.topic].text for share in shares]
+        usable = [
+            [text for text in texts if is_usable(text, context)]
+            for texts, context in zip(written, contexts, strict=True)
+        ]
+        few = len({text for texts in usable for text in texts}) < _USABLE * min(wanted, sum(s.count for s in shares))
+        if few and not self.writer.by_request:
+            self.writer = replace(self.writer, by_request=True)
+            return self._write(shares, wanted)
+        return usable
 
     def _next_seed(self) -> int:
         self.seed += _STREAM
@@ -166,7 +201,7 @@ def last_words(row: Conversation) -> str:
     return str(unanswered(row).messages[-1].get("content") or "")
 
 
-def divided(shares: Sequence[Share], count: int) -> list[Share]:
-    """These shares with `count` messages divided among them as evenly as possible."""
-    bounds = [at * count // len(shares) for at in range(len(shares) + 1)] if shares else []
-    return [replace(share, count=bounds[at + 1] - bounds[at]) for at, share in enumerate(shares)]
+def divided(count: int, weights: Sequence[int]) -> list[int]:
+    """`count` in whole parts, as near to the weights as possible."""
+    bounds = [count * total // sum(weights) for total in accumulate(weights, initial=0)]
+    return [after - before for before, after in pairwise(bounds)]

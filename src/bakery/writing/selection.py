@@ -13,13 +13,17 @@ import heapq
 import math
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import pairwise
 
 _RESEMBLANCE = 0.8
 _ECHO_WORDS = 12
 _MOST_CHARACTERS = 2000
 _LEAST_VARIED = 0.25
+_ABOUT_CLAUSES = 0.75
+_TOUCHES = 0.2
+"""The least share of a clause's words, by weight, that a message about it touches."""
 _SENTENCE_ENDS = re.compile(r"(?<=[.!?])\s+|(?<=[.!?][\"'”’)\]])\s+|(?<=[。！？])|\n+")
 _WORD = re.compile(r"\w+")
 
@@ -101,20 +105,22 @@ def clauses(text: str, most: int) -> list[str]:
     return [" ".join(parts[start : start + size]) for start in range(0, len(parts), size)]
 
 
-def spread(texts: Sequence[str], count: int) -> list[str]:
+def spread(texts: Sequence[str], count: int, worth: Sequence[float] | None = None) -> list[str]:
     """At most `count` of the texts, chosen one by one for the words that have been chosen least so far.
 
-    A text's gain is divided by the square root of its size, so that long ones are not preferred for being long.
+    A text's gain is divided by the square root of its size, so that long ones are not preferred for being long, and
+    multiplied by its worth.
     """
     features = [shingles(text) for text in texts]
+    worth = worth or [1.0] * len(texts)
     chosen: Counter[Shingle] = Counter()
     taken: list[str] = []
     # Gains only shrink: who is still the best when computed anew is the best of all (lazy greedy, Minoux 1978).
-    waiting = [(-_gain(own, chosen), at) for at, own in enumerate(features)]
+    waiting = [(-worth[at] * _gain(own, chosen), at) for at, own in enumerate(features)]
     heapq.heapify(waiting)
     while waiting and len(taken) < count:
         _, at = heapq.heappop(waiting)
-        entry = (-_gain(features[at], chosen), at)
+        entry = (-worth[at] * _gain(features[at], chosen), at)
         if waiting and entry > waiting[0]:
             heapq.heappush(waiting, entry)
             continue
@@ -125,7 +131,70 @@ def spread(texts: Sequence[str], count: int) -> list[str]:
 
 def _gain(features: frozenset[Shingle], chosen: Counter[Shingle]) -> float:
     gains = (math.sqrt(chosen[feature] + 1) - math.sqrt(chosen[feature]) for feature in features)
-    return sum(gains) / math.sqrt(len(features) or 1)
+    return math.fsum(gains) / math.sqrt(len(features) or 1)
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A message with what the prompted model replies to it: both tell which clauses of the context it touches."""
+
+    text: str
+    reply: str = ""
+
+
+def covering(asked: Sequence[Asked], parts: Sequence[str], count: int) -> list[str]:
+    """At most `count` of the messages: up to three quarters about the clauses, as many about each; the others spread.
+
+    A message is about the clause that it touches most, and counts the more, the more of the clause's words it touches.
+    """
+    about = touching(asked, parts)
+    each = _quota(parts, count)
+    taken: list[str] = []
+    for clause in range(len(parts)):
+        own = [(one.text, touch[1]) for one, touch in zip(asked, about, strict=True) if touch and touch[0] == clause]
+        taken += spread([text for text, _ in own], each, [share for _, share in own])
+    others = [one.text for one in asked if one.text not in set(taken)]
+    return taken[:count] + spread(others, count - len(taken))
+
+
+def uncovered(asked: Sequence[Asked], parts: Sequence[str], count: int) -> dict[int, int]:
+    """The clauses that `covering` would choose more messages about, and how many more."""
+    touched = Counter(touch[0] for touch in touching(asked, parts) if touch)
+    return {clause: short for clause in range(len(parts)) if (short := _quota(parts, count) - touched[clause]) > 0}
+
+
+def _quota(parts: Sequence[str], count: int) -> int:
+    return math.ceil(_ABOUT_CLAUSES * count / len(parts)) if parts else 0
+
+
+def touching(asked: Sequence[Asked], parts: Sequence[str]) -> list[tuple[int, float] | None]:
+    """Of each message: the clause that it touches most, and the share of that clause's words that it touches.
+
+    A word counts by how few clauses and by how few messages with their replies have it, the product of both inverse
+    frequencies (Sparck Jones 1972): what every reply has tells nothing.
+    """
+    clause_words = [frozenset(words(part)) for part in parts]
+    said = [frozenset(words(f"{one.text} {one.reply}")) for one in asked]
+    in_clauses, in_messages = (Counter(word for own in sets for word in own) for sets in (clause_words, said))
+    weights = {
+        word: math.log((len(parts) + 1) / number) * math.log((len(asked) + 2) / (in_messages[word] + 1))
+        for word, number in in_clauses.items()
+    }
+    totals = [sum(weights[word] for word in own) for own in clause_words]
+    having = [[clause for clause, own in enumerate(clause_words) if word in own] for word in weights]
+    clauses_of = dict(zip(weights, having, strict=True))
+    return [_most_touched(own & weights.keys(), weights, clauses_of, totals) for own in said]
+
+
+def _most_touched(
+    own: Iterable[str], weights: Mapping[str, float], clauses_of: Mapping[str, list[int]], totals: Sequence[float]
+) -> tuple[int, float] | None:
+    shares: dict[int, float] = {}
+    for word in sorted(own):
+        for clause in clauses_of[word]:
+            shares[clause] = shares.get(clause, 0.0) + weights[word] / (totals[clause] or 1.0)
+    best = max(shares, key=lambda clause: (shares[clause], -clause), default=None)
+    return None if best is None or shares[best] < _TOUCHES else (best, shares[best])
 
 
 def untouched(context: str, texts: Iterable[str], most: int = 1000) -> list[str]:

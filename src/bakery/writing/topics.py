@@ -13,34 +13,42 @@ _SYSTEM_ROLES = ("system", "developer")
 
 @dataclass(frozen=True)
 class Topic:
-    """One context.
+    """One context, or one chunk of a document.
 
     Args:
         prefix: what the teacher sees.
-        clauses: the sentences of its system message, or of the part of a document that is asked about.
+        clauses: the sentences of its system message (of all its messages where it has none), or of the chunk.
         own: whether rows about it carry the prefix themselves.
+        chunk: the part of the prefix that is asked about; none: all of it.
     """
 
     prefix: tuple[Message, ...]
     clauses: tuple[str, ...]
     own: bool = False
+    chunk: str | None = None
 
     @property
     def text(self) -> str:
-        """All words of the context."""
+        """All words of what is asked about."""
+        if self.chunk is not None:
+            return self.chunk
         return "\n".join(str(message.get("content") or "") for message in self.prefix)
 
 
 def topics_of(data: BakeData) -> list[Topic]:
-    """The contexts of these rows: the common prefix, or the rows' own ones."""
+    """The contexts of these rows: a document's chunks, the common prefix, or the rows' own ones."""
+    if data.chunks:
+        own = data.prefix is None
+        return [topic_of(chunk.prefix, own=own, chunk=chunk.text) for chunk in data.chunks]
     if data.prefix:
         return [topic_of(data.prefix)]
-    own = {repr(row.prefix): row.prefix for row in data.train if row.prefix}
-    return [topic_of(prefix, own=True) for prefix in own.values()]
+    prefixes = {repr(row.prefix): row.prefix for row in data.train if row.prefix}
+    return [topic_of(prefix, own=True) for prefix in prefixes.values()]
 
 
-def topic_of(prefix: Sequence[Message], *, own: bool = False, asked_about: str | None = None) -> Topic:
-    """A context with its clauses; `asked_about`: the part of it that questions are wanted about."""
-    said = [str(message["content"]) for message in prefix if message["role"] in _SYSTEM_ROLES and message["content"]]
-    text = "\n".join(said) if asked_about is None else asked_about
-    return Topic(tuple(prefix), tuple(clauses(text, _MOST_CLAUSES)), own)
+def topic_of(prefix: Sequence[Message], *, own: bool = False, chunk: str | None = None) -> Topic:
+    """A context with its clauses."""
+    contents = [(str(message["role"]), str(message.get("content") or "")) for message in prefix]
+    said = [content for role, content in contents if role in _SYSTEM_ROLES] or [content for _, content in contents]
+    text = "\n".join(said) if chunk is None else chunk
+    return Topic(tuple(prefix), tuple(clauses(text, _MOST_CLAUSES)), own, chunk)

@@ -5,7 +5,7 @@ never trained on the words of user turns; those are asked, as a user would ask, 
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import cycle, islice
 
 from bakery.chat.contexts import key_of
@@ -54,34 +54,42 @@ class Writer:
         builder: renders what precedes a message.
         by_request: ask in plain words instead of going on behind a header.
         on_progress: told of every message and its tokens.
+        requests: the plain words.
+        longest: new tokens of a user's message at most; one that is cut off is dropped.
+        heads: what has been rendered so far, by scene.
     """
 
     engine: Engine
     builder: ViewBuilder
     by_request: bool = False
     on_progress: ProgressCallback = NO_PROGRESS
+    requests: Sequence[str] = REQUESTS
+    longest: int = _LONGEST["user"]
+    heads: dict[str, PreQuery] = field(default_factory=dict, repr=False)
 
-    def write(self, scenes: Sequence[Scene], each: int, seed: int) -> list[list[str]]:
-        """At most `each` messages for each scene, at several temperatures; broken ones are left out.
+    def write(self, scenes: Sequence[Scene], counts: Sequence[int], seed: int) -> list[list[str]]:
+        """At most so many messages for each scene, at several temperatures; broken ones are left out.
 
         Raises:
             TemplateError, ViewError: the template has no header to go on behind, or cannot render a scene.
         """
         written: list[list[str]] = [[] for _ in scenes]
-        counts = [len(range(first, each, len(TEMPERATURES))) for first in range(len(TEMPERATURES))]
-        ways = zip(TEMPERATURES, counts, range(seed, seed + len(TEMPERATURES)), strict=True)
-        for temperature, count, own_seed in ways:
-            if count and scenes:
-                sample = self._asked if self.by_request else self._continued
-                for messages, more in zip(written, sample(scenes, count, temperature, own_seed), strict=True):
-                    messages += more
+        sample = self._asked if self.by_request else self._continued
+        for number, temperature in enumerate(TEMPERATURES):
+            shares = [len(range(number, count, len(TEMPERATURES))) for count in counts]
+            # Scenes of which equally many messages are wanted are sampled together.
+            for share in sorted(set(shares) - {0}):
+                members = [at for at, own in enumerate(shares) if own == share]
+                texts = sample([scenes[at] for at in members], share, temperature, seed + number)
+                for at, more in zip(members, texts, strict=True):
+                    written[at] += more
         return written
 
-    def replies(self, rows: Sequence[Conversation], seed: int) -> list[str]:
+    def replies(self, rows: Sequence[Conversation], seed: int, longest: int = _LONGEST["user"]) -> list[str]:
         """The teacher's reply to each row, without its thinking; empty where it says nothing."""
         prompts = [self.builder.prompts(row) for row in rows]
         answers = self.engine.answers(
-            self.engine.teacher_condition, prompts, max_new_tokens=_LONGEST["user"], seed=seed, temperature=1.0,
+            self.engine.teacher_condition, prompts, max_new_tokens=longest, seed=seed, temperature=1.0,
             on_progress=self.on_progress,
         )  # fmt: skip
         return [self._text(answer.ids) for answer in answers]
@@ -92,7 +100,7 @@ class Writer:
         heads = [self._head(scene, ends) for scene in scenes]
         settings = SamplingSettings(
             stop_ids=frozenset().union(*(head.stop_ids for head in heads)),
-            max_new_tokens=max(_LONGEST[scene.role] for scene in scenes),
+            max_new_tokens=max(_LONGEST["system"] if scene.role == "system" else self.longest for scene in scenes),
             temperature=temperature,
             per_prompt=count,
             seed=seed,
@@ -111,13 +119,17 @@ class Writer:
         return messages
 
     def _head(self, scene: Scene, ends: frozenset[int]) -> PreQuery:
-        if scene.role == "system":
-            return pre_query(self.builder, role="system", end_ids=ends)
-        return pre_query(self.builder, scene.chat, prefix=scene.prefix, end_ids=ends)
+        key = repr(scene)
+        if key not in self.heads:
+            chat = () if scene.role == "system" else scene.chat
+            prefix = None if scene.role == "system" else scene.prefix
+            self.heads[key] = pre_query(self.builder, chat, prefix=prefix, role=scene.role, end_ids=ends)
+        return self.heads[key]
 
     def _asked(self, scenes: Sequence[Scene], count: int, temperature: float, seed: int) -> list[list[str]]:
         """Messages that the model answers with when it is asked for one."""
-        requests = list(islice(cycle(REQUESTS), seed % len(REQUESTS), seed % len(REQUESTS) + count))
+        first = seed % len(self.requests)
+        requests = list(islice(cycle(self.requests), first, first + count))
         rows = [
             Conversation((*scene.chat, {"role": "user", "content": request}), scene.prefix, "a request")
             for scene in scenes

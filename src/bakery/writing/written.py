@@ -20,6 +20,7 @@ from bakery.writing.anchors import write_anchors
 from bakery.writing.plan import WritingPlan
 from bakery.writing.prompts import PromptWriter, last_words
 from bakery.writing.selection import Written
+from bakery.writing.self_study import DocumentWriter
 from bakery.writing.topics import Topic
 from bakery.writing.writer import Writer
 
@@ -48,8 +49,8 @@ class WrittenRows:
     def summary(self) -> str:
         """One line: how many of which."""
         questions = len(self.stopping) + len(self.held_out)
-        parts = [(len(self.prompts), "prompts"), (questions, "held-out questions"), (len(self.anchors), "anchors")]
-        counts = ", ".join(f"{count:,} {what}" for count, what in parts if count)
+        parts = [(len(self.prompts), "prompt"), (questions, "held-out question"), (len(self.anchors), "anchor")]
+        counts = ", ".join(f"{count:,} {what}{'s' * (count > 1)}" for count, what in parts if count)
         return f"the model wrote {counts}{' when asked for them' if self.by_request else ''}"
 
 
@@ -62,9 +63,13 @@ def write_rows(
         DataError: it writes nothing usable.
     """
     questions = [question.text for question in [*data.heldout, *data.evaluation]]
-    measured = [*questions, *map(last_words, [*data.validation, *data.drift])]
+    measured = [*questions, *map(last_words, data.validation)]
     with progress.stage("writing", "writing prompts", None, "messages") as on_progress:
-        author = PromptWriter(replace(writer, on_progress=on_progress), topics, seed, Written(measured))
+        author_of = DocumentWriter if data.chunks else PromptWriter
+        author = author_of(replace(writer, on_progress=on_progress), topics, seed, Written(measured))
+        for row in data.train:
+            author.taken.add(last_words(row))
+        # What is asked seldom is rather learned than measured: prompts come first.
         learned = _numbered(author.prompts(plan, data.train), "written prompt")
         held_out = _numbered(author.questions(plan.stopping + plan.held_out), "written question")
         anchors = write_anchors(author.writer, plan.anchors, [*data.train, *learned], topics, seed)

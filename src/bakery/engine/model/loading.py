@@ -11,7 +11,7 @@ import torch
 from peft import LoraConfig as PeftLoraConfig
 from peft import PeftModel, get_peft_model
 from torch import nn
-from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
 from bakery.engine.model.structure import unwrap
 from bakery.errors import ConfigError, ModelError
@@ -35,6 +35,19 @@ def load_tokenizer(config: ModelConfig) -> PreTrainedTokenizerBase:
     return cast(PreTrainedTokenizerBase, tokenizer)
 
 
+def context_length(config: ModelConfig) -> int | None:
+    """How many tokens the model reads at most; None where its configuration does not say. Loads no weights.
+
+    Raises:
+        ConfigError, ModelError: when the configuration cannot be loaded.
+    """
+    source = resolve_model(config.model_name_or_path)
+    with _explained(config.model_name_or_path, "model"):
+        loaded = AutoConfig.from_pretrained(source, trust_remote_code=config.trust_remote_code)
+    most = getattr(loaded.get_text_config(), "max_position_embeddings", None)
+    return int(most) if most else None
+
+
 def load_model(config: ModelConfig) -> PreTrainedModel:
     """The base model in evaluation mode, on the CPU or, quantised, where bitsandbytes puts it.
 
@@ -49,6 +62,8 @@ def load_model(config: ModelConfig) -> PreTrainedModel:
         arguments["quantization_config"] = _four_bit(config)
     with _explained(config.model_name_or_path, "model"):
         model = AutoModelForCausalLM.from_pretrained(source, use_safetensors=True, **arguments)
+    if config.load_in_4bit:
+        _keep_differentiable(model)
     return cast(PreTrainedModel, model.eval())
 
 
@@ -134,3 +149,10 @@ def _four_bit(config: ModelConfig) -> Any:
         bnb_4bit_use_double_quant=config.bnb_4bit_use_double_quant,
         bnb_4bit_compute_dtype=torch.bfloat16,
     )
+
+
+def _keep_differentiable(model: nn.Module) -> None:
+    """Keep bitsandbytes from packing the weights for a kernel without a gradient when a CPU's model is first asked."""
+    for module in model.modules():
+        if hasattr(module, "support_avx512bf16_for_cpu"):
+            module.support_avx512bf16_for_cpu = False
