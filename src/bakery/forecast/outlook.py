@@ -5,6 +5,7 @@ import os
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from itertools import cycle
 
 import torch
 
@@ -37,6 +38,7 @@ from bakery.rows.conversations import Conversation, evenly, unanswered
 from bakery.scoring.rules import parse_rules
 from bakery.settings.arguments import BakeryConfig
 from bakery.settings.build import BakeSettings
+from bakery.training.stopping import COOL_DOWN, FIRST_MEASUREMENT, GROWTH, LEAST_EPOCHS
 from bakery.writing.completion import planned_writing, reserved_rows
 from bakery.writing.plan import WritingPlan
 from bakery.writing.topics import Topic, topics_of
@@ -44,9 +46,8 @@ from bakery.writing.written import with_written
 
 PROBED = 8
 """Rows that are measured on."""
-OPEN_STEPS = (40, 400)
-"""Optimiser steps of most bakes that run until they are done; how many it will be nobody knows before."""
-_FIRST_MEASUREMENT, _GROWTH = 20, 1.15
+OPEN_EPOCHS = (LEAST_EPOCHS * (1 + COOL_DOWN), 2 * LEAST_EPOCHS * (1 + COOL_DOWN))
+"""Passes over the rows of most bakes that run until they are done: from the fewest that are possible to twice as many."""
 _MESSAGE_TEMPERATURE = 1.0
 
 
@@ -219,16 +220,18 @@ def probes(builder: ViewBuilder, data: BakeData) -> list[PromptPair]:
     """A few rows without their answers: given ones, or shipped questions behind the prefix."""
     rows = [unanswered(row) for row in evenly(data.train, PROBED)]
     if not rows:
-        rows = [
-            Conversation(({"role": "user", "content": text},), None, "a question") for text in neutral()[1][:PROBED]
-        ]
+        topics = cycle(topics_of(data))
+        rows = [_question(text, topic) for text, topic in zip(neutral()[1][:PROBED], topics, strict=False)]
     return [builder.prompts(row) for row in rows]
+
+
+def _question(text: str, topic: Topic) -> Conversation:
+    return Conversation(({"role": "user", "content": text},), topic.prefix if topic.own else None, "a question")
 
 
 def _prefix_tokens(builder: ViewBuilder, topic: Topic) -> int:
     """Tokens that only the teacher sees."""
-    question = Conversation(({"role": "user", "content": "Hello."},), topic.prefix if topic.own else None, "a question")
-    prompt = builder.prompts(question)
+    prompt = builder.prompts(_question("Hello.", topic))
     return len(prompt.teacher_ids) - len(prompt.student_ids)
 
 
@@ -251,7 +254,7 @@ def per_step(args: BakeryConfig) -> int:
 def steps_expected(args: BakeryConfig, rows: int) -> Range:
     """Optimiser steps: one figure where it is known, else a usual range."""
     if args.open_ended:
-        return Range(*OPEN_STEPS)
+        return Range(*(steps_of(rows, per_step(args), epochs, -1) for epochs in OPEN_EPOCHS))
     steps = steps_of(rows, per_step(args), args.num_train_epochs or 3.0, args.max_steps)
     return Range(steps, steps)
 
@@ -259,7 +262,7 @@ def steps_expected(args: BakeryConfig, rows: int) -> Range:
 def _measurements(args: BakeryConfig, steps: float) -> float:
     """How often validation rows are measured."""
     if args.open_ended:
-        return measurements_within(steps, _FIRST_MEASUREMENT, _GROWTH)
+        return measurements_within(steps, FIRST_MEASUREMENT, GROWTH)
     strategy = str(getattr(args.eval_strategy, "value", args.eval_strategy))
     if strategy == "epoch":
         return math.ceil(args.num_train_epochs or 3.0)

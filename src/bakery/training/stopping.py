@@ -13,13 +13,13 @@ from transformers import TrainerCallback, TrainerControl, TrainerState
 from bakery.settings.arguments import BakeryConfig
 from bakery.training.schedule import OpenSchedule
 
-_FIRST, _GROWTH = 20, 1.15
+FIRST_MEASUREMENT, GROWTH = 20, 1.15
 """The step of the first measurement, and by how much each later one is further on."""
-_LEAST_EPOCHS = 2.5
+LEAST_EPOCHS = 2.5
 """Every row is read so often before training may count as done."""
 _SPAN, _GAIN, _WORTH = 1.5, 0.1, 0.003
 """Training goes on while this many times as long takes such a share off the divergence, and off the first one."""
-_COOL_DOWN = 0.3
+COOL_DOWN = 0.3
 """Steps of the cool-down, as a share of the steps before it."""
 
 Measurements = list[tuple[int, float]]
@@ -90,7 +90,7 @@ class UntilDone(TrainerCallback):  # type: ignore[misc]
     def on_step_end(self, args: BakeryConfig, state: TrainerState, control: TrainerControl, **_: Any) -> None:
         """Begin the cool-down where it is time for it, and ask for a measurement or the end where one is due."""
         step, measured = state.global_step, measurements(state.log_history, self.on_heldout)
-        length = max(1, round(_COOL_DOWN * step))
+        length = max(1, round(COOL_DOWN * step))
         if self.schedule.begin is None:
             self.ended = self._why_enough(state, length, measured)
             if self.ended:
@@ -108,7 +108,7 @@ class UntilDone(TrainerCallback):  # type: ignore[misc]
             return "minutes"
         if step + length >= state.max_steps:
             return "steps"
-        return "done" if (state.epoch or 0) >= _LEAST_EPOCHS and has_stalled(measured) else None
+        return "done" if (state.epoch or 0) >= LEAST_EPOCHS and has_stalled(measured) else None
 
 
 def measurements(history: Sequence[Mapping[str, float]], on_heldout: bool) -> Measurements:
@@ -123,7 +123,7 @@ def measurements(history: Sequence[Mapping[str, float]], on_heldout: bool) -> Me
 
 def next_measurement(step: int) -> int:
     """The step of the measurement after one at `step`; the first one, at step 1, tells where the bake began."""
-    return max(_FIRST, round(step * _GROWTH)) if step else 1
+    return max(FIRST_MEASUREMENT, round(step * GROWTH)) if step else 1
 
 
 def has_stalled(measured: Measurements) -> bool:
@@ -131,7 +131,7 @@ def has_stalled(measured: Measurements) -> bool:
 
     The longer a bake has run, the longer it has to show a gain: so the number of rows does not matter.
     """
-    if not measured or measured[-1][0] < _FIRST:
+    if not measured or measured[-1][0] < FIRST_MEASUREMENT:
         return False
     since, first = measured[-1][0] / _SPAN, measured[0][1]
     before = min(divergence for step, divergence in measured if step <= since)

@@ -147,16 +147,14 @@ class ContextBakingTrainer(Trainer):  # type: ignore[misc]
 
     def create_scheduler(self, num_training_steps: int, optimizer: Optimizer | None = None) -> LRScheduler:
         """As in transformers, where every step has a learning rate; without a number of steps, one with an open end."""
-        made: LRScheduler | None = getattr(self, "lr_scheduler", None)
-        if made is not None:
-            return made
-        if self.schedule:
-            made = LambdaLR(cast(Optimizer, optimizer or self.optimizer), self.schedule)
-        else:
-            theirs = super().create_scheduler(num_training_steps, optimizer)
-            made = without_idle_start(theirs, self.args.get_warmup_steps(num_training_steps))
-        self.lr_scheduler, self._created_lr_scheduler = made, True
-        return made
+        if getattr(self, "lr_scheduler", None) is None:
+            if self.schedule:
+                made: LRScheduler = LambdaLR(cast(Optimizer, optimizer or self.optimizer), self.schedule)
+            else:
+                theirs = super().create_scheduler(num_training_steps, optimizer)
+                made = without_idle_start(theirs, self.args.get_warmup_steps(num_training_steps))
+            self.lr_scheduler, self._created_lr_scheduler = made, True
+        return cast(LRScheduler, self.lr_scheduler)
 
     def _view_rows(self, args: BakeryConfig) -> None:
         """Build the views of all rows, none of which may be too long."""
