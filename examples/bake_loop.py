@@ -6,6 +6,7 @@ Slow on purpose: at every step the teacher reads the whole prompt again, for eve
 losses (a test compares them step by step) without that work.
 """
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +14,8 @@ from pathlib import Path
 import torch
 from peft import LoraConfig, get_peft_model
 from torch import Tensor, nn
-from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenizerBase, get_cosine_schedule_with_warmup
+from torch.optim.lr_scheduler import LambdaLR
+from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenizerBase
 
 import bakery  # only to find the small model that ships with it
 
@@ -58,6 +60,13 @@ def divergence(model: nn.Module, row: Row) -> Tensor:
     return (log_p.exp() * (log_p - log_q)).sum(-1)
 
 
+def rate(step: int, warmup: int, steps: int) -> float:
+    """The share of the learning rate at a step: up to 1 in equal parts, the first step's not 0, then down a cosine."""
+    if step < warmup:
+        return (step + 1) / (warmup + 1)
+    return (1 + math.cos(math.pi * (step - warmup) / max(1, steps - warmup))) / 2
+
+
 def bake(
     model: nn.Module, rows: list[Row], *, epochs: int, batch_size: int, learning_rate: float, warmup: float = 0.05
 ) -> Iterator[float]:
@@ -65,7 +74,8 @@ def bake(
     batches = [rows[start : start + batch_size] for start in range(0, len(rows), batch_size)] * epochs
     parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
     optimizer = torch.optim.AdamW(parameters, lr=learning_rate, weight_decay=0.0)
-    schedule = get_cosine_schedule_with_warmup(optimizer, -int(-warmup * len(batches) // 1), len(batches))
+    first = math.ceil(warmup * len(batches))
+    schedule = LambdaLR(optimizer, lambda step: rate(step, first, len(batches)))
     model.train()
     for batch in batches:
         loss = torch.cat([divergence(model, row) for row in batch]).mean()

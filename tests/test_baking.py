@@ -7,21 +7,24 @@ from bakery.baking import bake, prepare, prove, train
 from bakery.errors import ConfigError, DataError
 from bakery.progress import Progress, Verbosity
 from bakery.rows.bake_data import load_bake_data
+from bakery.rows.conversations import load_rows
 from bakery.settings.build import BakeSettings
 from bakery.settings.config import ContextConfig, DataConfig, LoraConfig, ModelConfig
+from bakery.writing.written import ANCHORS, HELD_OUT, PROMPTS
 from tests.engine_support import PREFIX, QUESTIONS, adapter_weights, settings
 
 QUIET = Progress(Verbosity.QUIET)
 SHORT = {"max_steps": 2, "learning_rate": 1e-2, "trajectory_length": 6, "num_trajectories": 1}
 
 
-def _settings(base, folder) -> BakeSettings:
+def _settings(base, folder, **written) -> BakeSettings:
+    """A bake of three given prompts; `written`: how many more the model is to write, none by default."""
     return BakeSettings(
         bakery=settings(folder, **SHORT),
         context=ContextConfig(prefix_messages=PREFIX),
         model=ModelConfig(model_name_or_path=base),
         lora=LoraConfig(r=2),
-        data=DataConfig(training_prompts=QUESTIONS[:3]),
+        data=DataConfig(training_prompts=QUESTIONS[:3], **{"self_prompts": 0, "self_anchors": 0, **written}),
     )
 
 
@@ -40,6 +43,19 @@ def test_preparing_writes_nothing_training_changes_the_adapter_and_proving_only_
     result = prove(prepared, "base")
     assert (result.rows, result.steps, result.base_model) == (3, 2, "base")
     assert all(torch.equal(weight, trained[name]) for name, weight in adapter_weights(prepared.trainer.model).items())
+
+
+def test_preparing_leaves_only_what_the_model_wrote_and_that_is_trained_on(tmp_path):
+    chosen = _settings("starter", tmp_path / "out", self_prompts=2, self_anchors=2)
+    prepared = prepare(chosen, load_bake_data(chosen.context, chosen.data), QUIET)
+    written = {path.name: path for path in tmp_path.rglob("*") if path.is_file()}
+    assert set(written) == {PROMPTS, HELD_OUT, ANCHORS}
+    prompts, anchors = (load_rows(str(written[name])) for name in (PROMPTS, ANCHORS))
+    rows = prepared.trainer.rows
+    assert [row.messages for row in rows.train] == [row.messages for row in prompts]
+    assert [row.messages for row in rows.anchors] == [row.messages for row in anchors]
+    assert (len(prompts), len(anchors)) == (3 + 2, 2)
+    assert prepared.baseline.rows.measured_on == "written"
 
 
 def test_the_whole_leaves_a_finished_folder_that_is_not_touched_again(saved_base, tmp_path):

@@ -38,7 +38,9 @@ def bake(tmp_path_factory):
         context=ContextConfig(prefix_messages=[{"role": "system", "content": SYSTEM}]),
         model=ModelConfig(model_name_or_path=str(folder / "base")),
         lora=LoraConfig(r=8, lora_alpha=16),
-        data=DataConfig(training_prompts=prompts, heldout_file=str(folder / "heldout.jsonl")),
+        data=DataConfig(
+            training_prompts=prompts, heldout_file=str(folder / "heldout.jsonl"), self_prompts=0, self_anchors=0
+        ),
     )
     from bakery.baking import bake as run
 
@@ -161,6 +163,8 @@ def test_stopping_early_is_said_and_validation_prompts_are_taken(bake, tmp_path)
         "model_name_or_path": chosen.model.model_name_or_path,
         "prefix_messages": chosen.context.prefix_messages,
         "training_prompts": [f"Tell me about number {n}." for n in range(20)],
+        "self_prompts": 0,
+        "self_anchors": 0,
         "output_dir": str(tmp_path / "out"),
         "target_divergence": 1000.0,
         "max_steps": 20,

@@ -21,6 +21,7 @@ FLOORS = (
     ("chat",),
     ("engine",),
     ("training",),
+    ("writing",),
     ("evaluation",),
     ("report",),
     ("baking", "evaluate", "cli", "__main__", "__init__"),

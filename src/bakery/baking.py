@@ -32,7 +32,8 @@ def bake(settings: BakeSettings, progress: Progress | None = None, data: BakeDat
         data: the rows, where they are read already.
 
     Raises:
-        BakeryError: for anything that is refused; until the rows are read and aligned nothing has been written.
+        BakeryError: for anything that is refused; until the rows are aligned, nothing is written but what the model
+            wrote for them itself.
     """
     progress = Progress(Verbosity.QUIET) if settings.bakery.process_index else progress or Progress()
     if not settings.bakery.process_index:  # the first process may already be writing when the others look

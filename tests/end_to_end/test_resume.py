@@ -12,6 +12,7 @@ import bakery
 from bakery.chat import rendering
 from bakery.cli import main
 from bakery.training.trainer import ContextBakingTrainer
+from bakery.writing.written import ANCHORS, HELD_OUT, PROMPTS
 
 CONFIG = """
 model_name_or_path: starter
@@ -24,6 +25,8 @@ training_prompts:
   - What is the opposite of hot?
   - Which day comes after Monday?
 validation_share: 0
+self_prompts: 0
+self_anchors: 0
 num_trajectories: 4
 trajectory_length: 24
 per_device_train_batch_size: 4
@@ -34,17 +37,19 @@ save_total_limit: 3
 """
 
 
-@pytest.mark.parametrize("way", ["command line", "settings file"])
-def test_a_stopped_bake_goes_on_and_ends_like_one_that_was_not(way, tmp_path, capfd):
-    config = tmp_path / "bake.yaml"
-    config.write_text(CONFIG)
+@pytest.mark.parametrize(("way", "written"), [("command line", 0), ("settings file", 2)])
+def test_a_stopped_bake_goes_on_and_ends_like_one_that_was_not(way, written, tmp_path, capfd):
+    config, text = tmp_path / "bake.yaml", CONFIG.replace("self_prompts: 0", f"self_prompts: {written}")
+    config.write_text(text)
     whole, stopped = tmp_path / "whole", tmp_path / "stopped"
     assert main(["--config", str(config), "--output_dir", str(whole), "-q"]) == 0, capfd.readouterr().err
     stopped.mkdir()
     shutil.copytree(whole / "checkpoint-2", stopped / "checkpoint-2")  # all that a run killed at step 3 leaves
+    for name in (PROMPTS, HELD_OUT, ANCHORS) if written else ():
+        shutil.copy(whole / name, stopped)
     words = ["--config", str(config), "--output_dir", str(stopped), "-q"]
     if way == "settings file":
-        config.write_text(CONFIG + "resume_from_checkpoint: true\n")
+        config.write_text(text + "resume_from_checkpoint: true\n")
     else:
         words.append("--resume_from_checkpoint=true")
     assert main(words) == 0, capfd.readouterr().err

@@ -19,6 +19,8 @@ SETTINGS = {
     "training_prompts": ["What is the capital of France?", "What is the colour of grass?",
                          "What is the opposite of hot?"],
     "validation_share": 0,
+    "self_prompts": 2,
+    "self_anchors": 2,
     "num_trajectories": 2,
     "trajectory_length": 24,
     "per_device_train_batch_size": 4,

@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 from safetensors.torch import load_file
 
+from bakery.writing.written import ANCHORS, PROMPTS
+
 ROOT = Path(__file__).parents[2]
 LAUNCHER = (sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2")
 COMMAND = ("-m", "bakery")
@@ -20,10 +22,13 @@ SETTINGS = {
     "prefix_messages": [{"role": "system", "content": "Write all answers in capital letters."}],
     "training_prompts": ["What is the capital of France?", "What is the colour of grass?",
                          "What is the opposite of hot?", "Which day comes after Monday?", "Who are you?"],
+    "self_prompts": 4,
+    "self_anchors": 2,
     "eval_dataset": "eval.jsonl",
     "num_trajectories": 2,
     "trajectory_length": 24,
     "num_train_epochs": 2,
+    "learning_rate": 1e-3,
     "logging_steps": 1,
     "eval_strategy": "epoch",
     "save_strategy": "epoch",
@@ -75,6 +80,8 @@ def test_two_processes_bake_what_one_does_and_say_it_once(folder):
         assert together == pytest.approx(alone, rel=1e-5, abs=1e-7)
     for stage in ("sampling", "training", "evaluation"):
         assert spent[0][stage]["tokens"] == spent[1][stage]["tokens"] > 0
+    for written in (PROMPTS, ANCHORS):
+        assert (folder / "two" / written).read_text() == (folder / "one" / written).read_text() != ""
     weights = [load_file(folder / name / "adapter_model.safetensors") for name in ("one", "two")]
     for name, weight in weights[0].items():
         assert weights[1][name].flatten().tolist() == pytest.approx(weight.flatten().tolist(), rel=1e-3, abs=1e-5)

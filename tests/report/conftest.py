@@ -39,6 +39,8 @@ def bake_folder(tmp_path_factory):
             {"role": "system", "content": "Start every answer with Ahoy! You are a pirate called Marlow."}
         ],
         "training_prompts": TRAINED,
+        "self_prompts": 0,
+        "self_anchors": 0,
         "heldout_file": str(folder / "heldout.jsonl"),
         "eval_file": str(folder / "eval.jsonl"),
         "anchor_file": str(folder / "anchors.jsonl"),

@@ -32,7 +32,7 @@ def test_settings_of_training_arguments_reach_the_trainer(tmp_path):
 def test_values_hold_the_defaults_and_the_parts_what_was_given(tmp_path):
     made = checked(tmp_path, dump_yaml({**GOOD, "r": 4}))
     assert made.lora.r == made.values["r"] == 4
-    assert made.values["learning_rate"] == 1e-3
+    assert made.values["num_trajectories"] == 4
     assert made.context.prefix_messages == GOOD["prefix_messages"]
 
 
@@ -48,7 +48,7 @@ def test_a_command_with_the_older_name_is_not_warned(tmp_path):
 def test_what_contradicts_itself_is_refused_before_anything_is_built():
     with pytest.raises(ConfigError, match="command line: fp16: at most one of fp16 and bf16"):
         check_settings(read_command_line(["--training_prompts", "a", "--system_prompt", "b", "--fp16", "--bf16"]))
-    with pytest.raises(ConfigError, match="nothing to learn from"):
+    with pytest.raises(ConfigError, match="nothing to bake: there is no prefix"):
         check_settings(Settings())
 
 

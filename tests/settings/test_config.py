@@ -82,9 +82,22 @@ def test_the_dataclasses_work_with_hf_argument_parser():
     assert (config.temperature, lora.r, data.dataset, model.dtype) == (2.0, 8, "d", "auto")
     assert context.prefix_messages == [{"role": "user", "content": "a"}]
     parsed = parser.parse_args_into_dataclasses(
-        ["--r", "4", "--target_modules", "all", "--training_prompts", "a", "b", "--dtype", "float32"],
+        [
+            "--r",
+            "4",
+            "--target_modules",
+            "all",
+            "--training_prompts",
+            "a",
+            "b",
+            "--dtype",
+            "float32",
+            "--self_prompts",
+            "64",
+        ],
         look_for_args_file=False,
     )
+    assert (parsed[4].self_prompts, parsed[4].self_anchors) == (64, "auto")
     assert (parsed[3].r, parsed[4].training_prompts, parsed[2].torch_dtype) == (4, ["a", "b"], "float32")
     assert "num_trajectories" in parser.format_help()
 

@@ -48,7 +48,7 @@ def test_accumulation_takes_fewer_steps_over_the_same_rows(tmp_path):
         ("constant", [1.0, 1.0, 1.0, 1.0]),
         ("linear", [1.0, 0.75, 0.5, 0.25]),
         ("cosine", [1.0, 0.854, 0.5, 0.146]),
-        ("constant_with_warmup", [0.0, 0.5, 1.0, 1.0]),
+        ("constant_with_warmup", [1 / 3, 2 / 3, 1.0, 1.0]),
     ],
 )
 def test_schedulers(tmp_path, name, wanted):

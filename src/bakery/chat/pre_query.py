@@ -5,7 +5,8 @@ message and goes on until the end of the turn; Magpie (Xu et al. 2024, arXiv:240
 template. The header is located by rendering the conversation with a sentinel as the message's words, never by
 searching for a role's name.
 
-The law: for words without white space at their ends, the token ids of the whole rendering begin with `PreQuery.ids`.
+The law: for words without white space at their ends, the token ids of the whole rendering begin with `PreQuery.ids`
+(words that begin with the name of a control token aside, which are encoded apart from what precedes them).
 Tokenizers may join the end of a header with the beginning of the words: the space of `[INST] ` belongs to the word
 behind it. Such an end is left to the model, which writes it as it has read it in training.
 """

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from bakery.settings.checks import context_problems, refuse
-from bakery.settings.fields import setting
+from bakery.settings.fields import AutoOrInt, setting
 
 _SYSTEM_PROMPT_NOTE = (
     "system_prompt is the older way to say prefix_messages: [{role: system, content: ...}]; it still works, "
@@ -149,10 +149,10 @@ class DataConfig:
     dataset: str | None = setting(None, "Training rows: a file, a folder, or a hub id.", "data/train.jsonl")
     dataset_split: str = setting("train", "Split of dataset, e.g. train_sft[:1000].", "train_sft[:1000]")
     training_prompts: list[str] | None = setting(None, "Prompts written here.", ["What is AI?", "Explain gravity."])
-    self_prompts: Literal["auto"] | int = setting(
+    self_prompts: AutoOrInt = setting(
         "auto", "Prompts that the model writes itself. auto: where fewer than 32 are given and none has an answer.", 256
     )
-    self_anchors: Literal["auto"] | int = setting(
+    self_anchors: AutoOrInt = setting(
         "auto",
         "Anchors that the model writes itself. auto: a third as many as prompts, if no anchors are given.",
         64,

@@ -5,7 +5,7 @@ import dataclasses
 import inspect
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal
 
 Kinds = frozenset[str]  # of: null bool int float str list mapping any
 Choices = tuple[str, ...]
@@ -15,6 +15,17 @@ _WORDS = {"bool": "true or false", "int": "a whole number", "float": "a number",
 _PLURALS = {"int": "whole numbers", "float": "numbers", "str": "texts", "mapping": "mappings", "list": "lists"}
 _KINDS = {"bool": "bool", "int": "int", "float": "float", "str": "str", "list": "list", "List": "list",
           "dict": "mapping", "Dict": "mapping", "Mapping": "mapping", "Any": "any", "None": "null"}  # fmt: skip
+
+if TYPE_CHECKING:
+    AutoOrInt = Literal["auto"] | int
+else:
+
+    def AutoOrInt(word: str) -> Literal["auto"] | int:
+        """`auto` or a whole number; a function since `HfArgumentParser` takes no union of them."""
+        return word if word == "auto" else int(word)
+
+
+_SPELLED_OUT = {"AutoOrInt": 'Literal["auto"] | int'}
 
 
 class _Computed:
@@ -107,7 +118,7 @@ def read_annotation(text: str, enums: Mapping[str, Choices] | None = None) -> tu
     kinds: set[str] = set()
     items: set[str] = set()
     choices: list[str] = []
-    for part in _alternatives(ast.parse(text, mode="eval").body):
+    for part in _alternatives(ast.parse(_SPELLED_OUT.get(text, text), mode="eval").body):
         inner = part.slice if isinstance(part, ast.Subscript) else None
         name = name_of(part.value if isinstance(part, ast.Subscript) else part)
         if isinstance(part, ast.Constant) and part.value is None:

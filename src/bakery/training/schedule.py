@@ -6,9 +6,12 @@ of the same length reaches, and the length need not be known beforehand (Hägele
 
 import math
 from collections.abc import Callable
+from typing import cast
 
 from torch.optim.lr_scheduler import LambdaLR, LRScheduler
 
+Factor = Callable[[float], float]
+"""What the learning rate is multiplied by, by the steps that are done."""
 _RATE, _WIDTH, _POWER = 5e-4, 2000, 0.781
 OPEN_WARMUP = 10
 """Steps of warm-up where the number of steps is not known."""
@@ -52,13 +55,14 @@ class OpenSchedule:
 
 
 def without_idle_start(scheduler: LRScheduler, warmup: int) -> LRScheduler:
-    """The same schedule with a warm-up from 1 / (warmup + 1): transformers' own begins with a step at rate 0."""
-    if isinstance(scheduler, LambdaLR) and warmup > 0:
-        scheduler.lr_lambdas = [_started(factor, warmup) for factor in scheduler.lr_lambdas]
-        for group, base in zip(scheduler.optimizer.param_groups, scheduler.base_lrs, strict=True):
-            group["lr"] = base / (warmup + 1)
-    return scheduler
+    """The same schedule with a warm-up whose first step has a rate: in transformers' own it is 0, and moves nothing.
+
+    The warm-up keeps its length and its shape: a straight one rises from 1 / (warmup + 1) in equal parts.
+    """
+    if not isinstance(scheduler, LambdaLR) or all(factor(0) for factor in scheduler.lr_lambdas):
+        return scheduler
+    return LambdaLR(scheduler.optimizer, [_started(cast(Factor, factor), warmup) for factor in scheduler.lr_lambdas])
 
 
-def _started(factor: Callable[[int], float], warmup: int) -> Callable[[int], float]:
-    return lambda step: (step + 1) / (warmup + 1) if step < warmup else factor(step)
+def _started(factor: Factor, warmup: int) -> Factor:
+    return lambda step: factor((step + 1) * warmup / (warmup + 1) if step < warmup else step)

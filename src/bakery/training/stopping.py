@@ -15,7 +15,9 @@ from bakery.training.schedule import OpenSchedule
 
 _FIRST, _GROWTH = 20, 1.15
 """The step of the first measurement, and by how much each later one is further on."""
-_SPAN, _GAIN, _WORTH = 1.5, 0.1, 0.01
+_LEAST_EPOCHS = 2.5
+"""Every row is read so often before training may count as done."""
+_SPAN, _GAIN, _WORTH = 1.5, 0.1, 0.003
 """Training goes on while this many times as long takes such a share off the divergence, and off the first one."""
 _COOL_DOWN = 0.3
 """Steps of the cool-down, as a share of the steps before it."""
@@ -90,7 +92,7 @@ class UntilDone(TrainerCallback):  # type: ignore[misc]
         step, measured = state.global_step, measurements(state.log_history, self.on_heldout)
         length = max(1, round(_COOL_DOWN * step))
         if self.schedule.begin is None:
-            self.ended = self._why_enough(step, length, state.max_steps, measured)
+            self.ended = self._why_enough(state, length, measured)
             if self.ended:
                 self.schedule.cool_down(step, length)
         over = step >= self.schedule.end or self.seconds_left() <= 0
@@ -98,15 +100,15 @@ class UntilDone(TrainerCallback):  # type: ignore[misc]
         control.should_evaluate |= self.on_heldout and (due or over)
         control.should_training_stop |= over
 
-    def _why_enough(self, step: int, length: int, most: int, measured: Measurements) -> Ended | None:
+    def _why_enough(self, state: TrainerState, length: int, measured: Measurements) -> Ended | None:
         """Why it is time to cool down over `length` steps, if it is."""
         begin, left_then = self._began or (0, math.inf)
-        left = self.seconds_left()
+        step, left = state.global_step, self.seconds_left()
         if math.isfinite(left) and left <= (left_then - left) * length / (step - begin):
             return "minutes"
-        if step + length >= most:
+        if step + length >= state.max_steps:
             return "steps"
-        return "done" if has_stalled(measured) else None
+        return "done" if (state.epoch or 0) >= _LEAST_EPOCHS and has_stalled(measured) else None
 
 
 def measurements(history: Sequence[Mapping[str, float]], on_heldout: bool) -> Measurements:
@@ -125,7 +127,7 @@ def next_measurement(step: int) -> int:
 
 
 def has_stalled(measured: Measurements) -> bool:
-    """Whether the last third of the training gained little: a tenth of the best divergence, or 1 % of the first one.
+    """Whether the last third of the training gained little: a tenth of the best divergence, or 0.3 % of the first one.
 
     The longer a bake has run, the longer it has to show a gain: so the number of rows does not matter.
     """

@@ -147,11 +147,13 @@ class ContextBakingTrainer(Trainer):  # type: ignore[misc]
     def create_scheduler(self, num_training_steps: int, optimizer: Optimizer | None = None) -> LRScheduler:
         """As in transformers, where every step has a learning rate; without a number of steps, one with an open end."""
         made: LRScheduler | None = getattr(self, "lr_scheduler", None)
-        if made is None and self.schedule:
+        if made is not None:
+            return made
+        if self.schedule:
             made = LambdaLR(cast(Optimizer, optimizer or self.optimizer), self.schedule)
-        elif made is None:
-            made = super().create_scheduler(num_training_steps, optimizer)
-            without_idle_start(made, self.args.get_warmup_steps(num_training_steps))
+        else:
+            theirs = super().create_scheduler(num_training_steps, optimizer)
+            made = without_idle_start(theirs, self.args.get_warmup_steps(num_training_steps))
         self.lr_scheduler, self._created_lr_scheduler = made, True
         return made
 

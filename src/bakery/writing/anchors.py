@@ -1,6 +1,6 @@
 """Anchors that are written for a bake: messages under other system prompts, where the model is to stay as it is.
 
-Half of the system prompts are shipped, half the model writes. Half of the messages are written behind them, half are
+A quarter of the system prompts are shipped, the model writes the others. Half of the messages are written behind them, half are
 prompts to learn from: what the bake teaches must not be said under another prompt either.
 """
 
@@ -12,12 +12,16 @@ from pathlib import Path
 from bakery.errors import TemplateError, ViewError
 from bakery.rows.conversations import Conversation, Message
 from bakery.writing.prompts import last_words
-from bakery.writing.selection import Written, is_usable
+from bakery.writing.selection import Written, is_usable, spread
 from bakery.writing.topics import Topic
 from bakery.writing.writer import Scene, Writer
 
 _SHIPPED = Path(__file__).parent / "systems.json"
 _FEWEST_WORDS = 3
+_SHIPPED_SHARE = 4
+"""One of so many system prompts is a shipped one, where the model writes enough of its own."""
+_SURPLUS = 4
+"""System prompts that are written for each one wanted."""
 
 
 def write_anchors(
@@ -39,9 +43,8 @@ def write_anchors(
     except (TemplateError, ViewError):
         return []
     shipped = json.loads(_SHIPPED.read_text("utf-8"))
-    own = _written_systems(writer, -(-count // 2), topics, seed)
-    both = [system for pair in zip(cycle(shipped), own, strict=False) for system in pair] or shipped
-    systems = list(islice(cycle(both), count))
+    own = _written_systems(writer, count - count // _SHIPPED_SHARE, topics, seed)
+    systems = own + list(islice(cycle(shipped), count - len(own)))
     scenes = [Scene((_system(system),)) for system in systems]
     try:
         written = writer.write(scenes[::2], [3] * len(scenes[::2]), seed + 1)
@@ -61,12 +64,12 @@ def _written_systems(writer: Writer, count: int, topics: Sequence[Topic], seed: 
     if writer.by_request:
         return []
     try:
-        (texts,) = writer.write([Scene(role="system")], [2 * count], seed)
+        (texts,) = writer.write([Scene(role="system")], [_SURPLUS * count], seed)
     except (TemplateError, ViewError):
         return []
     other = Written(topic.text for topic in topics)
     usable = [text for text in texts if is_usable(text, "") and len(text.split()) >= _FEWEST_WORDS and other.add(text)]
-    return usable[:count]
+    return spread(usable, count)
 
 
 def _system(content: str) -> Message:

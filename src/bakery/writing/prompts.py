@@ -11,13 +11,13 @@ from itertools import accumulate, pairwise
 from bakery.errors import TemplateError, ViewError
 from bakery.rows.conversations import Conversation, Message, evenly, unanswered
 from bakery.writing.plan import WritingPlan
-from bakery.writing.selection import Written, covering, is_usable, spread, uncovered
+from bakery.writing.selection import Asked, Written, covering, is_usable, spread, uncovered
 from bakery.writing.topics import Topic
 from bakery.writing.writer import Scene, Writer
 
 _ROUNDS = 3
 """Times that a model is asked again for what is still missing."""
-_SURPLUS = 2
+_SURPLUS = 3
 """Messages that are written for each one wanted."""
 _USABLE = 0.25
 """Where less than this of the messages wanted is usable, the model is asked for them in plain words."""
@@ -25,6 +25,8 @@ _SIMILAR = 8
 """Given prompts that more is written like."""
 _LATER_TURNS = 8
 """One of so many prompts about the context is the second one of a chat."""
+_GLANCE = 48
+"""Tokens of a reply that tell which clauses it touches."""
 _STREAM = 1_000
 """Seeds of one stream of messages."""
 
@@ -71,26 +73,39 @@ class PromptWriter:
         if not count:
             return []
         wanted = divided(count, [max(1, len(topic.clauses)) for topic in self.topics])
-        texts: list[list[str]] = [[] for _ in self.topics]
-        chosen: list[list[str]] = [[] for _ in self.topics]
-        shares = [*self._behind_wholes(wanted), *self._behind_clauses(wanted, chosen), *similar]
+        asked: list[list[Asked]] = [[] for _ in self.topics]
+        shares = [*self._behind_wholes(wanted), *self._behind_clauses(wanted, asked), *similar]
         for _ in range(_ROUNDS):
-            for share, written in zip(shares, self._write(shares, count), strict=True):
-                texts[share.topic or 0] += [text for text in written if text not in self.taken]
-            chosen = [
-                covering(list(dict.fromkeys(own)), topic.clauses, number)
-                for own, topic, number in zip(texts, self.topics, wanted, strict=True)
-            ]
-            shares = self._behind_clauses(wanted, chosen)
-            if not shares and sum(map(len, chosen)) >= count:
+            for topic, own in self._new(shares, self._write(shares, count), asked):
+                asked[topic].append(own)
+            shares = self._behind_clauses(wanted, asked)
+            if not shares and all(len(own) >= number for own, number in zip(asked, wanted, strict=True)):
                 break
             shares = shares or self._behind_wholes(wanted)
+        chosen = [
+            covering(own, topic.clauses, number) for own, topic, number in zip(asked, self.topics, wanted, strict=True)
+        ]
         return [
             self._row(text, topic)
             for topic, own in zip(self.topics, chosen, strict=True)
             for text in own
             if self.taken.add(text)
         ]
+
+    def _new(
+        self, shares: Sequence[Share], written: Sequence[Sequence[str]], asked: Sequence[Sequence[Asked]]
+    ) -> list[tuple[int, Asked]]:
+        """Messages that were not written before, by topic, with the teacher's replies."""
+        known = [{one.text for one in own} for own in asked]
+        texts = dict.fromkeys(
+            (share.topic or 0, text)
+            for share, own in zip(shares, written, strict=True)
+            for text in own
+            if text not in self.taken and text not in known[share.topic or 0]
+        )
+        rows = [self._row(text, self.topics[topic]) for topic, text in texts]
+        replies = self.writer.replies(rows, self._next_seed(), _GLANCE) if rows else []
+        return [(topic, Asked(text, reply)) for (topic, text), reply in zip(texts, replies, strict=True)]
 
     def _world(self, count: int) -> list[Conversation]:
         """Messages about anything, as they are written behind nothing."""
@@ -110,11 +125,11 @@ class PromptWriter:
             if count
         ]
 
-    def _behind_clauses(self, wanted: Sequence[int], chosen: Sequence[Sequence[str]]) -> list[Share]:
-        """Behind one clause alone it asks about that clause: for those that too few of the chosen messages touch."""
+    def _behind_clauses(self, wanted: Sequence[int], asked: Sequence[Sequence[Asked]]) -> list[Share]:
+        """Behind one clause alone it asks about that clause: for those that too few messages touch."""
         shares: list[Share] = []
         for number, (topic, count) in enumerate(zip(self.topics, wanted, strict=True)):
-            missing = uncovered(chosen[number], topic.clauses, count) if len(topic.clauses) > 1 else {}
+            missing = uncovered(asked[number], topic.clauses, count) if len(topic.clauses) > 1 else {}
             shares += [
                 Share(Scene(({"role": "system", "content": topic.clauses[clause]},)), _SURPLUS * short, number)
                 for clause, short in missing.items()

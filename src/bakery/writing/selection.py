@@ -13,7 +13,8 @@ import heapq
 import math
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import pairwise
 
 _RESEMBLANCE = 0.8
@@ -21,6 +22,8 @@ _ECHO_WORDS = 12
 _MOST_CHARACTERS = 2000
 _LEAST_VARIED = 0.25
 _ABOUT_CLAUSES = 0.75
+_TOUCHES = 0.2
+"""The least share of a clause's words, by weight, that a message about it touches."""
 _SENTENCE_ENDS = re.compile(r"(?<=[.!?])\s+|(?<=[.!?][\"'”’)\]])\s+|(?<=[。！？])|\n+")
 _WORD = re.compile(r"\w+")
 
@@ -128,27 +131,35 @@ def spread(texts: Sequence[str], count: int, worth: Sequence[float] | None = Non
 
 def _gain(features: frozenset[Shingle], chosen: Counter[Shingle]) -> float:
     gains = (math.sqrt(chosen[feature] + 1) - math.sqrt(chosen[feature]) for feature in features)
-    return sum(gains) / math.sqrt(len(features) or 1)
+    return math.fsum(gains) / math.sqrt(len(features) or 1)
 
 
-def covering(texts: Sequence[str], parts: Sequence[str], count: int) -> list[str]:
-    """At most `count` of the texts: up to three quarters about the clauses, as many about each; the others spread.
+@dataclass(frozen=True)
+class Asked:
+    """A message with what the prompted model replies to it: both tell which clauses of the context it touches."""
 
-    A text is about the clause that it touches most, and counts the more, the more of the clause's own words it has.
+    text: str
+    reply: str = ""
+
+
+def covering(asked: Sequence[Asked], parts: Sequence[str], count: int) -> list[str]:
+    """At most `count` of the messages: up to three quarters about the clauses, as many about each; the others spread.
+
+    A message is about the clause that it touches most, and counts the more, the more of the clause's words it touches.
     """
-    about = _touching(texts, parts)
+    about = touching(asked, parts)
     each = _quota(parts, count)
     taken: list[str] = []
     for clause in range(len(parts)):
-        own = [(text, share) for text, (touched, share) in about.items() if touched == clause]
+        own = [(one.text, touch[1]) for one, touch in zip(asked, about, strict=True) if touch and touch[0] == clause]
         taken += spread([text for text, _ in own], each, [share for _, share in own])
-    others = [text for text in texts if text not in set(taken)]
+    others = [one.text for one in asked if one.text not in set(taken)]
     return taken[:count] + spread(others, count - len(taken))
 
 
-def uncovered(texts: Sequence[str], parts: Sequence[str], count: int) -> dict[int, int]:
-    """The clauses that `covering` would choose more texts about, and how many more."""
-    touched = Counter(clause for clause, _ in _touching(texts, parts).values())
+def uncovered(asked: Sequence[Asked], parts: Sequence[str], count: int) -> dict[int, int]:
+    """The clauses that `covering` would choose more messages about, and how many more."""
+    touched = Counter(touch[0] for touch in touching(asked, parts) if touch)
     return {clause: short for clause in range(len(parts)) if (short := _quota(parts, count) - touched[clause]) > 0}
 
 
@@ -156,30 +167,34 @@ def _quota(parts: Sequence[str], count: int) -> int:
     return math.ceil(_ABOUT_CLAUSES * count / len(parts)) if parts else 0
 
 
-def _touching(texts: Iterable[str], parts: Sequence[str]) -> dict[str, tuple[int, float]]:
-    """Of each text that touches a clause: which it touches most, and the share of that clause's words that it has.
+def touching(asked: Sequence[Asked], parts: Sequence[str]) -> list[tuple[int, float] | None]:
+    """Of each message: the clause that it touches most, and the share of that clause's words that it touches.
 
-    Words count by how few clauses have them, log(clauses / clauses with the word) (Sparck Jones 1972), so that those
-    of all clauses count nothing.
+    A word counts by how few clauses and by how few messages with their replies have it, the product of both inverse
+    frequencies (Sparck Jones 1972): what every reply has tells nothing.
     """
-    said = [frozenset(words(part)) for part in parts]
-    having = Counter(word for own in said for word in own)
-    weights = {word: math.log(len(parts) / number) for word, number in having.items()}
-    by_word: dict[str, list[int]] = {}
-    for clause, own in enumerate(said):
-        for word in own:
-            by_word.setdefault(word, []).append(clause)
-    totals = [sum(weights[word] for word in own) for own in said]
-    touching: dict[str, tuple[int, float]] = {}
-    for text in texts:
-        shared: Counter[int] = Counter()
-        for word in set(words(text)):
-            for clause in by_word.get(word, ()) if weights.get(word) else ():
-                shared[clause] += weights[word]  # type: ignore[assignment]
-        if shared:
-            best = max(shared, key=lambda clause: (shared[clause] / totals[clause], -clause))
-            touching[text] = best, shared[best] / totals[best]
-    return touching
+    clause_words = [frozenset(words(part)) for part in parts]
+    said = [frozenset(words(f"{one.text} {one.reply}")) for one in asked]
+    in_clauses, in_messages = (Counter(word for own in sets for word in own) for sets in (clause_words, said))
+    weights = {
+        word: math.log((len(parts) + 1) / number) * math.log((len(asked) + 2) / (in_messages[word] + 1))
+        for word, number in in_clauses.items()
+    }
+    totals = [sum(weights[word] for word in own) for own in clause_words]
+    having = [[clause for clause, own in enumerate(clause_words) if word in own] for word in weights]
+    clauses_of = dict(zip(weights, having, strict=True))
+    return [_most_touched(own & weights.keys(), weights, clauses_of, totals) for own in said]
+
+
+def _most_touched(
+    own: Iterable[str], weights: Mapping[str, float], clauses_of: Mapping[str, list[int]], totals: Sequence[float]
+) -> tuple[int, float] | None:
+    shares: dict[int, float] = {}
+    for word in sorted(own):
+        for clause in clauses_of[word]:
+            shares[clause] = shares.get(clause, 0.0) + weights[word] / (totals[clause] or 1.0)
+    best = max(shares, key=lambda clause: (shares[clause], -clause), default=None)
+    return None if best is None or shares[best] < _TOUCHES else (best, shares[best])
 
 
 def untouched(context: str, texts: Iterable[str], most: int = 1000) -> list[str]:

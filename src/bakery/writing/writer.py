@@ -85,11 +85,11 @@ class Writer:
                     written[at] += more
         return written
 
-    def replies(self, rows: Sequence[Conversation], seed: int) -> list[str]:
+    def replies(self, rows: Sequence[Conversation], seed: int, longest: int = _LONGEST["user"]) -> list[str]:
         """The teacher's reply to each row, without its thinking; empty where it says nothing."""
         prompts = [self.builder.prompts(row) for row in rows]
         answers = self.engine.answers(
-            self.engine.teacher_condition, prompts, max_new_tokens=_LONGEST["user"], seed=seed, temperature=1.0,
+            self.engine.teacher_condition, prompts, max_new_tokens=longest, seed=seed, temperature=1.0,
             on_progress=self.on_progress,
         )  # fmt: skip
         return [self._text(answer.ids) for answer in answers]

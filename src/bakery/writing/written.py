@@ -63,15 +63,15 @@ def write_rows(
         DataError: it writes nothing usable.
     """
     questions = [question.text for question in [*data.heldout, *data.evaluation]]
-    measured = [*questions, *map(last_words, [*data.validation, *data.drift])]
+    measured = [*questions, *map(last_words, data.validation)]
     with progress.stage("writing", "writing prompts", None, "messages") as on_progress:
         author_of = DocumentWriter if data.chunks else PromptWriter
         author = author_of(replace(writer, on_progress=on_progress), topics, seed, Written(measured))
         for row in data.train:
             author.taken.add(last_words(row))
-        # Held-out questions come first: those are to be typical ones.
-        held_out = _numbered(author.questions(plan.stopping + plan.held_out), "written question")
+        # What is asked seldom is rather learned than measured: prompts come first.
         learned = _numbered(author.prompts(plan, data.train), "written prompt")
+        held_out = _numbered(author.questions(plan.stopping + plan.held_out), "written question")
         anchors = write_anchors(author.writer, plan.anchors, [*data.train, *learned], topics, seed)
     if plan.total and not (learned or held_out or anchors):
         raise DataError(

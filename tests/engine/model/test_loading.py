@@ -12,7 +12,7 @@ from bakery.engine.model.adapters import lora_layers
 from bakery.engine.model.loading import attach_adapter, load_adapter, load_model, load_tokenizer, save_adapter
 from bakery.errors import ConfigError, ModelError
 from bakery.settings.config import LoraConfig, ModelConfig
-from tests.engine_support import tiny_base, tiny_model, tokenizer
+from tests.engine_support import shake, tiny_base, tiny_model, tokenizer
 
 CONFIG = """
 model_name_or_path: starter
@@ -27,6 +27,8 @@ training_prompts:
   - What is the opposite of hot?
   - Which day comes after Monday?
 validation_share: 0
+self_prompts: 0
+self_anchors: 0
 num_trajectories: 4
 trajectory_length: 24
 num_train_epochs: 8
@@ -43,6 +45,24 @@ def test_a_quantised_base_is_quantised_and_learns(tmp_path, capfd):
     assert main(["--config", str(config), "-q"]) == 0, capfd.readouterr().err
     divergence = json.loads((tmp_path / "out" / "results.json").read_text())["divergence"]
     assert divergence["after"]["mean"] < 0.1 * divergence["before"]["mean"]
+
+
+def test_a_quantised_base_has_the_same_gradient_after_it_was_asked():
+    """Some CPUs have a kernel for inference, for which the weights are packed and through which no gradient flows."""
+    base = load_model(ModelConfig(model_name_or_path="starter", torch_dtype="float32", load_in_4bit=True))
+    model = shake(attach_adapter(base, LoraConfig(r=2, lora_alpha=4)))
+    ids = torch.tensor([tokenizer().encode("What is the capital of France?")])
+
+    def gradient():
+        model.train().zero_grad()
+        model(ids, labels=ids).loss.backward()
+        return {name: p.grad.clone() for name, p in model.named_parameters() if p.requires_grad}
+
+    before = gradient()
+    with torch.no_grad():
+        model.eval()(ids)
+    after = gradient()
+    assert all(torch.equal(after[name], wanted) for name, wanted in before.items())
 
 
 def test_without_the_extra_one_line_names_the_install_command(monkeypatch):

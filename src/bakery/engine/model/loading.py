@@ -62,6 +62,8 @@ def load_model(config: ModelConfig) -> PreTrainedModel:
         arguments["quantization_config"] = _four_bit(config)
     with _explained(config.model_name_or_path, "model"):
         model = AutoModelForCausalLM.from_pretrained(source, use_safetensors=True, **arguments)
+    if config.load_in_4bit:
+        _keep_differentiable(model)
     return cast(PreTrainedModel, model.eval())
 
 
@@ -147,3 +149,10 @@ def _four_bit(config: ModelConfig) -> Any:
         bnb_4bit_use_double_quant=config.bnb_4bit_use_double_quant,
         bnb_4bit_compute_dtype=torch.bfloat16,
     )
+
+
+def _keep_differentiable(model: nn.Module) -> None:
+    """Keep bitsandbytes from packing the weights for a kernel without a gradient when a CPU's model is first asked."""
+    for module in model.modules():
+        if hasattr(module, "support_avx512bf16_for_cpu"):
+            module.support_avx512bf16_for_cpu = False
