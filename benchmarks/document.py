@@ -29,10 +29,6 @@ from typing import Any
 ROOT = Path(__file__).parents[1]
 sys.path[:0] = [str(ROOT / "src"), str(ROOT / "starter")]
 
-from pools import NAMES, PERSON_RELATIONS, THING_RELATIONS, THINGS  # noqa: E402
-from wordings import ENTITY_QUESTIONS  # noqa: E402
-from world import Fact, draw_fact, fill, state  # noqa: E402
-
 from bakery.engine.distill.conditions import BAKED, PROMPTED, Condition  # noqa: E402
 from bakery.engine.session import Session, open_session  # noqa: E402
 from bakery.progress import Progress, Verbosity  # noqa: E402
@@ -41,6 +37,9 @@ from bakery.rows.conversations import Conversation  # noqa: E402
 from bakery.settings.build import build, check_settings  # noqa: E402
 from bakery.settings.reading import read_settings_file  # noqa: E402
 from bakery.writing.documents import with_document  # noqa: E402
+from pools import NAMES, PERSON_RELATIONS, THING_RELATIONS, THINGS  # noqa: E402
+from wordings import ENTITY_QUESTIONS  # noqa: E402
+from world import Fact, draw_fact, fill, state  # noqa: E402
 
 QUESTIONS = 200
 FACTS_A_PARAGRAPH = 5
@@ -117,7 +116,9 @@ def run(tokens: int, seed: int, settings: Sequence[str]) -> dict[str, Any]:
                    *SETTINGS, *settings]  # fmt: skip
         started, before = time.perf_counter(), resource.getrusage(resource.RUSAGE_CHILDREN)
         environment = os.environ | {"PYTHONPATH": str(ROOT / "src")}
-        subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environment)
+        subprocess.run(
+            command, cwd=ROOT, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environment
+        )
         seconds, after = time.perf_counter() - started, resource.getrusage(resource.RUSAGE_CHILDREN)
         rows = [json.loads(line) for line in (out / "prompts.jsonl").read_text("utf-8").splitlines()]
         results = json.loads((out / "results.json").read_text("utf-8"))
@@ -130,7 +131,9 @@ def run(tokens: int, seed: int, settings: Sequence[str]) -> dict[str, Any]:
     by = {
         "baked": right(baked, BAKED, [(text, fact, "-") for text, fact in asked]),
         "right_chunk": right(
-            starter, PROMPTED, [(*one, str(chunk.prefix[0]["content"])) for one, chunk in zip(asked, chunks, strict=True)]
+            starter,
+            PROMPTED,
+            [(*one, str(chunk.prefix[0]["content"])) for one, chunk in zip(asked, chunks, strict=True)],
         ),
         "chunk_alone": right(starter, PROMPTED, [(*one, chunk.text) for one, chunk in zip(asked, chunks, strict=True)]),
     }
@@ -165,7 +168,9 @@ def main() -> None:
     for tokens in options.tokens:
         for seed in options.seeds:
             runs.append(run(tokens, seed, options.settings))
-            print(json.dumps({key: round(v, 3) if isinstance(v, float) else v for key, v in runs[-1].items()}), flush=True)
+            print(
+                json.dumps({key: round(v, 3) if isinstance(v, float) else v for key, v in runs[-1].items()}), flush=True
+            )
     if not options.no_file:
         command = " ".join(["python benchmarks/document.py", *sys.argv[1:]])
         written = {"command": command, "date": str(date.today()), "machine": platform.platform(),

@@ -132,7 +132,9 @@ class DocumentWriter:
         if self._asking is None:
             topics = evenly(range(len(self.topics)), _TRIAL)
             each = max(2, 2 * _TRIAL // len(topics))
-            written = self._asked(ASKING).write([self._scene(at) for at in topics], [each] * len(topics), self._next_seed())
+            written = self._asked(ASKING).write(
+                [self._scene(at) for at in topics], [each] * len(topics), self._next_seed()
+            )
             different = Written()
             usable = [
                 text
