@@ -152,6 +152,7 @@ def test_the_help_is_short_grouped_and_true(capsys):
         "rows",
         "html",
         "gap",
+        "plan",
         "adapter",
         "strength",
         "any_setting",

@@ -11,12 +11,8 @@ TEXTS = ["a", "b", "c", "d"]
 def test_a_chunk_is_seen_with_the_one_before_and_the_one_after_it():
     chunks = neighbouring_chunks(DOCUMENT, TEXTS)
     assert [chunk.text for chunk in chunks] == TEXTS
-    assert [chunk.prefix[0]["content"] for chunk in chunks] == [
-        "<a\n\nb>",
-        "<a\n\nb\n\nc>",
-        "<b\n\nc\n\nd>",
-        "<c\n\nd>",
-    ]
+    seen = [chunk.prefix[0]["content"] for chunk in chunks]
+    assert seen == ["<a\n\nb>", "<a\n\nb\n\nc>", "<b\n\nc\n\nd>", "<c\n\nd>"]
 
 
 def test_behind_every_chunk_the_whole_document_is_the_same():

@@ -2,9 +2,13 @@
 
 import pytest
 
+from bakery.engine.distill import prefix
+from bakery.engine.distill.conditions import PROMPTED
+from bakery.engine.session import open_session
 from bakery.errors import ConfigError
 from bakery.progress import Progress, Verbosity
 from bakery.rows.bake_data import load_bake_data
+from bakery.rows.conversations import Conversation
 from bakery.settings.arguments import BakeryConfig
 from bakery.settings.build import BakeSettings
 from bakery.settings.config import ContextConfig, DataConfig, LoraConfig, ModelConfig
@@ -46,3 +50,23 @@ def test_all_of_it_is_refused_where_the_model_cannot_read_it(path):
 def test_chunks_that_are_too_long_with_their_neighbours_are_refused(path):
     with pytest.raises(ConfigError, match=r"corpus_chunk_tokens: 800: .*use at most"):
         place(path, corpus_chunk_tokens=800)
+
+
+def test_sampling_and_teacher_together_read_every_chunk_once(path, monkeypatch):
+    data = place(path, corpus_chunk_tokens=200)
+    rows = [
+        Conversation(({"role": "user", "content": text},), chunk.prefix, f"{text} {number}")
+        for number, chunk in enumerate(data.chunks[:6])
+        for text in ("What is it?", "Tell me.")
+    ]
+    session = open_session("starter")
+    prompts = [session.builder.prompts(row) for row in rows]
+    engine = session.engine(prompts[:2])
+    engine.prefixes.clear()
+    read = []
+    compute = prefix.prefix_key_values
+    monkeypatch.setattr(prefix, "prefix_key_values", lambda *given: read.append(given[1]) or compute(*given))
+    answers = engine.answers(PROMPTED, prompts, max_new_tokens=8)
+    pairs = [prompt.with_answer(answer.ids) for prompt, answer in zip(prompts, answers, strict=True)]
+    engine.teacher(pairs)
+    assert len(read) == len(set(read)) == 6

@@ -47,7 +47,7 @@ from bakery.writing.written import with_written
 PROBED = 8
 """Rows that are measured on."""
 OPEN_EPOCHS = (LEAST_EPOCHS * (1 + COOL_DOWN), 2 * LEAST_EPOCHS * (1 + COOL_DOWN))
-"""Passes over the rows of most bakes that run until they are done: from the fewest that are possible to twice as many."""
+"""Passes over the rows of most bakes that run until they are done: from the fewest possible to twice as many."""
 _MESSAGE_TEMPERATURE = 1.0
 
 

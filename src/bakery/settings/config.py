@@ -190,8 +190,8 @@ class DataConfig:
     )
     corpus_context: Literal["auto", "whole", "chunk"] = setting(
         "auto",
-        "What the teacher sees of the document: whole, or for each row its chunk with the neighbours. auto: whole, if "
-        "that is no longer than a chunk with its neighbours.",
+        "What the teacher sees: all of the document, or each row's chunk with its neighbours. auto: all, if that is no "
+        "longer than the other.",
     )
     corpus_chunk_tokens: int | None = setting(
         None, "Tokens of a chunk at most. null: 512, or a 32nd of the model's context where that is less.", 256

@@ -53,9 +53,8 @@ class Vocabulary:
         for word in sorted(shared):
             for at in self._sentences[word]:
                 together[at] += self._weights[word]  # type: ignore[assignment]
-        return (
-            max(together.values(), default=0.0) >= _TOGETHER * sum(self._weights[word] for word in sorted(shared)) > 0
-        )
+        everywhere = sum(self._weights[word] for word in sorted(shared))
+        return everywhere > 0 and max(together.values()) >= _TOGETHER * everywhere
 
     def best_first(self, texts: Iterable[str]) -> list[list[str]]:
         """Messages about the document: those that one sentence answers and that name nothing else, then the others."""
