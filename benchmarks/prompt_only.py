@@ -73,7 +73,9 @@ def main() -> None:
     for case in cases:
         for seed in options.seeds if not options.only or case["name"] in options.only else ():
             runs.append(run(case, seed, options.given, options.settings))
-            print(json.dumps({key: round(v, 4) if isinstance(v, float) else v for key, v in runs[-1].items()}), flush=True)
+            print(
+                json.dumps({key: round(v, 4) if isinstance(v, float) else v for key, v in runs[-1].items()}), flush=True
+            )
     figures = ("share_closed", "right", "drift", "seconds")
     summary = {
         name: {figure: mean(run[figure] for run in runs if run["prompt"] == name) for figure in figures}

@@ -7,7 +7,7 @@ import pytest
 import torch
 from rich.console import Console
 
-from bakery.baking import bake, prepare, prove, train
+from bakery.baking import bake, plan, prepare, prove, train
 from bakery.errors import ConfigError, DataError
 from bakery.progress import Progress, Verbosity
 from bakery.rows.bake_data import load_bake_data
@@ -102,3 +102,32 @@ def test_half_precision_that_is_not_there_is_said_once(saved_base, tmp_path):
     out = StringIO()
     prepare(chosen, load_bake_data(chosen.context, chosen.data), Progress(console=Console(file=out, width=200)))
     assert out.getvalue().count("  note: bf16 is not available on the CPU; computing without\n") == 1
+
+
+def _given(base, folder) -> BakeSettings:
+    """The same with the given prompts and no others."""
+    data = DataConfig(training_prompts=QUESTIONS[:3], self_prompts=0, self_anchors=0)
+    return replace(_settings(base, folder), data=data)
+
+
+def test_a_plan_writes_nothing_and_its_token_counts_are_those_of_the_bake(saved_base, tmp_path):
+    chosen = _given(saved_base, tmp_path / "out")
+    forecast = plan(chosen)
+    assert not list(tmp_path.iterdir())
+    parts = {part.name: part for part in forecast.parts}
+    progress = Progress(Verbosity.QUIET)
+    result = bake(chosen, progress)
+    tokens = {spent.stage: spent.tokens for spent in progress.spent()}
+    assert (forecast.steps.low, forecast.steps.high) == (result.steps, result.steps)
+    assert parts["sampling"].sampled.low == pytest.approx(tokens["sampling"], rel=0.35)
+    assert all(part.seconds.high > 0 for part in forecast.parts)
+
+
+def test_what_a_bake_takes_is_told_before_it_and_only_to_who_listens(saved_base, tmp_path):
+    said = StringIO()
+    chosen = _given(saved_base, tmp_path / "out")
+    prepare(chosen, load_bake_data(chosen.context, chosen.data), Progress(console=Console(file=said, width=200)))
+    begun, told, *_ = said.getvalue().splitlines()
+    assert begun.startswith("baking into")
+    assert told.startswith("  expected: ")
+    assert "written" in told

@@ -259,3 +259,17 @@ def test_the_help_begins_with_the_one_command_that_is_enough():
     given = read_command(shlex.split(FIRST_COMMAND)[1:])
     checked = check_settings(read_command_line(given.overrides))
     assert checked.context.prefix_messages == [{"role": "system", "content": "You are Ada ..."}]
+
+
+def test_a_plan_is_printed_and_nothing_else_is_done(place, saved_base, capsys):
+    words = ["--config", "config.yaml", "--model_name_or_path", saved_base, "--trajectory_length", "4"]
+    assert main([*words, "--max_steps", "2", "--plan"]) == 0
+    shown = capsys.readouterr().out
+    for part in ("writing prompts", "sampling answers", "training", "measuring the proof", "memory at most"):
+        assert part in shown
+    assert sorted(path.name for path in place.iterdir()) == ["config.yaml"]
+
+
+def test_a_plan_belongs_to_a_bake(place):
+    with pytest.raises(ConfigError, match="--plan: belongs to the verb bake"):
+        read_command(["inspect", "--config", "config.yaml", "--plan"])

@@ -23,6 +23,7 @@ FLOORS = (
     ("training",),
     ("writing",),
     ("evaluation",),
+    ("forecast",),
     ("report",),
     ("baking", "evaluate", "cli", "__main__", "__init__"),
 )
@@ -34,6 +35,9 @@ TORCH_FREE = (
     "settings.build",
     "settings.paths",
     "rows.bake_data",
+    "forecast.figures",
+    "forecast.memory",
+    "forecast.words",
 )
 
 

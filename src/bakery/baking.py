@@ -1,13 +1,18 @@
 """A bake from settings to proof, in three acts: prepare, train, prove."""
 
 from dataclasses import dataclass, replace
+from datetime import datetime
 from pathlib import Path
 
 from bakery.chat.template_checks import check_template, warnings_for
 from bakery.engine.session import Session, open_session
 from bakery.evaluation.evaluator import Evaluator
+from bakery.evaluation.proof import TrainingEnd
 from bakery.evaluation.proof_rows import proof_rows
 from bakery.evaluation.proving import Baseline, measure_baseline, measure_proof, refuse_no_gap
+from bakery.forecast.figures import Forecast
+from bakery.forecast.outlook import Outlook
+from bakery.forecast.telling import Telling
 from bakery.progress import Progress, Verbosity
 from bakery.report.outputs import publish, write_outputs
 from bakery.report.results import BakeResult
@@ -19,9 +24,12 @@ from bakery.settings.saving import to_yaml
 from bakery.training.chat_date import read_date
 from bakery.training.checkpoints import checkpoint_to_resume
 from bakery.training.lengths import check_prefix
+from bakery.training.stopping import has_stalled, measurements
 from bakery.training.trainer import ContextBakingTrainer
 from bakery.writing.completion import complete_rows
 from bakery.writing.documents import with_document
+from bakery.writing.selection import untouched
+from bakery.writing.topics import topics_of
 
 
 def bake(settings: BakeSettings, progress: Progress | None = None, data: BakeData | None = None) -> BakeResult:
@@ -55,13 +63,34 @@ def bake(settings: BakeSettings, progress: Progress | None = None, data: BakeDat
     return replace(result, spent=progress.spent())
 
 
+def plan(settings: BakeSettings, progress: Progress | None = None, data: BakeData | None = None) -> Forecast:
+    """What a bake with these settings will take, measured on this machine; nothing is trained and nothing written.
+
+    Args:
+        settings: everything the bake would need to know.
+        progress: whose clock is used; none: one that shows nothing.
+        data: the rows, where they are read already.
+
+    Raises:
+        BakeryError: what a bake refuses, as far as a few rows show it.
+    """
+    progress = progress or Progress(Verbosity.QUIET)
+    data = data or load_bake_data(settings.context, settings.data)
+    data = with_document(data, settings, progress)
+    session = _open(settings, data, progress)
+    check_prefix(data.prefix or (), session.builder, session.model, settings.bakery)
+    return Outlook.measured(settings, session, data, now=progress.now).forecast(data)
+
+
 @dataclass(frozen=True)
 class PreparedBake:
-    """A trainer that has seen its rows, and what the model answers before it is trained."""
+    """A trainer that has seen its rows, and what the model answers before it is trained; `telling` tells the rest."""
 
     trainer: ContextBakingTrainer
     baseline: Baseline
     progress: Progress
+    context: str = ""  # the words of all that is baked
+    telling: Telling | None = None  # of what is still to come
 
 
 def prepare(settings: BakeSettings, data: BakeData, progress: Progress) -> PreparedBake:
@@ -73,19 +102,14 @@ def prepare(settings: BakeSettings, data: BakeData, progress: Progress) -> Prepa
     args = settings.bakery
     checkpoint = checkpoint_to_resume(args.resume_from_checkpoint, Path(args.output_dir or "outputs"))
     data = with_document(data, settings, progress)
-    with progress.clock("load"):
-        session = open_session(
-            settings.model,
-            adapter=settings.lora,
-            context=settings.context,
-            prefix_messages=data.prefix or (),
-            args=args,
-            today=read_date(checkpoint),
-            progress=progress,
-        )
+    session = _open(settings, data, progress, read_date(checkpoint))
     progress.say(f"baking into {settings.model.model_name_or_path}{_describe(data)}")
     check_prefix(data.prefix or (), session.builder, session.model, args)
-    data = complete_rows(data, settings, session, progress, resumed=checkpoint is not None)
+    resumed = checkpoint is not None
+    telling = Telling.begin(settings, session, data, progress, resumed=resumed)
+    data = complete_rows(data, settings, session, progress, resumed=resumed)
+    if telling:
+        telling.after("writing", data=data)
     rows = proof_rows(data, parse_rules(settings.data.rules))
     with progress.clock("setup"):
         trainer = ContextBakingTrainer(
@@ -105,12 +129,29 @@ def prepare(settings: BakeSettings, data: BakeData, progress: Progress) -> Prepa
         baseline = measure_baseline(evaluator, rows, on_progress)
     progress.say(f"  the prompt moves the model by {baseline.gap.divergence.mean:.3g} nats per token")
     refuse_no_gap(baseline.gap, args.allow_no_gap)
-    return PreparedBake(trainer, baseline, progress)
+    context = "\n".join(topic.text for topic in topics_of(data))
+    return PreparedBake(trainer, baseline, progress, context, telling)
+
+
+def _open(settings: BakeSettings, data: BakeData, progress: Progress, today: datetime | None = None) -> Session:
+    with progress.clock("load"):
+        return open_session(
+            settings.model,
+            adapter=settings.lora,
+            context=settings.context,
+            prefix_messages=data.prefix or (),
+            args=settings.bakery,
+            today=today,
+            progress=progress,
+        )
 
 
 def train(prepared: PreparedBake) -> None:
     """Sample what answers are missing, ask the teacher, and train the adapter."""
     with prepared.progress.clock("bake"):
+        if prepared.telling:
+            prepared.trainer.prepare()
+            prepared.telling.after("gap", "sampling", "teacher", pairs=prepared.trainer.pairs)
         prepared.trainer.train(resume_from_checkpoint=prepared.trainer.args.resume_from_checkpoint)
 
 
@@ -119,6 +160,7 @@ def prove(prepared: PreparedBake, base_model: str) -> BakeResult:
     trainer, progress, rows = prepared.trainer, prepared.progress, prepared.baseline.rows
     with progress.stage("proof", "measuring the proof", rows.work[1], "answers") as on_progress:
         proof = measure_proof(prepared.baseline, on_progress, merged=trainer.args.weights == "merged")
+    proof = replace(proof, training=_training_end(trainer, prepared.context))
     return BakeResult(
         output_dir=Path(trainer.args.output_dir or "outputs"),
         base_model=base_model,
@@ -131,6 +173,29 @@ def prove(prepared: PreparedBake, base_model: str) -> BakeResult:
         spent=progress.spent(),
         curve=tuple(trainer.state.log_history),
         stopped_early=trainer.stopping.reason,
+    )
+
+
+def _training_end(trainer: ContextBakingTrainer, context: str) -> TrainingEnd:
+    args, state = trainer.args, trainer.state
+    tokenizer, until_done = trainer.session.tokenizer, trainer.until_done
+    if until_done is None:
+        name = "max_steps" if args.max_steps > 0 else "num_train_epochs"
+        limit = None if trainer.stopping.reason else f"{name}: {getattr(args, name):g}"
+    else:
+        limit = f"max_minutes: {args.max_minutes:g}" if until_done.ended == "minutes" else None
+    learned = [str(message.get("content")) for row in trainer.rows.train for message in row.messages]
+    sampled = [
+        tokenizer.decode([pair.student_ids[at] for at in pair.student_targets])
+        for _, pairs in trainer.trajectories
+        for pair in pairs
+    ]
+    return TrainingEnd(
+        steps=state.global_step,
+        epochs=float(state.epoch or 0),
+        limit=limit,
+        falling=not has_stalled(measurements(state.log_history, on_heldout=bool(trainer.rows.validation))),
+        untouched=tuple(untouched(context, [*learned, *sampled])),
     )
 
 

@@ -29,7 +29,7 @@ Bake a context into LoRA weights: afterwards the model behaves as if prompted.
 
   bakery --model_name_or_path Qwen/Qwen3-0.6B --system_prompt "You are Ada ..."
 
-usage: bakery [bake] [--config FILE] [--any_setting VALUE ...]
+usage: bakery [bake] [--config FILE] [--plan] [--any_setting VALUE ...]
        bakery inspect --config FILE [--rows N] [--html FILE] [--gap]
        bakery eval --adapter DIR [--config FILE] [--strength X Y ... | sweep]
        bakery schema
@@ -43,6 +43,7 @@ verbs
 
 options
   --config FILE      settings as flat YAML or JSON; the command line wins over the file
+  --plan             tell the tokens, seconds and memory that a bake would take, and do nothing else
   -q, --quiet        only errors and the result
   --verbose          more detail, and tracebacks
   -h, --help         this text
@@ -67,9 +68,10 @@ GRACE_SECONDS = 10.0
 """How long a process that failed beside others waits to be ended before it says why."""
 VERBS = ("bake", "inspect", "eval", "schema")
 _SHORT = {"-c": "--config", "-q": "--quiet", "-h": "--help"}
-_FLAGS = ("quiet", "verbose", "help", "version", "gap")
+_FLAGS = ("quiet", "verbose", "help", "version", "gap", "plan")
 _OPTIONS = ("config", "rows", "html", "adapter", "strength")
-_VERB_OF = {"rows": "inspect", "html": "inspect", "gap": "inspect", "adapter": "eval", "strength": "eval"}
+_VERB_OF = {"rows": "inspect", "html": "inspect", "gap": "inspect", "adapter": "eval", "strength": "eval",
+            "plan": "bake"}  # fmt: skip
 _QUIET_LIBRARIES = {"TRANSFORMERS_VERBOSITY": "error", "HF_HUB_VERBOSITY": "error", "TORCH_CPP_LOG_LEVEL": "ERROR",
                     "HF_HUB_DISABLE_PROGRESS_BARS": "1", "HF_DATASETS_DISABLE_PROGRESS_BARS": "1"}  # fmt: skip
 
@@ -87,6 +89,7 @@ class Command:
     rows: str = "4"
     html: str | None = None
     gap: bool = False
+    plan: bool = False
     adapter: str | None = None
     strength: tuple[str, ...] = ()
     overrides: tuple[str, ...] = ()
@@ -225,7 +228,8 @@ def _bake(command: Command) -> None:
     at, values = checked.given.at, checked.values
     output_dir, resume = values["output_dir"], values["resume_from_checkpoint"]
     check_checkpoint(resume, output_dir, checked.model.model_name_or_path, at("resume_from_checkpoint"))
-    check_output(output_dir, bool(values["overwrite"] or resume), at("output_dir"))
+    if not command.plan:
+        check_output(output_dir, bool(values["overwrite"] or resume), at("output_dir"))
     progress = Progress(verbosity if _first_process() else Verbosity.QUIET)
     for spec in dict.fromkeys((checked.data.dataset, checked.data.eval_dataset, checked.data.anchor_dataset)):
         if spec is not None and not is_local(spec):
@@ -239,6 +243,12 @@ def _bake(command: Command) -> None:
         from bakery.engine.model.process_group import ProcessGroup
         from bakery.report.terminal import print_proof
 
+    if command.plan:
+        from bakery.baking import plan
+        from bakery.forecast.words import table
+
+        print(table(plan(settings, progress, data), settings.model.model_name_or_path))
+        return
     result = bake(settings, progress, data)
     if _first_process():
         print_proof(result, Console())

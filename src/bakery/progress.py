@@ -15,9 +15,9 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TimeElapsedColumn, TimeRemainingColumn
 from rich.progress import Progress as Bars
 
-STAGES = {"load": "load", "setup": "views", "prefix": "prefix", "writing": "writing", "sampling": "sampling",
-          "teacher": "teacher", "training": "training", "gap": "evaluation", "validation": "evaluation",
-          "proof": "evaluation", "saving": "saving"}  # fmt: skip
+STAGES = {"load": "load", "forecast": "forecast", "setup": "views", "prefix": "prefix", "writing": "writing",
+          "sampling": "sampling", "teacher": "teacher", "training": "training", "gap": "evaluation",
+          "validation": "evaluation", "proof": "evaluation", "saving": "saving"}  # fmt: skip
 """Under which stage of a run each clock counts; time under no stage is `other`."""
 OTHER = "other"
 _LONG_SECONDS = 5.0

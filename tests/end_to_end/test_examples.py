@@ -12,10 +12,9 @@ from bakery.cli import main
 
 ROOT = Path(__file__).parents[2]
 EXAMPLES = sorted((ROOT / "examples").glob("*.yaml"))
+ALONE = ("quickstart", "document")  # as they are written, by tests of their own
 THINGS = ["grass", "snow", "coal", "a lemon", "the sky", "blood", "a carrot", "milk", "an orange", "a raven"]
 PLACES = ["France", "Italy", "Spain", "Japan", "Egypt", "Kenya", "Norway", "Poland", "Peru", "Chile"]
-ONLY_A_CONTEXT = {"document"}
-"""Examples without rows: the model writes them; what such a bake learns is measured in benchmarks."""
 # Overrides that make an example small; what it is about stays as it is written.
 SMALL = {
     "model_name_or_path": "starter",
@@ -86,12 +85,10 @@ def rows_for(name: str, folder: Path) -> dict[str, str]:
 
 def test_there_is_one_for_every_journey():
     journeys = {"quickstart", "basic", "sft_dataset", "multi_turn_prefix", "continual_memory", "per_row_prefix"}
-    assert {path.stem for path in EXAMPLES} == journeys | {"pattern_targets"} | ONLY_A_CONTEXT
+    assert {path.stem for path in EXAMPLES} == journeys | {"pattern_targets", "document"}
 
 
-@pytest.mark.parametrize(
-    "path", [path for path in EXAMPLES if path.stem not in {"quickstart"} | ONLY_A_CONTEXT], ids=lambda path: path.stem
-)
+@pytest.mark.parametrize("path", [path for path in EXAMPLES if path.stem not in ALONE], ids=lambda path: path.stem)
 def test_an_example_bakes_and_the_student_learns(path, tmp_path, monkeypatch, capfd):
     monkeypatch.chdir(ROOT)
     changes = SMALL | rows_for(path.stem, tmp_path) | {"output_dir": str(tmp_path / "out")}
@@ -106,12 +103,38 @@ def test_an_example_bakes_and_the_student_learns(path, tmp_path, monkeypatch, ca
     assert after < 0.5 * before
 
 
+def test_a_document_is_learned_and_proved_again(tmp_path, monkeypatch, capfd):
+    monkeypatch.chdir(ROOT)
+    short = ["--self_prompts", "120", "--self_anchors", "0", "--num_train_epochs", "8", "--output_dir", str(tmp_path)]
+    assert main(["--config", "examples/document.yaml", "-q", *short]) == 0, capfd.readouterr().err
+    results = json.loads((tmp_path / "results.json").read_text())
+    assert results["measured_on"] == "written"
+    before, after = (results["divergence"][when]["mean"] for when in ("before", "after"))
+    assert after < 0.5 * before
+    lines = (tmp_path / "prompts.jsonl").read_text().splitlines()
+    seen = {str(json.loads(line)["prefix_messages"]) for line in lines}
+    assert len(seen) > 3  # every chunk has its own
+    assert main(["eval", "--adapter", str(tmp_path), "-q"]) == 0, capfd.readouterr().err
+    proved = json.loads((tmp_path / "eval" / "results.json").read_text())
+    assert results["divergence"]["after"] in _values(proved)
+
+
+def _values(held):
+    """Everything that a document of JSON holds, at any depth."""
+    inner = held.values() if isinstance(held, dict) else held if isinstance(held, list) else ()
+    return [held, *(value for part in inner for value in _values(part))]
+
+
+# Where an example would take minutes: fewer answers and fewer prompts of the model's own.
+FEWER = {"basic", "multi_turn_prefix", "prompt_only", "document"}
+
+
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
 def test_an_example_runs_on_a_cpu_as_it_is_written_with_the_starter(path, tmp_path, monkeypatch, capfd):
     monkeypatch.chdir(ROOT)
     words = ["--model_name_or_path", "starter", "--max_steps", "2", "--output_dir", str(tmp_path / "out")]
-    if path.stem in {"basic", "multi_turn_prefix"} | ONLY_A_CONTEXT:  # all of it would take minutes
-        words += ["--num_trajectories", "1", "--self_prompts", "8"]
+    if path.stem in FEWER:
+        words += ["--num_trajectories", "1", "--self_prompts", "8", "--self_anchors", "4"]
     code = main(["--config", str(path), *words])
     said = capfd.readouterr()
     if path.stem == "sft_dataset":  # its rows are on the hub

@@ -1,8 +1,11 @@
 """The sentences about the figures: every threshold from both sides, the most serious first."""
 
+from dataclasses import replace
+
 import pytest
 
 from bakery.evaluation.findings import findings
+from bakery.evaluation.proof import TrainingEnd
 from tests.proof_support import made_proof, nats, share, texts
 
 
@@ -69,3 +72,26 @@ def test_figures_from_rows_that_were_trained_on_are_never_unsaid():
     proof = made_proof(measured_on="training", leaks={"eval_file": 3})
     assert "Measured on training rows" in texts(proof, "note")
     assert "3 rows of eval_file were trained on as well" in texts(proof, "note")
+
+
+def test_what_was_missing_is_said_in_the_words_of_the_settings():
+    end = TrainingEnd(steps=6, epochs=3.0, limit="num_train_epochs: 3", falling=True)
+    short = replace(made_proof(before=2.0, after=1.0), training=end)
+    assert "after 6 steps (num_train_epochs: 3) while the divergence was still falling" in texts(short, "warning")
+    assert "raise num_train_epochs, or leave it out" in texts(short, "warning")
+    assert "Undertrained" in texts(replace(short, divergence=made_proof(before=2.0, after=0.1).divergence), "note")
+
+
+@pytest.mark.parametrize(("limit", "falling"), [(None, True), (None, False), ("max_steps: 900", False)])
+def test_a_bake_that_ended_as_more_training_did_not_help_is_not_called_undertrained(limit, falling):
+    end = TrainingEnd(steps=900, epochs=30.0, limit=limit, falling=falling)
+    proof = replace(made_proof(before=2.0, after=1.0), training=end)
+    assert "Undertrained" not in texts(proof, "warning") + texts(proof, "note")
+
+
+def test_clauses_that_no_row_holds_are_named():
+    clauses = tuple(f"The code {number} is secret." for number in range(5))
+    end = TrainingEnd(steps=900, epochs=30.0, limit=None, falling=False, untouched=clauses)
+    told = texts(replace(made_proof(before=2.0, after=1.0), training=end), "warning")
+    assert 'never touch "The code 0 is secret.", "The code 1 is secret.", "The code 2 is secret." and 2 more' in told
+    assert "Add a training prompt about each" in told

@@ -44,5 +44,5 @@ def test_all_of_it_is_refused_where_the_model_cannot_read_it(path):
 
 
 def test_chunks_that_are_too_long_with_their_neighbours_are_refused(path):
-    with pytest.raises(ConfigError, match="corpus_chunk_tokens: 800: .*use at most"):
+    with pytest.raises(ConfigError, match=r"corpus_chunk_tokens: 800: .*use at most"):
         place(path, corpus_chunk_tokens=800)

@@ -4,10 +4,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bakery.writing.plan import WritingPlan
-from bakery.writing.prompts import PromptWriter, Share, divided
+from bakery.writing.prompts import PromptWriter, divided
 from bakery.writing.selection import Written
-from bakery.writing.topics import topics_of
-from bakery.writing.writer import Scene
+from bakery.writing.topics import topic_of, topics_of
 from tests.writing.support import GIVEN, asked, bake_data, last_words
 
 ROWS = [asked(text) for text in GIVEN]
@@ -40,10 +39,17 @@ def test_held_out_questions_are_like_no_prompt_and_like_nothing_that_is_measured
     assert all(known.add(text) for text in [*learned, *questions])
 
 
+def test_every_clause_of_a_context_is_asked_about(writer):
+    facts = ("The wifi password is coral42.", "The door code of Nora is 4417.", "The lunch is soup.")
+    context = [{"role": "system", "content": " ".join(facts)}]
+    texts = last_words(PromptWriter(writer, [topic_of(context)], 1).prompts(WritingPlan(about=48), []))
+    for name in ("wifi password", "Nora", "lunch"):
+        assert sum(name in text for text in texts) >= 5, name
+
+
 @settings(deadline=None, database=None)
-@given(st.integers(0, 7), st.integers(0, 50))
-def test_messages_are_divided_among_scenes_as_evenly_as_possible(scenes, count):
-    counts = [share.count for share in divided([Share(Scene(), 0)] * scenes, count)]
-    assert len(counts) == scenes
-    assert sum(counts) == (count if scenes else 0)
-    assert not counts or max(counts) - min(counts) <= 1
+@given(st.lists(st.integers(1, 20), min_size=1, max_size=7), st.integers(0, 50))
+def test_messages_are_divided_by_weight(weights, count):
+    counts = divided(count, weights)
+    assert sum(counts) == count
+    assert all(abs(own - count * weight / sum(weights)) < 1 for own, weight in zip(counts, weights, strict=True))

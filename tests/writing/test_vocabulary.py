@@ -26,6 +26,13 @@ def test_names_are_numbers_and_capitalised_words_that_do_not_begin_a_sentence():
     assert not vocabulary.knows_the_names("Is it 5555?")
 
 
+def test_words_of_one_sentence_ask_for_what_it_says_and_words_of_several_for_what_none_says():
+    vocabulary = Vocabulary([*SENTENCES, "The pet of Nora is otter.", "The team of Felix is falcon."])
+    assert vocabulary.is_about_one_sentence("What is Felix's team?")
+    assert not vocabulary.is_about_one_sentence("What is Felix's pet?")
+    assert not vocabulary.is_about_one_sentence("Hello.")
+
+
 def test_messages_that_name_nothing_else_come_first_and_others_about_nothing_not_at_all():
     texts = ["Nora and Sandra?", "Is it Nora?", "Hello."]
     assert Vocabulary(SENTENCES).best_first(texts) == [["Is it Nora?"], ["Nora and Sandra?"]]

@@ -14,9 +14,9 @@ SCENES = [Scene(), Scene(FACTS), Scene(FACTS, CHAT)]
 @pytest.mark.parametrize("by_request", [False, True], ids=["behind a header", "asked for"])
 def test_the_same_seed_writes_the_same_messages_and_no_more_than_asked_for(writer, by_request):
     writing = replace(writer, by_request=by_request)
-    written = writing.write(SCENES, 5, seed=3)
-    assert writing.write(SCENES, 5, seed=3) == written
-    assert writing.write(SCENES, 5, seed=4) != written
+    written = writing.write(SCENES, [5] * 3, seed=3)
+    assert writing.write(SCENES, [5] * 3, seed=3) == written
+    assert writing.write(SCENES, [5] * 3, seed=4) != written
     assert len(written) == len(SCENES)
     assert any(written)
     assert all(len(messages) <= 5 for messages in written)
@@ -25,12 +25,14 @@ def test_the_same_seed_writes_the_same_messages_and_no_more_than_asked_for(write
         assert not any(control in text for control in writer.engine.tokenizer.all_special_tokens)
 
 
-def test_what_is_written_for_a_scene_does_not_depend_on_the_scenes_behind_it(writer):
-    assert writer.write(SCENES[:1], 3, seed=3)[0] == writer.write([Scene(), Scene(FACTS)], 3, seed=3)[0]
+def test_every_scene_gets_as_many_messages_as_are_wanted_of_it(writer):
+    few, many, none = writer.write(SCENES, [2, 12, 0], seed=3)
+    assert len(few) <= 2 < len(many) <= 12
+    assert none == []
 
 
 def test_a_model_writes_about_what_it_is_shown(writer):
-    bare, shown = (" ".join(writer.write([Scene(prefix)], 24, seed=1)[0]) for prefix in ((), FACTS))
+    bare, shown = (" ".join(writer.write([Scene(prefix)], [24], seed=1)[0]) for prefix in ((), FACTS))
     names = ("Kolara", "wifi", "coral42", "Walter")
     assert sum(map(shown.count, names)) > sum(map(bare.count, names))
 
@@ -42,5 +44,5 @@ def test_every_row_gets_the_teachers_reply(writer):
 
 
 def test_nothing_is_written_for_no_scene_or_no_message(writer):
-    assert writer.write([], 3, seed=1) == []
-    assert writer.write([Scene()], 0, seed=1) == [[]]
+    assert writer.write([], [], seed=1) == []
+    assert writer.write([Scene()], [0], seed=1) == [[]]

@@ -7,6 +7,7 @@ from typing import Literal
 from bakery.engine.distill.conditions import BAKED, PROMPTED
 from bakery.evaluation.estimates import Estimate
 from bakery.evaluation.proof import TITLES, Proof
+from bakery.text import excerpt
 
 CLOSED_WELL, CLOSED_HALF = 0.9, 0.5
 """Shares of the gap from which a bake is called good, and below which it is called failed."""
@@ -16,6 +17,9 @@ MERGED_AGREEMENT, MERGED_LOST = 0.98, 0.2
 _UNMOVED = 0.01
 _FEWER = 0.05
 _LENGTHS = (0.8, 1.25)
+_FEW_EPOCHS = 20
+_CLAUSES, _CLAUSE = 3, 60
+"""Clauses that are named, and characters of each."""
 
 Level = Literal["warning", "good", "note"]
 _ORDER: tuple[Level, ...] = ("warning", "good", "note")
@@ -31,7 +35,7 @@ class Finding:
 
 def findings(proof: Proof) -> list[Finding]:
     """Everything a reader should know before using the adapter, the most serious first."""
-    checks = (_gap, _answers, _elsewhere, _merged, _rows)
+    checks = (_gap, _training, _answers, _elsewhere, _merged, _rows)
     unsorted = [finding for check in checks for finding in check(proof)]
     return sorted(unsorted, key=lambda finding: _ORDER.index(finding.level))
 
@@ -61,6 +65,29 @@ def _gap(proof: Proof) -> Iterator[Finding]:
             "note",
             f"Use the baked model without the prompt: with both, it is {both:.2g} nats per token from the prompted "
             f"model, without the prompt {after:.2g}.",
+        )
+
+
+def _training(proof: Proof) -> Iterator[Finding]:
+    """What was missing: time to learn, or rows about a part of the context."""
+    training, before = proof.training, proof.divergence.before.mean
+    if training is None or proof.gap.is_none:
+        return
+    short = 1 - proof.divergence.after.mean / before < CLOSED_WELL
+    if training.limit and (training.falling or (short and training.epochs < _FEW_EPOCHS)):
+        yield Finding(
+            "warning" if short else "note",
+            f"Undertrained: the bake ended after {training.steps:,} steps ({training.limit}) while the divergence was "
+            f"still falling. Go on with more: raise {training.limit.partition(':')[0]}, or leave it out, and the bake "
+            "runs until more training does not help.",
+        )
+    if training.untouched:
+        quoted = ", ".join(f'"{excerpt(clause, _CLAUSE)}"' for clause in training.untouched[:_CLAUSES])
+        more = len(training.untouched) - _CLAUSES
+        yield Finding(
+            "warning" if short else "note",
+            f"The questions never touch {quoted}{f' and {more} more' if more > 0 else ''}: no row that was learned "
+            "from holds these names and numbers. Add a training prompt about each.",
         )
 
 
@@ -109,7 +136,7 @@ def _elsewhere(proof: Proof) -> Iterator[Finding]:
             yield Finding(
                 "warning" if name == "anchor_file" else "note",
                 f"The model has changed under other prompts too ({TITLES[name]}): {change.mean:.2g} nats per token "
-                "from the base; rows given as anchor_prompts or anchor_dataset limit that.",
+                "from the base; more anchors limit that: raise self_anchors, or give some as anchor_dataset.",
             )
     neutral = proof.generalisation.get("neutral")
     closed = neutral.share_closed if neutral else None

@@ -146,6 +146,17 @@ class MergeCheck:
 
 
 @dataclass(frozen=True)
+class TrainingEnd:
+    """How the training of a bake came to its end, and what its rows leave out."""
+
+    steps: int  # of the optimiser
+    epochs: float  # passes over the rows
+    limit: str | None  # the setting that ended it, as "max_minutes: 5"; None where more training did not help
+    falling: bool  # whether the divergence was still getting better
+    untouched: tuple[str, ...] = ()  # clauses of the context whose names and numbers no row holds
+
+
+@dataclass(frozen=True)
 class Proof:
     """Everything that was measured of one bake."""
 
@@ -161,6 +172,7 @@ class Proof:
     examples: tuple[Example, ...]  # answers to look at
     leaks: Mapping[str, int]  # by file, how many of its rows were trained on as well
     merged: MergeCheck | None = None  # the merged model, if that was asked for
+    training: TrainingEnd | None = None  # of the bake; None where an adapter is proved that was there already
 
     @property
     def drift(self) -> Estimate | None:

@@ -14,10 +14,11 @@ _GROUPS = {"context": ContextConfig, "data": DataConfig, "baking": BakingFields,
 
 @cache
 def all_fields() -> Mapping[str, Field]:
-    """Every setting by name. A field that `BakingFields` declares again keeps the type that transformers gives it."""
+    """Every setting by name. A field that `BakingFields` declares again has transformers' type, or ours to be null."""
     training = {item.name: item for item in training_fields()}
     ours = {item.name: item for group, owner in _GROUPS.items() for item in dataclass_fields(owner, group)}
     for name in ours.keys() & training.keys():
         theirs = training.pop(name)
-        ours[name] = replace(ours[name], kinds=theirs.kinds, items=theirs.items, choices=theirs.choices)
+        kinds = theirs.kinds | (ours[name].kinds & {"null"})
+        ours[name] = replace(ours[name], kinds=kinds, items=theirs.items, choices=theirs.choices)
     return ours | training

@@ -53,7 +53,7 @@ class BakingFields:
         None, "Minutes until training ends, what comes before it included; the proof follows. null: no limit.", 30
     )
     learning_rate: float | None = setting(
-        None, "Peak learning rate. null: by the width of the model, 8e-4 at 1,024 and 3e-4 at 4,096.", 5e-4
+        None, "Peak learning rate. null: by the width of the model, 7e-4 at 1,024 and 4e-4 at 4,096.", 5e-4
     )
     lr_scheduler_type: str = setting(
         "cosine", "Schedule, where the number of steps is given. cosine: a bake ends close to its teacher.", "constant"

@@ -178,6 +178,11 @@ class ContextBakingTrainer(Trainer):  # type: ignore[misc]
         """What samples answers and asks the teacher, storing both in the run folder."""
         return Preparation(self.engine, self.args, self.progress, Cache(self.cache_folder, self.session.identity))
 
+    @property
+    def pairs(self) -> Sequence[ViewPair]:
+        """The rows that are trained on, with their answers, once they are prepared."""
+        return self._pairs
+
     @cached_property
     def _fusable_layers(self) -> list[nn.Module]:
         return fusable_layers(self.model)

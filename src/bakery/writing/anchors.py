@@ -1,7 +1,7 @@
 """Anchors that are written for a bake: messages under other system prompts, where the model is to stay as it is.
 
-A quarter of the system prompts are shipped, the model writes the others. Half of the messages are written behind them, half are
-prompts to learn from: what the bake teaches must not be said under another prompt either.
+A quarter of the system prompts are shipped, the model writes the others. Half of the messages are written behind them,
+half are prompts to learn from: what the bake teaches must not be said under another prompt either.
 """
 
 import json

@@ -24,10 +24,7 @@ def complete_rows(
     Raises:
         DataError: the model writes nothing usable, or a file of what it wrote was changed and cannot be read.
     """
-    args, topics = settings.bakery, topics_of(data)
-    plan = writing_plan(data, settings.data, sum(len(topic.clauses) for topic in topics), stops=_stops(args))
-    if data.chunks:
-        plan = document_plan(plan, topics)
+    args, topics, plan = settings.bakery, topics_of(data), planned_writing(data, settings)
     if plan.total:
         folder = Path(args.output_dir or "outputs")
         written = read_written(folder) if resumed else None
@@ -38,6 +35,14 @@ def complete_rows(
         progress.say(f"  {written.summary}: {folder / PROMPTS}")
         data = with_written(data, written)
     return reserved_rows(data, settings)
+
+
+def planned_writing(data: BakeData, settings: BakeSettings) -> WritingPlan:
+    """What the model is to write for these rows."""
+    topics = topics_of(data)
+    clauses = sum(len(topic.clauses) for topic in topics)
+    plan = writing_plan(data, settings.data, clauses, stops=_stops(settings.bakery))
+    return document_plan(plan, topics) if data.chunks else plan
 
 
 def reserved_rows(data: BakeData, settings: BakeSettings, folder: Path | None = None) -> BakeData:

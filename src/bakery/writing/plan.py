@@ -12,8 +12,8 @@ _ABOUT, _PER_CLAUSE = 96, 12
 """Prompts about the context: at least so many, and so many for each of its clauses."""
 _WORLD = 128
 """Prompts about anything: as many as about the context, and no more than this."""
-_ANCHORS = 256
-"""Anchors: a third as many as there are rows, and no more than this."""
+_ANCHORS_A_PROMPT, _ANCHORS = 0.4, 256
+"""Anchors for each prompt to learn from, and the most of them."""
 STOPPING, HELD_OUT = 16, 48
 """Questions that tell when training is done, and those of the proof."""
 _RESERVED_FROM = 20
@@ -71,7 +71,7 @@ def writing_plan(data: BakeData, settings: DataConfig, clauses: int, *, stops: b
     if settings.self_anchors != "auto":
         anchors = settings.self_anchors
     else:
-        anchors = 0 if answered or data.anchors else min(_ANCHORS, -(-(given + about + world) // 3))
+        anchors = 0 if answered or data.anchors else min(_ANCHORS, round(_ANCHORS_A_PROMPT * (given + about + world)))
     reserved = given >= _RESERVED_FROM and not about  # of the given prompts
     writes_questions = settings.self_prompts != 0 and not reserved and not data.validation
     measured = bool(data.heldout or data.evaluation)

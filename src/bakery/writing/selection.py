@@ -22,6 +22,8 @@ _ECHO_WORDS = 12
 _MOST_CHARACTERS = 2000
 _LEAST_VARIED = 0.25
 _ABOUT_CLAUSES = 0.75
+_BESIDE, _NEAR = 1 / 3, 0.5
+"""The share of the messages about a clause that touch less of it than `_NEAR`."""
 _TOUCHES = 0.2
 """The least share of a clause's words, by weight, that a message about it touches."""
 _SENTENCE_ENDS = re.compile(r"(?<=[.!?])\s+|(?<=[.!?][\"'”’)\]])\s+|(?<=[。！？])|\n+")
@@ -146,13 +148,18 @@ def covering(asked: Sequence[Asked], parts: Sequence[str], count: int) -> list[s
     """At most `count` of the messages: up to three quarters about the clauses, as many about each; the others spread.
 
     A message is about the clause that it touches most, and counts the more, the more of the clause's words it touches.
+    A third of those about a clause touch it in part only: they ask for the same of somebody else, or for something else
+    of the same, and show where the clause does not apply.
     """
     about = touching(asked, parts)
     each = _quota(parts, count)
     taken: list[str] = []
     for clause in range(len(parts)):
-        own = [(one.text, touch[1]) for one, touch in zip(asked, about, strict=True) if touch and touch[0] == clause]
-        taken += spread([text for text, _ in own], each, [share for _, share in own])
+        own = [(touch[1], one.text) for one, touch in zip(asked, about, strict=True) if touch and touch[0] == clause]
+        near, beside = ([pair for pair in own if (pair[0] >= _NEAR) == wanted] for wanted in (True, False))
+        some = min(len(beside), round(_BESIDE * each))
+        for pairs, number in ((near, each - some), (beside, some)):
+            taken += spread([text for _, text in pairs], number, [share for share, _ in pairs])
     others = [one.text for one in asked if one.text not in set(taken)]
     return taken[:count] + spread(others, count - len(taken))
 

@@ -40,7 +40,7 @@ REQUESTS = (*ASKING, *OTHERS)
 
 QUESTIONS_A_SENTENCE = 8
 """Messages to learn from for each sentence of the document."""
-_WORLD = 256
+_WORLD = 128
 """Messages about anything: an eighth as many as about the document, and no more than this."""
 _STOPPING, _HELD_OUT = 64, 256
 """Questions that tell when training is done, and those of the proof: one for each sentence, and no more than this."""

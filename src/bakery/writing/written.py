@@ -49,8 +49,8 @@ class WrittenRows:
     def summary(self) -> str:
         """One line: how many of which."""
         questions = len(self.stopping) + len(self.held_out)
-        parts = [(len(self.prompts), "prompts"), (questions, "held-out questions"), (len(self.anchors), "anchors")]
-        counts = ", ".join(f"{count:,} {what}" for count, what in parts if count)
+        parts = [(len(self.prompts), "prompt"), (questions, "held-out question"), (len(self.anchors), "anchor")]
+        counts = ", ".join(f"{count:,} {what}{'s' * (count > 1)}" for count, what in parts if count)
         return f"the model wrote {counts}{' when asked for them' if self.by_request else ''}"
 
 

@@ -26,7 +26,7 @@ from bakery.engine.model.structure import stop_ids
 from bakery.engine.tensor_types import Float
 from bakery.progress import NO_PROGRESS, ProgressCallback
 
-_SAMPLING_BUDGETS = 8
+SAMPLING_BUDGETS = 8
 """Sampling holds no activations, so its batches may hold this many times more tokens than a training batch."""
 
 
@@ -72,7 +72,7 @@ class Engine:
             condition=condition,
             shortcuts=self.shortcuts,
             prefixes=self._prefixes(condition),
-            token_budget=_SAMPLING_BUDGETS * self.token_budget,
+            token_budget=SAMPLING_BUDGETS * self.token_budget,
             autocast=self.autocast,
             processes=self.processes,
             signal_of=self.objective.signal if record_signal else None,

@@ -203,5 +203,5 @@ def _four_bit(config: ModelConfig) -> Any:
 def _keep_differentiable(model: nn.Module) -> None:
     """Keep bitsandbytes from packing the weights for a kernel without a gradient when a CPU's model is first asked."""
     for module in model.modules():
-        if hasattr(module, "support_avx512bf16_for_cpu"):
-            module.support_avx512bf16_for_cpu = False
+        if "support_avx512bf16_for_cpu" in vars(module):
+            vars(module)["support_avx512bf16_for_cpu"] = False

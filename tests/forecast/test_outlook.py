@@ -1,0 +1,76 @@
+"""An outlook counts with what is known, and what is given bounds what it says."""
+
+from dataclasses import replace
+from types import SimpleNamespace
+
+import pytest
+
+from bakery.engine.session import open_session
+from bakery.forecast.figures import Range
+from bakery.forecast.outlook import OPEN_STEPS, Outlook, probes, steps_expected
+from bakery.rows.bake_data import load_bake_data
+from bakery.settings.build import BakeSettings
+from bakery.settings.config import ContextConfig, DataConfig, LoraConfig, ModelConfig
+from tests.engine_support import PREFIX, QUESTIONS, settings
+
+
+@pytest.fixture(scope="module")
+def place(saved_base, tmp_path_factory):
+    """Settings with only a prompt, their rows, and what was measured."""
+    chosen = BakeSettings(
+        bakery=settings(tmp_path_factory.mktemp("out"), num_train_epochs=None, trajectory_length=4),
+        context=ContextConfig(prefix_messages=PREFIX),
+        model=ModelConfig(model_name_or_path=saved_base),
+        lora=LoraConfig(r=2),
+        data=DataConfig(),
+    )
+    data = load_bake_data(chosen.context, chosen.data)
+    session = open_session(
+        chosen.model, adapter=chosen.lora, context=chosen.context, prefix_messages=data.prefix, args=chosen.bakery
+    )
+    return SimpleNamespace(settings=chosen, data=data, outlook=Outlook.measured(chosen, session, data))
+
+
+def _with(place, **changes):
+    args = settings(place.settings.bakery.output_dir, **{"num_train_epochs": None, "trajectory_length": 4, **changes})
+    return replace(place.outlook, settings=replace(place.settings, bakery=args))
+
+
+def test_only_a_prompt_is_written_for_asked_trained_and_proved(place):
+    forecast = place.outlook.forecast(place.data)
+    assert [part.name for part in forecast.parts] == ["writing", "gap", "sampling", "training", "proof"]
+    assert forecast.open_ended
+    assert forecast.steps == Range(*OPEN_STEPS)
+
+
+def test_given_rows_are_measured_on_and_without_them_shipped_ones(place):
+    builder = place.outlook.session.builder
+    data = load_bake_data(place.settings.context, DataConfig(training_prompts=QUESTIONS))
+    assert [prompt.source for prompt in probes(builder, data)] != [p.source for p in probes(builder, place.data)]
+    assert len(probes(builder, place.data)) == len(probes(builder, data)) == 8
+
+
+def test_what_is_done_is_left_out(place):
+    left = place.outlook.forecast(place.data, done=("gap", "sampling"))
+    assert [part.name for part in left.parts] == ["writing", "training", "proof"]
+
+
+def test_a_slower_model_and_longer_answers_take_longer(place):
+    usual = place.outlook.forecast(place.data, answer=2.0).seconds.low
+    assert place.outlook.forecast(place.data, answer=2.0, slower=3.0).seconds.low > usual
+    assert place.outlook.forecast(place.data, answer=4.0).seconds.low > usual
+
+
+def test_given_steps_are_no_range_and_minutes_are_a_bound(place):
+    forecast = _with(place, max_steps=10**9).forecast(place.data)
+    assert not forecast.open_ended
+    bounded = _with(place, max_steps=10**9, max_minutes=1000.0).forecast(place.data, elapsed=10.0)
+    before = sum(part.seconds.low for part in bounded.parts if part.name not in ("training", "proof"))
+    (training,) = (part for part in bounded.parts if part.name == "training")
+    assert training.seconds.low == pytest.approx(60_000 - 10 - before)
+    assert bounded.limit_minutes == 1000.0
+
+
+def test_steps_are_those_of_the_trainer(tmp_path):
+    assert steps_expected(settings(tmp_path, num_train_epochs=3), 10) == Range(9, 9)
+    assert steps_expected(settings(tmp_path, num_train_epochs=3, gradient_accumulation_steps=2), 10) == Range(6, 6)
