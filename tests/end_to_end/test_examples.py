@@ -134,7 +134,7 @@ def test_an_example_runs_on_a_cpu_as_it_is_written_with_the_starter(path, tmp_pa
     monkeypatch.chdir(ROOT)
     words = ["--model_name_or_path", "starter", "--max_steps", "2", "--output_dir", str(tmp_path / "out")]
     if path.stem in FEWER:
-        words += ["--num_trajectories", "1", "--self_prompts", "8"]
+        words += ["--num_trajectories", "1", "--self_prompts", "8", "--self_anchors", "4"]
     code = main(["--config", str(path), *words])
     said = capfd.readouterr()
     if path.stem == "sft_dataset":  # its rows are on the hub

@@ -93,6 +93,7 @@ def test_what_was_saved_is_loaded_again_readable_by_whoever_may_read_the_folder(
             ["no_such_layer"],
             "no layer is called 'no_such_layer'; allowed are q_proj, k_proj, .*all-linear takes them all",
         ),
+        ("q_prj", "no layer is called 'q_prj'; .*; did you mean q_proj?"),
         (["v_proj", "q_prj"], "no layer is called 'q_prj'; .*; did you mean q_proj?"),
         (
             "foo.*",
@@ -110,6 +111,7 @@ def test_target_modules_that_name_no_layer_are_refused_with_the_names_there_are(
 def test_target_modules_take_all_linear_layers_or_those_that_a_pattern_matches():
     pattern = LoraConfig(r=2, target_modules=r".*layers\.0.*q_proj")
     assert len(lora_layers(attach_adapter(tiny_base(), pattern))) == 1
+    assert len(lora_layers(attach_adapter(tiny_base(), LoraConfig(r=2, target_modules="q_proj")))) == 2
     for everything in ("all", "all-linear", ["all"]):
         adapted = attach_adapter(tiny_base(), LoraConfig(r=2, target_modules=everything))
         assert len(lora_layers(adapted)) == 2 * 7  # two layers: q, k, v, o, gate, up, down

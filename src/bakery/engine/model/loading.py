@@ -84,6 +84,8 @@ def attach_adapter(model: PreTrainedModel, config: LoraConfig) -> PeftModel:
     modules = config.target_modules if isinstance(config.target_modules, str) else list(config.target_modules)
     if modules in _ALL_LINEAR or modules in [[name] for name in _ALL_LINEAR]:
         modules = "all-linear"
+    elif isinstance(modules, str) and modules.isidentifier():
+        modules = [modules]  # one name, as the command line gives it, and no pattern
     _check_names(model, modules)
     lora = PeftLoraConfig(
         r=config.r,
