@@ -30,7 +30,7 @@ def test_a_number_is_held_as_its_field_holds_it(name, value, held):
 @pytest.mark.parametrize(
     ("name", "value", "says"),
     [
-        ("learning_rate", "1e-4x", "here: learning_rate: must be a number, got the text '1e-4x'"),
+        ("learning_rate", "1e-4x", "here: learning_rate: must be a number or null, got the text '1e-4x'"),
         ("num_trajectories", "4", "must be a whole number, got the text '4'; write it without quotes"),
         ("run_name", 5, "got the number 5; put it in quotes"),
         ("training_prompts", ["a", 3], "got the number 3 as item 2; put it in quotes"),

@@ -77,7 +77,7 @@ def _with_headings(paragraphs: Sequence[str]) -> Iterator[str]:
 
 
 def _sentences(paragraph: _Piece, most: int, count: CountTokens, source: str) -> Iterator[_Piece]:
-    gaps = [(found.start(), found.end()) for found in _SENTENCE_ENDS.finditer(paragraph.text)]
+    gaps = [(match.start(), match.end()) for match in _SENTENCE_ENDS.finditer(paragraph.text)]
     for (gap, start), (end, _) in pairwise([(0, 0), *gaps, (len(paragraph.text), 0)]):
         text = paragraph.text[start:end]
         tokens = count(text)

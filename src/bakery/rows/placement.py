@@ -76,13 +76,13 @@ def placed(data: BakeData, settings: DataConfig, limits: ModelLimits) -> BakeDat
 
 def behind_chunks(rows: Sequence[Row], chunks: Sequence[Chunk], index: ChunkIndex) -> list[Row]:
     """Rows without a prefix of their own behind the chunk that each is about; behind one after the other if unclear."""
-    found = []
+    behind = []
     for at, row in enumerate(rows):
         if row.prefix is None:
             chunk = index.chunk_of(_question(row))
             row = replace(row, prefix=chunks[at % len(chunks) if chunk is None else chunk].prefix)
-        found.append(row)
-    return found
+        behind.append(row)
+    return behind
 
 
 def _question(row: Conversation | ScoredQuestion) -> str:

@@ -154,7 +154,7 @@ class ContextBakingTrainer(Trainer):  # type: ignore[misc]
                 theirs = super().create_scheduler(num_training_steps, optimizer)
                 made = without_idle_start(theirs, self.args.get_warmup_steps(num_training_steps))
             self.lr_scheduler, self._created_lr_scheduler = made, True
-        return cast(LRScheduler, self.lr_scheduler)
+        return self.lr_scheduler
 
     def _view_rows(self, args: BakeryConfig) -> None:
         """Build the views of all rows, none of which may be too long."""

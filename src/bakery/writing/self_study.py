@@ -186,11 +186,11 @@ class DocumentWriter:
             missing = []
             for one, texts in zip(wanted, written, strict=True):
                 usable = [text for text in texts if is_usable(text, self.topics[one.topic].text)]
-                kept: list[str] = []
+                chosen: list[str] = []
                 for candidates in self._vocabulary.best_first(usable):
-                    kept += self._taken_of(candidates, one.count - len(kept))
-                rows += [self._row(text, one.topic, 0) for text in kept]
-                missing.append(replace(one, count=one.count - len(kept)))
+                    chosen += self._taken_of(candidates, one.count - len(chosen))
+                rows += [self._row(text, one.topic, 0) for text in chosen]
+                missing.append(replace(one, count=one.count - len(chosen)))
             wanted = missing
         return rows
 

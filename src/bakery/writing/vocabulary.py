@@ -39,8 +39,8 @@ class Vocabulary:
 
     def knows_the_names(self, text: str) -> bool:
         """Whether all numbers and capitalised words of a message, but for those that begin a sentence, are known."""
-        starts = {found.start(1) for found in _SENTENCE_START.finditer(text)}
-        names = (found.group() for found in _NAME.finditer(text) if found.start() not in starts)
+        starts = {match.start(1) for match in _SENTENCE_START.finditer(text)}
+        names = (match.group() for match in _NAME.finditer(text) if match.start() not in starts)
         return self._known.issuperset(word for name in names for word in words(name))
 
     def is_about_one_sentence(self, text: str) -> bool:
