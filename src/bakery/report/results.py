@@ -56,6 +56,7 @@ def results(result: BakeResult) -> dict[str, Any]:
             "steps": result.steps,
             "final_loss": result.final_loss,
             "stopped_early": result.stopped_early,
+            **(_plain(result.proof.training) if result.proof.training else {}),
             "curve": [{key: line[key] for key in _CURVE if key in line} for line in result.curve],
         },
         "seconds": {name: round(seconds, 3) for name, seconds in result.seconds.items()},
@@ -70,7 +71,7 @@ def proof_figures(proof: Proof) -> dict[str, Any]:
     """Everything of a proof but the texts of its answers."""
     figures = {
         "findings": findings(proof),
-        **{name: value for name, value in vars(proof).items() if name not in ("sets", "examples")},
+        **{name: value for name, value in vars(proof).items() if name not in ("sets", "examples", "training")},
         "gap": {**vars(proof.gap), "none": proof.gap.is_none},
         "scores": {name: score.conditions for name, score in proof.sets.items()},
         "recovered": {name: score.recovered for name, score in proof.sets.items()},
