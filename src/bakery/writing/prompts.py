@@ -1,4 +1,4 @@
-"""Prompts that the model writes for its own bake: half about the context, half about the world it is used in.
+"""Prompts that the model writes for its own bake: some about the context, some about the world it is used in.
 
 Behind a whole context the model asks what people would ask, often the same; behind one clause of it alone it asks about
 that clause, so that none is left out. Behind nothing it asks about the world.
@@ -59,7 +59,7 @@ class PromptWriter:
     def can_write(self) -> bool:
         """Whether the model writes usable messages: behind a header, or where it does not, when asked in plain words.
 
-        A few messages tell, so that a model that writes nothing costs nothing; from then on the way that works is taken.
+        A few messages tell, so that a model that writes nothing costs nothing; from then on what works is done.
         """
         topic = self.topics[0]
         for by_request in (False, True):

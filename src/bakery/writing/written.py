@@ -25,8 +25,8 @@ from bakery.writing.topics import Topic
 from bakery.writing.writer import Writer
 
 _NOTHING_USABLE = (
-    "self_prompts: the model writes nothing usable, neither behind the header of a user's turn nor when it is asked for "
-    "questions; give training_prompts or dataset"
+    "self_prompts: the model writes nothing usable, neither behind the header of a user's turn nor when it is asked "
+    "for questions; give training_prompts or dataset"
 )
 
 PROMPTS, HELD_OUT, ANCHORS = "prompts.jsonl", "heldout.jsonl", "anchors.jsonl"
