@@ -1,8 +1,10 @@
 """What was written lies in files that can be read again, and becomes rows beside those that were given."""
 
 from dataclasses import replace
+from io import StringIO
 
 import pytest
+from rich.console import Console
 
 from bakery.errors import DataError
 from bakery.progress import Progress, Verbosity
@@ -90,3 +92,28 @@ def test_a_model_that_writes_nothing_usable_is_refused_in_one_line(writer, monke
     data = bake_data()
     with pytest.raises(DataError, match=r"writes nothing usable.*give training_prompts or dataset"):
         write_rows(writer, topics_of(data), replace(PLAN, anchors=0), data, 1, QUIET)
+
+
+def test_given_rows_are_baked_also_where_the_model_writes_nothing_usable(writer, monkeypatch):
+    monkeypatch.setattr("bakery.writing.writer.Writer.write", lambda self, scenes, each, seed: [[] for _ in scenes])
+    said = StringIO()
+    data = bake_data(ROWS)
+    written = write_rows(
+        writer, topics_of(data), PLAN, data, 1, Progress(console=Console(file=said, width=200, force_terminal=False))
+    )
+    assert [written.prompts, written.stopping, written.held_out] == [[], [], []]
+    assert len(written.anchors) == PLAN.anchors, "shipped system prompts before given questions"
+    assert "the model writes nothing usable; only what is given is learned" in said.getvalue()
+
+
+def test_little_is_asked_of_a_model_that_writes_nothing_usable(writer, monkeypatch):
+    counts: list[int] = []
+
+    def write(self, scenes, each, seed):
+        counts.extend(each)
+        return [[] for _ in scenes]
+
+    monkeypatch.setattr("bakery.writing.writer.Writer.write", write)
+    with pytest.raises(DataError):
+        write_rows(writer, topics_of(bake_data()), replace(PLAN, about=900), bake_data(), 1, QUIET)
+    assert sum(counts) <= 64

@@ -8,10 +8,10 @@ from bakery.settings.config import DataConfig
 
 ENOUGH_GIVEN = 32
 """From so many given prompts on, `auto` writes none beside them."""
-_ABOUT, _PER_CLAUSE = 96, 12
+_ABOUT, _PER_CLAUSE = 96, 16
 """Prompts about the context: at least so many, and so many for each of its clauses."""
-_WORLD = 128
-"""Prompts about anything: as many as about the context, and no more than this."""
+_WORLD_SHARE, _WORLD = 0.4, 128
+"""Prompts about anything: their share of all that the model writes, and the most of them."""
 _ANCHORS_A_PROMPT, _ANCHORS = 0.4, 256
 """Anchors for each prompt to learn from, and the most of them."""
 STOPPING, HELD_OUT = 16, 48
@@ -64,10 +64,11 @@ def writing_plan(data: BakeData, settings: DataConfig, clauses: int, *, stops: b
     given = len({prompt_key(row) for row in data.train})
     about = world = 0
     if settings.self_prompts != "auto":
-        about, world = settings.self_prompts - settings.self_prompts // 2, settings.self_prompts // 2
+        world = int(_WORLD_SHARE * settings.self_prompts)
+        about = settings.self_prompts - world
     elif not answered and given < ENOUGH_GIVEN:
         about = max(_ABOUT, _PER_CLAUSE * clauses)
-        world = min(_WORLD, about)
+        world = min(_WORLD, round(about * _WORLD_SHARE / (1 - _WORLD_SHARE)))
     if settings.self_anchors != "auto":
         anchors = settings.self_anchors
     else:

@@ -1,4 +1,4 @@
-"""Prompts that the model writes for its own bake: half about the context, half about the world it is used in.
+"""Prompts that the model writes for its own bake: some about the context, some about the world it is used in.
 
 Behind a whole context the model asks what people would ask, often the same; behind one clause of it alone it asks about
 that clause, so that none is left out. Behind nothing it asks about the world.
@@ -19,8 +19,8 @@ _ROUNDS = 3
 """Times that a model is asked again for what is still missing."""
 _SURPLUS = 3
 """Messages that are written for each one wanted."""
-_USABLE = 0.25
-"""Where less than this of the messages wanted is usable, the model is asked for them in plain words."""
+_TRIAL, _USABLE = 16, 0.25
+"""So many messages tell whether a way of writing gives anything, and the share of them that has to be usable."""
 _SIMILAR = 8
 """Given prompts that more is written like."""
 _LATER_TURNS = 8
@@ -56,6 +56,23 @@ class PromptWriter:
     seed: int
     taken: Written = field(default_factory=Written)
 
+    def can_write(self) -> bool:
+        """Whether the model writes usable messages: behind a header, or where it does not, when asked in plain words.
+
+        A few messages tell, so that a model that writes nothing costs nothing; from then on what works is done.
+        """
+        topic = self.topics[0]
+        for by_request in (False, True):
+            writer = replace(self.writer, by_request=by_request)
+            try:
+                (texts,) = writer.write([Scene(topic.prefix)], [_TRIAL], self.seed)
+            except (TemplateError, ViewError):
+                continue  # the template has no header to go on behind, or cannot render the request
+            if len({text for text in texts if is_usable(text, topic.text)}) >= _USABLE * _TRIAL:
+                self.writer = writer
+                return True
+        return False
+
     def prompts(self, plan: WritingPlan, given: Sequence[Conversation]) -> list[Conversation]:
         """Rows to learn from, none of them like a given one; fewer than planned where the model repeats itself."""
         for row in given:
@@ -76,7 +93,7 @@ class PromptWriter:
         asked: list[list[Asked]] = [[] for _ in self.topics]
         shares = [*self._behind_wholes(wanted), *self._behind_clauses(wanted, asked), *similar]
         for _ in range(_ROUNDS):
-            for topic, own in self._new(shares, self._write(shares, count), asked):
+            for topic, own in self._new(shares, self._write(shares), asked):
                 asked[topic].append(own)
             shares = self._behind_clauses(wanted, asked)
             if not shares and all(len(own) >= number for own, number in zip(asked, wanted, strict=True)):
@@ -111,7 +128,7 @@ class PromptWriter:
         """Messages about anything, as they are written behind nothing."""
         texts: list[str] = []
         for _ in range(_ROUNDS if count else 0):
-            (written,) = self._write([Share(Scene(), _SURPLUS * count)], count)
+            (written,) = self._write([Share(Scene(), _SURPLUS * count)])
             texts += [text for text in written if text not in self.taken]
             if len(set(texts)) >= count:
                 break
@@ -156,7 +173,7 @@ class PromptWriter:
         chats = self._answered(evenly(about, count))
         shares = [Share(Scene(self.topics[topic].prefix, chat), _SURPLUS, topic) for topic, chat in chats]
         rows = []
-        for share, texts in zip(shares, self._write(shares, count), strict=True):
+        for share, texts in zip(shares, self._write(shares), strict=True):
             text = next((text for text in texts if self.taken.add(text)), None)
             rows += [self._row(text, self.topics[share.topic or 0], share.scene.chat)] if text else []
         return rows
@@ -165,31 +182,21 @@ class PromptWriter:
         own = topic.prefix if topic and topic.own else None
         return Conversation((*chat, {"role": "user", "content": text}), own, "")
 
-    def _write(self, shares: Sequence[Share], wanted: int) -> list[list[str]]:
-        """Usable messages of each share; where a model gives too few of `wanted`, it is asked in plain words.
+    def _write(self, shares: Sequence[Share]) -> list[list[str]]:
+        """Usable messages of each share.
 
         Raises:
             TemplateError, ViewError: the template cannot render what precedes a message.
         """
         if not shares:
             return []
-        seed = self._next_seed()
-        try:
-            written = self.writer.write([share.scene for share in shares], [share.count for share in shares], seed)
-        except (TemplateError, ViewError):
-            if self.writer.by_request:
-                raise
-            written = [[] for _ in shares]  # the template has no header to go on behind
+        scenes, counts = [share.scene for share in shares], [share.count for share in shares]
+        written = self.writer.write(scenes, counts, self._next_seed())
         contexts = ["" if share.topic is None else self.topics[share.topic].text for share in shares]
-        usable = [
+        return [
             [text for text in texts if is_usable(text, context)]
             for texts, context in zip(written, contexts, strict=True)
         ]
-        few = len({text for texts in usable for text in texts}) < _USABLE * min(wanted, sum(s.count for s in shares))
-        if few and not self.writer.by_request:
-            self.writer = replace(self.writer, by_request=True)
-            return self._write(shares, wanted)
-        return usable
 
     def _next_seed(self) -> int:
         self.seed += _STREAM

@@ -110,6 +110,15 @@ class DocumentWriter:
         self._vocabulary = Vocabulary([clause for topic in self.topics for clause in topic.clauses])
         self._asking: bool | None = None
 
+    def can_write(self) -> bool:
+        """Whether the model writes usable messages, behind headers or asked in plain words; a few tell."""
+        try:
+            (texts,) = self.writer.write([self._scene(0)], [2 * _TRIAL], self.seed)
+        except (TemplateError, ViewError):
+            texts = []
+        usable = {text for text in texts if is_usable(text, self.topics[0].text)}
+        return 2 * len(usable) >= _TRIAL or self._can_be_asked()
+
     def prompts(self, plan: WritingPlan, given: Sequence[Conversation]) -> list[Conversation]:
         """Rows to learn from, none of them like a given one; fewer than planned where the model repeats itself."""
         for row in given:

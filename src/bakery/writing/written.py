@@ -24,6 +24,11 @@ from bakery.writing.self_study import DocumentWriter
 from bakery.writing.topics import Topic
 from bakery.writing.writer import Writer
 
+_NOTHING_USABLE = (
+    "self_prompts: the model writes nothing usable, neither behind the header of a user's turn nor when it is asked "
+    "for questions; give training_prompts or dataset"
+)
+
 PROMPTS, HELD_OUT, ANCHORS = "prompts.jsonl", "heldout.jsonl", "anchors.jsonl"
 
 
@@ -67,17 +72,15 @@ def write_rows(
     with progress.stage("writing", "writing prompts", None, "messages") as on_progress:
         author_of = DocumentWriter if data.chunks else PromptWriter
         author = author_of(replace(writer, on_progress=on_progress), topics, seed, Written(measured))
-        for row in data.train:
-            author.taken.add(last_words(row))
+        if not author.can_write():
+            if not data.train:
+                raise DataError(_NOTHING_USABLE)
+            progress.say("  note: the model writes nothing usable; only what is given is learned and measured")
+            plan = replace(plan, about=0, world=0, stopping=0, held_out=0)
         # What is asked seldom is rather learned than measured: prompts come first.
         learned = _numbered(author.prompts(plan, data.train), "written prompt")
         held_out = _numbered(author.questions(plan.stopping + plan.held_out), "written question")
         anchors = write_anchors(author.writer, plan.anchors, [*data.train, *learned], topics, seed)
-    if plan.total and not (learned or held_out or anchors):
-        raise DataError(
-            "self_prompts: the model writes nothing usable, neither behind the header of a user's turn nor when it is "
-            "asked for questions; give training_prompts or dataset"
-        )
     stopping = evenly(held_out, plan.stopping)
     return WrittenRows(
         prompts=learned,
