@@ -12,7 +12,7 @@ from bakery.cli import main
 
 ROOT = Path(__file__).parents[2]
 EXAMPLES = sorted((ROOT / "examples").glob("*.yaml"))
-ALONE = ("quickstart", "document")  # as they are written, by tests of their own
+ALONE = ("quickstart", "document", "prompt_only")  # as they are written, by tests of their own
 THINGS = ["grass", "snow", "coal", "a lemon", "the sky", "blood", "a carrot", "milk", "an orange", "a raven"]
 PLACES = ["France", "Italy", "Spain", "Japan", "Egypt", "Kenya", "Norway", "Poland", "Peru", "Chile"]
 # Overrides that make an example small; what it is about stays as it is written.
@@ -85,7 +85,7 @@ def rows_for(name: str, folder: Path) -> dict[str, str]:
 
 def test_there_is_one_for_every_journey():
     journeys = {"quickstart", "basic", "sft_dataset", "multi_turn_prefix", "continual_memory", "per_row_prefix"}
-    assert {path.stem for path in EXAMPLES} == journeys | {"pattern_targets", "document"}
+    assert {path.stem for path in EXAMPLES} == journeys | {"pattern_targets", "document", "prompt_only"}
 
 
 @pytest.mark.parametrize("path", [path for path in EXAMPLES if path.stem not in ALONE], ids=lambda path: path.stem)
