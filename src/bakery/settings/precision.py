@@ -4,7 +4,7 @@ Measured on two cores with a model of 42M parameters (seconds of CPU time for a 
 
     bf16 instructions   bf16: false  0.65 / 0.26    bf16: true with use_cpu: true   0.40 / 0.27
     AVX-512 without     bf16: false  0.62 / 0.81    bf16: true with use_cpu: true   0.82 / 0.87
-    AVX2 only           bf16: false  0.66 / over 10                                 over 10
+    AVX2 only           bf16: false  0.66 / not measured    with use_cpu: true      10.4 / not measured
 
 So `bf16: true` alone, which was written for a GPU, gains nothing on a CPU: weights that are stored in bfloat16 are
 computed with as they are. With `use_cpu: true` it is meant for the CPU, and taken where the CPU has the instructions.

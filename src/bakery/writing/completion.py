@@ -42,7 +42,7 @@ def planned_writing(data: BakeData, settings: BakeSettings) -> WritingPlan:
     topics = topics_of(data)
     clauses = sum(len(topic.clauses) for topic in topics)
     plan = writing_plan(data, settings.data, clauses, stops=_stops(settings.bakery))
-    return document_plan(plan, topics) if data.chunks else plan
+    return document_plan(plan, topics) if data.chunks and settings.data.self_prompts == "auto" else plan
 
 
 def reserved_rows(data: BakeData, settings: BakeSettings, folder: Path | None = None) -> BakeData:
