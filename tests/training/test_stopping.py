@@ -71,6 +71,8 @@ def test_the_step_at_which_the_time_is_over_is_the_last_one():
 class Bake:
     """A training whose held-out divergence is a function of the step; a step takes `seconds` of the `minutes`."""
 
+    epoch_steps = 4  # steps of one pass over the rows
+
     def __init__(self, divergence, *, heldout=True, most=MANY, minutes=math.inf, seconds=1.0):
         self.divergence, self.heldout, self.most = divergence, heldout, most
         self.minutes, self.seconds = minutes, seconds
@@ -101,7 +103,8 @@ class Bake:
         return self
 
     def _state(self, step):
-        return SimpleNamespace(global_step=step, log_history=self.history, max_steps=self.most)
+        epoch = step / self.epoch_steps
+        return SimpleNamespace(global_step=step, log_history=self.history, max_steps=self.most, epoch=epoch)
 
     @property
     def steps(self):
@@ -119,6 +122,14 @@ def learned_at(floor):
 
 
 FLOORS = st.floats(0.06, 0.5)
+
+
+def test_every_row_is_read_a_few_times_although_the_divergence_stays_for_a_while():
+    bake = Bake(lambda step: 0.3 if step > 5 else 3.0)
+    bake.epoch_steps = 100
+    bake.run()
+    assert bake.stopping.ended == "done"
+    assert 2 * bake.epoch_steps <= bake.schedule.begin <= 4 * bake.epoch_steps
 
 
 @law
