@@ -29,6 +29,7 @@ SETTINGS = {
     "trajectory_length": 24,
     "num_train_epochs": 2,
     "learning_rate": 1e-3,
+    "adam_epsilon": 1e-6,  # a gradient that is zero but for rounding must not move a weight
     "logging_steps": 1,
     "eval_strategy": "epoch",
     "save_strategy": "epoch",
