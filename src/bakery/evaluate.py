@@ -22,7 +22,7 @@ from bakery.scoring.rules import parse_rules
 from bakery.settings.build import BakeSettings
 from bakery.settings.config import LoraConfig
 from bakery.training.chat_date import read_date
-from bakery.writing.completion import reserved_rows
+from bakery.writing.completion import measurable_rows, reserved_rows
 from bakery.writing.documents import with_document
 
 SWEEP = (0.0, 0.25, 0.5, 0.75, 1.0, 1.25, 1.5)
@@ -114,7 +114,6 @@ def _open(
     data = with_document(data, settings, progress)
     folder = adapter if isinstance(adapter, Path) else None
     data = reserved_rows(data, settings, folder)
-    rows = proof_rows(data, parse_rules(settings.data.rules))
     with progress.clock("load"):
         session = open_session(
             settings.model,
@@ -125,6 +124,8 @@ def _open(
             today=read_date(adapter) if isinstance(adapter, Path) else None,
             progress=progress,
         )
+    data = measurable_rows(data, settings, session, progress)
+    rows = proof_rows(data, parse_rules(settings.data.rules))
     engine = session.engine([session.builder.prompts(unanswered(row)) for row in rows.measured])
     longest = args.eval_max_new_tokens or args.trajectory_length
     return Evaluator.by(engine, session.builder, longest, args.seed + 2), rows

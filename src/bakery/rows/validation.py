@@ -7,7 +7,8 @@ from bakery.rows.bake_data import BakeData
 from bakery.rows.conversations import prompt_key
 
 _FEWEST_RESERVED, _MOST_RESERVED = 2, 64
-_ENOUGH_PROMPTS = 20
+ENOUGH_PROMPTS = 20
+"""From so many given prompts on, a share of them is held out."""
 
 
 def split_validation(data: BakeData, share: float, seed: int, *, needed: bool) -> BakeData:
@@ -19,7 +20,7 @@ def split_validation(data: BakeData, share: float, seed: int, *, needed: bool) -
     if data.validation or share == 0 or ((data.heldout or data.evaluation) and not needed):
         return data
     prompts = sorted({prompt_key(row) for row in data.train}, key=repr)
-    if len(prompts) < (2 * _FEWEST_RESERVED if needed else _ENOUGH_PROMPTS):
+    if len(prompts) < (2 * _FEWEST_RESERVED if needed else ENOUGH_PROMPTS):
         return data
     count = min(_MOST_RESERVED, max(_FEWEST_RESERVED, round(share * len(prompts))))
     reserved = set(random.Random(seed).sample(prompts, count))

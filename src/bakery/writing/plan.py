@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from bakery.rows.bake_data import BakeData
 from bakery.rows.conversations import prompt_key
+from bakery.rows.validation import ENOUGH_PROMPTS
 from bakery.settings.config import DataConfig
 
 ENOUGH_GIVEN = 32
@@ -16,8 +17,6 @@ _ANCHORS_A_PROMPT, _ANCHORS = 0.4, 256
 """Anchors for each prompt to learn from, and the most of them."""
 STOPPING, HELD_OUT = 16, 48
 """Questions that tell when training is done, and those of the proof."""
-_RESERVED_FROM = 20
-"""From so many given prompts on, a share of them is held out, and nothing is written for that."""
 
 
 @dataclass(frozen=True)
@@ -73,7 +72,7 @@ def writing_plan(data: BakeData, settings: DataConfig, clauses: int, *, stops: b
         anchors = settings.self_anchors
     else:
         anchors = 0 if answered or data.anchors else min(_ANCHORS, round(_ANCHORS_A_PROMPT * (given + about + world)))
-    reserved = given >= _RESERVED_FROM and not about  # of the given prompts
+    reserved = given >= ENOUGH_PROMPTS and not about  # of the given prompts
     writes_questions = settings.self_prompts != 0 and not reserved and not data.validation
     measured = bool(data.heldout or data.evaluation)
     return WritingPlan(

@@ -13,7 +13,7 @@ from bakery.errors import TemplateError, ViewError
 from bakery.rows.conversations import Conversation, Message, evenly
 from bakery.rows.relevance import ChunkIndex
 from bakery.writing.plan import WritingPlan
-from bakery.writing.prompts import last_words
+from bakery.writing.prompts import divided, last_words
 from bakery.writing.selection import Written, is_usable, spread
 from bakery.writing.topics import Topic
 from bakery.writing.vocabulary import Vocabulary
@@ -229,8 +229,8 @@ class DocumentWriter:
 
 def _divided(wanted: Sequence[_Wanted], count: int) -> list[_Wanted]:
     """These with `count` messages divided among them as evenly as possible."""
-    bounds = [at * count // len(wanted) for at in range(len(wanted) + 1)] if wanted else []
-    return [replace(one, count=bounds[at + 1] - bounds[at]) for at, one in enumerate(wanted)]
+    counts = divided(count, [1] * len(wanted)) if wanted else []
+    return [replace(one, count=own) for one, own in zip(wanted, counts, strict=True)]
 
 
 def _system(content: str) -> tuple[Message, ...]:
