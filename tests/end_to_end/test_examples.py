@@ -23,6 +23,8 @@ SMALL = {
     "chat_template_kwargs": "null",
     "trajectory_length": "24",
     "num_trajectories": "4",
+    "self_prompts": "0",
+    "self_anchors": "0",
     "per_device_train_batch_size": "8",
     "gradient_accumulation_steps": "1",
     "learning_rate": "2e-3",

@@ -132,6 +132,12 @@ def test_every_row_is_read_a_few_times_although_the_divergence_stays_for_a_while
     assert 2 * bake.epoch_steps <= bake.schedule.begin <= 4 * bake.epoch_steps
 
 
+def test_a_rest_between_the_form_of_an_answer_and_its_facts_is_not_the_end():
+    bake = Bake(lambda step: 1.0 if step < 20 else 0.2 if step < 55 else max(0.01, 10 / step**1.5)).run()
+    assert bake.stopping.ended == "done"
+    assert bake.steps > 100
+
+
 @law
 @given(FLOORS, st.floats(0.2, 5), st.booleans())
 def test_a_bake_ends_after_it_has_stopped_getting_better_and_not_long_after(floor, scale, heldout):
@@ -177,7 +183,7 @@ def test_the_most_steps_are_no_more_than_that_and_end_cooled_down(most):
     bake = Bake(without_end, most=most).run()
     assert (bake.steps, bake.stopping.ended) == (most, "steps")
     assert bake.schedule.end <= most + 1
-    assert bake.rates[-1] < 0.5
+    assert bake.rates[-1] <= 0.5
 
 
 @law

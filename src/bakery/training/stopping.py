@@ -19,6 +19,11 @@ LEAST_EPOCHS = 2.5
 """Every row is read so often before training may count as done."""
 _SPAN, _GAIN, _WORTH = 1.5, 0.1, 0.003
 """Training goes on while this many times as long takes such a share off the divergence, and off the first one."""
+_MUCH_LEFT, _LONG_SPAN = 0.1, 3.0
+"""While more than this share of the first divergence is left, so many times as long has to bring nothing.
+
+A form of answer is learned long before the facts that are to fill it, and the divergence rests in between.
+"""
 COOL_DOWN = 0.3
 """Steps of the cool-down, as a share of the steps before it."""
 
@@ -129,11 +134,13 @@ def next_measurement(step: int) -> int:
 def has_stalled(measured: Measurements) -> bool:
     """Whether the last third of the training gained little: a tenth of the best divergence, or 0.3 % of the first one.
 
-    The longer a bake has run, the longer it has to show a gain: so the number of rows does not matter.
+    The longer a bake has run, the longer it has to show a gain: so the number of rows does not matter. Where more than
+    a tenth of the first divergence is left, the last two thirds have to have gained little.
     """
     if not measured or measured[-1][0] < FIRST_MEASUREMENT:
         return False
-    since, first = measured[-1][0] / _SPAN, measured[0][1]
+    first, best = measured[0][1], min(divergence for _, divergence in measured)
+    since = measured[-1][0] / (_LONG_SPAN if best > _MUCH_LEFT * first else _SPAN)
     before = min(divergence for step, divergence in measured if step <= since)
     after = min(divergence for step, divergence in measured if step > since)
     return before - after < max(_GAIN * before, _WORTH * first)
