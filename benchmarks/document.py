@@ -1,6 +1,6 @@
 """A document: how many of its facts the baked model knows, against the prompted model with the right chunk at hand.
 
-python benchmarks/document.py --tokens 300 3000 --seeds 11 12 13
+python benchmarks/document.py --tokens 300 3000 --seeds 21 22 23
 python benchmarks/document.py --tokens 300 --seeds 1 -- --num_train_epochs 8      # other settings behind --
 
 Every run is the real command on the starter model; nothing but the document is given, and answers as short as the
@@ -160,7 +160,7 @@ def main() -> None:
     """Measure, print, write."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--tokens", type=int, nargs="+", default=[300, 3000])
-    parser.add_argument("--seeds", type=int, nargs="+", default=[11, 12, 13])
+    parser.add_argument("--seeds", type=int, nargs="+", default=[21, 22, 23])
     parser.add_argument("--no-file", action="store_true", help="print the figures only")
     parser.add_argument("settings", nargs="*", help="settings for bakery, behind --")
     options = parser.parse_args()

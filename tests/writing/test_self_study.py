@@ -1,6 +1,8 @@
 """Questions about a document: on every sentence, behind the chunk they are about, and none of them learned twice."""
 
-from dataclasses import replace
+from collections import Counter
+from dataclasses import dataclass, replace
+from itertools import cycle, islice
 
 import pytest
 
@@ -103,8 +105,35 @@ def test_the_same_seed_writes_the_same_questions(writer):
 def test_the_plan_grows_with_the_sentences_and_leaves_out_what_is_not_wanted():
     sentences = sum(len(topic.clauses) for topic in OWN)
     plan = document_plan(WritingPlan(about=1, world=1, stopping=1, held_out=1, anchors=9), OWN)
-    assert plan.about == QUESTIONS_A_SENTENCE * sentences
+    assert plan.about == 2 * QUESTIONS_A_SENTENCE * sentences
     assert plan.anchors == 9
     assert 0 < plan.world < plan.about
     assert plan.held_out >= sentences
     assert document_plan(WritingPlan(), OWN) == WritingPlan()
+    many = document_plan(WritingPlan(about=1), 100 * OWN)
+    assert many.about == QUESTIONS_A_SENTENCE * 100 * sentences
+
+
+@dataclass(frozen=True)
+class Says:
+    """A writer whose messages are these, again and again."""
+
+    texts: tuple[str, ...]
+    longest: int = 0
+    by_request: bool = False
+    requests: tuple[str, ...] = ()
+
+    def write(self, scenes, counts, seed):
+        return [list(islice(cycle(self.texts), count)) for count in counts]
+
+
+def test_the_shortest_wording_is_learned_from_as_often_as_any_other():
+    wordings = ("Tell me the locker of Alba.", "I forgot Alba's locker. What is it?", "Alba's locker?",
+                "What locker does Alba have?", "Please give me Alba's locker.")  # fmt: skip
+    document = Document("Alba's locker is 33.", "{corpus}")
+    chunks = [topic_of(chunk.prefix, own=True, chunk=chunk.text) for chunk in whole_chunks(document, [document.text])]
+    taken = Counter(
+        text for seed in range(60) for text in texts(DocumentWriter(Says(wordings), chunks, seed).questions(2))
+    )
+    assert sum(taken.values()) == 120
+    assert min(taken[wording] for wording in wordings) > 10

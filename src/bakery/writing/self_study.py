@@ -6,15 +6,17 @@ structure, to summarise, to use, and statements that contradict the text. A mode
 questions about the text (small ones answer them with statements) is not asked for more of them.
 """
 
+import random
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from itertools import islice
 
 from bakery.errors import TemplateError, ViewError
 from bakery.rows.conversations import Conversation, Message, evenly
 from bakery.rows.relevance import ChunkIndex
 from bakery.writing.plan import WritingPlan
 from bakery.writing.prompts import divided, last_words
-from bakery.writing.selection import Written, is_usable, spread
+from bakery.writing.selection import Written, is_usable
 from bakery.writing.topics import Topic
 from bakery.writing.vocabulary import Vocabulary
 from bakery.writing.writer import Scene, Writer
@@ -40,8 +42,10 @@ REQUESTS = (*ASKING, *OTHERS)
 
 QUESTIONS_A_SENTENCE = 8
 """Messages to learn from for each sentence of the document."""
-_WORLD = 128
-"""Messages about anything: an eighth as many as about the document, and no more than this."""
+_FEW_MESSAGES = 512
+"""Twice as many for a sentence while that makes no more than these: few sentences say little about each other."""
+_ABOUT_A_WORLD, _WORLD = 8, 128
+"""Messages about the document for each one about anything, and the most of the latter."""
 _STOPPING, _HELD_OUT = 64, 256
 """Questions that tell when training is done, and those of the proof: one for each sentence, and no more than this."""
 _LONGEST = 64
@@ -69,11 +73,11 @@ def document_plan(plan: WritingPlan, topics: Sequence[Topic]) -> WritingPlan:
         topics: the document's chunks.
     """
     sentences = sum(len(topic.clauses) for topic in topics)
-    about = QUESTIONS_A_SENTENCE * sentences
+    about = max(QUESTIONS_A_SENTENCE * sentences, min(_FEW_MESSAGES, 2 * QUESTIONS_A_SENTENCE * sentences))
     return replace(
         plan,
         about=about if plan.about else 0,
-        world=min(_WORLD, about // QUESTIONS_A_SENTENCE) if plan.world else 0,
+        world=min(_WORLD, about // _ABOUT_A_WORLD) if plan.world else 0,
         stopping=_STOPPING if plan.stopping else 0,
         held_out=min(_HELD_OUT, max(plan.held_out, sentences)) if plan.held_out else 0,
     )
@@ -204,10 +208,13 @@ class DocumentWriter:
         return rows
 
     def _taken_of(self, texts: Sequence[str], count: int) -> list[str]:
-        """At most `count` of the texts that are like none taken before, spread over what they ask."""
-        different = Written()
-        new = [text for text in texts if text not in self.taken and different.add(text)]
-        return [text for text in spread(new, count) if self.taken.add(text)]
+        """At most `count` of the texts that are like none taken before, drawn at random.
+
+        Behind one sentence all ask for the same, and the draw has every wording as often as the model writes it. A
+        choice for many words would leave out the shortest wordings, each word of which others have too.
+        """
+        drawn = random.Random(self.seed).sample(list(texts), len(texts))
+        return list(islice((text for text in drawn if self.taken.add(text)), max(0, count)))
 
     def _row(self, text: str, topic: int | None, turn: int) -> Conversation:
         """A row behind the chunk that it is about; behind the one whose turn it is where that is not clear."""
