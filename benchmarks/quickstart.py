@@ -28,7 +28,7 @@ def run(seed: int) -> dict[str, float]:
         "divergence_before": results["divergence"]["before"]["mean"],
         "divergence_after": results["divergence"]["after"]["mean"],
         "share_closed": results["divergence"]["share_closed"]["mean"],
-        "drift": results["drift"]["mean"],
+        "drift": results["side_effects"]["anchor_file"]["mean"],
         "bake_seconds": results["seconds"]["bake"],
         "proof_seconds": results["seconds"]["proof"],
     }

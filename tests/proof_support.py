@@ -102,14 +102,14 @@ def texts(proof: Proof, level: str) -> str:
 
 
 def nats(figure: float) -> Estimate:
-    """A figure with a narrow interval over ten prompts."""
-    return Estimate(figure, 0.01, 10, figure - 0.02, figure + 0.02)
+    """A figure with a narrow interval over twenty prompts."""
+    return Estimate(figure, 0.01, 20, figure - 0.02, figure + 0.02)
 
 
 def share(figure: float, high: float | None = None) -> Estimate:
-    """A share with a wide interval over ten prompts."""
+    """A share with a wide interval over twenty prompts."""
     high = min(1.0, figure + 0.2) if high is None else high
-    return Estimate(figure, 0.1, 10, max(0.0, figure - 0.2), high)
+    return Estimate(figure, 0.1, 20, max(0.0, figure - 0.2), high)
 
 
 def made_proof(
@@ -133,9 +133,9 @@ def made_proof(
     replies = dict.fromkeys(CONDITIONS, Reply("Ahoy!", (1, 2), True))
     question = ScoredQuestion(({"role": "user", "content": ASKED[0]},), ("Ahoy!",), "asked row 1")
     answered = AnsweredQuestion(question, replies, dict.fromkeys(CONDITIONS, True))
-    closed = share(1 - after / before)
+    closed = nats(1 - after / before)
     top_1 = {condition: share(0.9) for condition in (BASE, BAKED, BAKED_PROMPTED)}
-    position = PositionDivergence(1, 10, nats(before), nats(after))
+    position = PositionDivergence(1, 20, nats(before), nats(after))
     proof = Proof(
         measured_on=measured_on,
         gap=Gap(nats(gap), largest_row, share(0.3), share(0.1)),
@@ -151,7 +151,7 @@ def made_proof(
         side_effects={"neutral": nats(0.05)},
         generalisation={"neutral": Generalisation(nats(before), nats(after), share(elsewhere))},
         noise=TeacherNoise(share(0.2), 2.0),
-        request_cost=RequestCost(80.0, 0.02, 0.01, 1 << 20),
+        request_cost=RequestCost(80.0, 0.02, 0.01, 0.009, 1 << 20),
         examples=(Example(answered, {BASE: (("Ahoy", 3.0), ("!", 0.05))}),),
         leaks={},
     )

@@ -3,8 +3,10 @@
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
+from statistics import mean
 
 from bakery.chat.template_checks import check_template, warnings_for
+from bakery.engine.model.structure import hidden_size
 from bakery.engine.session import Session, open_session
 from bakery.evaluation.evaluator import Evaluator
 from bakery.evaluation.proof import TrainingEnd
@@ -24,12 +26,16 @@ from bakery.settings.saving import to_yaml
 from bakery.training.chat_date import read_date
 from bakery.training.checkpoints import checkpoint_to_resume
 from bakery.training.lengths import check_prefix
+from bakery.training.schedule import learning_rate_of
 from bakery.training.stopping import has_stalled, measurements
 from bakery.training.trainer import ContextBakingTrainer
 from bakery.writing.completion import complete_rows
 from bakery.writing.documents import with_document
 from bakery.writing.selection import untouched
 from bakery.writing.topics import topics_of
+
+_LAST_LOSSES = 3
+"""Log lines of the training whose mean is its loss at the end."""
 
 
 def bake(settings: BakeSettings, progress: Progress | None = None, data: BakeData | None = None) -> BakeResult:
@@ -184,6 +190,7 @@ def _training_end(trainer: ContextBakingTrainer, context: str) -> TrainingEnd:
         limit = None if trainer.stopping.reason else f"{name}: {getattr(args, name):g}"
     else:
         limit = f"max_minutes: {args.max_minutes:g}" if until_done.ended == "minutes" else None
+    logged = [loss for _, loss in measurements(state.log_history, on_heldout=False)][-_LAST_LOSSES:]
     learned = [str(message.get("content")) for row in trainer.rows.train for message in row.messages]
     sampled = [
         tokenizer.decode([pair.student_ids[at] for at in pair.student_targets])
@@ -196,6 +203,12 @@ def _training_end(trainer: ContextBakingTrainer, context: str) -> TrainingEnd:
         limit=limit,
         falling=not has_stalled(measurements(state.log_history, on_heldout=bool(trainer.rows.validation))),
         untouched=tuple(untouched(context, [*learned, *sampled])),
+        rows=len(trainer.rows.train),
+        anchors=len(trainer.rows.anchors),
+        loss=mean(logged) if logged else None,
+        rank=trainer.model.peft_config[trainer.model.active_adapter].r,
+        learning_rate=args.learning_rate,
+        usual_rate=learning_rate_of(hidden_size(trainer.model)),
     )
 
 

@@ -241,6 +241,7 @@ def _bake(command: Command) -> None:
 
         from bakery.baking import bake
         from bakery.engine.model.process_group import ProcessGroup
+        from bakery.evaluation.verdict import refuse_under
         from bakery.report.terminal import print_proof
 
     if command.plan:
@@ -253,6 +254,7 @@ def _bake(command: Command) -> None:
     if _first_process():
         print_proof(result, Console())
     ProcessGroup.current().leave()
+    refuse_under(result.proof, settings.bakery.fail_under)
 
 
 def _inspect(command: Command) -> None:
@@ -301,12 +303,14 @@ def _eval(command: Command) -> None:
     from rich.console import Console
 
     from bakery.evaluate import SWEEP, run_eval
+    from bakery.evaluation.verdict import refuse_under
     from bakery.report.strengths import print_eval
 
     given = checked.given.entries.get("output_dir")
     output_dir = given.value if given is not None and given.location == COMMAND_LINE else None
     result = run_eval(settings, folder, strengths or SWEEP, output_dir=output_dir, progress=progress, data=data)
     print_eval(result, Console())
+    refuse_under(result.main[1], settings.bakery.fail_under)
 
 
 def _strengths(words: Sequence[str]) -> tuple[float, ...] | None:

@@ -7,7 +7,8 @@
     │   └── ViewError        3   teacher and student cannot be asked about the same tokens
     ├── ModelError           4   the model or adapter cannot be loaded, or does not fit the base
     ├── ResourceError        5   no memory, no disk, a folder that cannot be written
-    └── NumericError         6   a loss or gradient that is not finite
+    ├── NumericError         6   a loss or gradient that is not finite
+    └── VerdictError         7   the bake is finished and proved, and is not as good as `fail_under` asks for
 
 The number is the exit code of the command line. Every message is one line: what was got, where, what is allowed,
 and what to do. Each class also inherits the standard exception a caller would expect to catch.
@@ -60,3 +61,9 @@ class NumericError(BakeryError, ArithmeticError):
     """A loss or gradient is not finite."""
 
     exit_code = 6
+
+
+class VerdictError(BakeryError, RuntimeError):
+    """A finished bake is not as good as was asked for; everything of it is written."""
+
+    exit_code = 7

@@ -12,6 +12,7 @@ from bakery.evaluation import estimates
 from bakery.evaluation.evaluator import Evaluator
 from bakery.evaluation.proof import MergeCheck
 from bakery.evaluation.proving import measure_baseline, measure_proof, refuse_no_gap
+from bakery.evaluation.verdict import verdict
 from bakery.settings.config import LoraConfig, ModelConfig
 from tests.engine_support import ANSWERS, PREFIX, QUESTIONS, make_trainer, shake, tiny_model, tokenizer
 from tests.proof_support import bake_into, baseline_of, proof_of, proof_rows, texts
@@ -53,7 +54,8 @@ def test_a_random_adapter_does_harm_and_drifts_and_is_called_so(tmp_path):
     assert not texts(proof, "good")
     assert proof.divergence.share_closed.mean < 0
     assert proof.drift.mean > 0.1
-    assert "changed under other prompts" in texts(proof, "note")
+    assert "Under other prompts" in texts(proof, "note") + texts(proof, "warning")
+    assert verdict(proof).level == "harmful"
 
 
 def test_the_adapter_of_another_prompt_is_not_taken_for_this_one(baked, tmp_path):

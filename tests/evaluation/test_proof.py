@@ -14,11 +14,13 @@ def test_there_is_no_gap_where_neither_the_mean_nor_any_row_moves(mean, largest_
     assert gap.is_none == is_none
 
 
-def test_drift_is_measured_on_the_users_own_rows_where_there_are_some():
-    neutral, own = nats(0.2), nats(0.0)
-    assert made_proof(side_effects={"neutral": neutral, "anchor_file": own}).drift == own
-    assert made_proof(side_effects={"neutral": neutral}).drift == neutral
-    assert made_proof(side_effects={}).drift is None
+def test_drift_is_the_largest_change_over_the_sets_of_rows():
+    neutral, own = nats(0.2), nats(0.1)
+    both = made_proof(side_effects={"neutral": neutral, "anchor_file": own})
+    assert (both.drift, both.drifted_on) == (neutral, "neutral")
+    assert made_proof(side_effects={"anchor_file": own}).drift == own
+    without = made_proof(side_effects={})
+    assert (without.drift, without.drifted_on) == (None, None)
 
 
 def test_the_main_set_is_the_questions_of_the_measured_rows():

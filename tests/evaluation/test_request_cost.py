@@ -20,11 +20,16 @@ def test_a_request_saves_the_prompt_and_its_keys_and_values(tmp_path):
     assert cost.saved_bytes == cost.saved_tokens * BYTES_A_TOKEN
     assert cost.prompted_seconds > 0
     assert cost.baked_seconds > 0
+    assert cost.merged_seconds > 0
     assert all(parameter.equal(weights[name]) for name, parameter in model.named_parameters())
+
+
+def test_a_merged_adapter_pays_off_by_its_own_seconds():
+    assert RequestCost(10, 1.0, 0.5, 0.2, None).break_even(8.0, merged=True) == 10
 
 
 @pytest.mark.parametrize(
     ("prompted", "baked", "requests"), [(1.0, 0.5, 20), (1.0, 0.3, 15), (0.5, 0.5, None), (0.4, 0.5, None)]
 )
 def test_the_bake_breaks_even_once_the_requests_have_saved_its_seconds(prompted, baked, requests):
-    assert RequestCost(10, prompted, baked, None).break_even(10.0) == requests
+    assert RequestCost(10, prompted, baked, 0.0, None).break_even(10.0) == requests

@@ -11,7 +11,7 @@ def test_the_card_says_what_the_results_say(result):
     card = model_card(result)
     closed = 100 * results(result)["divergence"]["share_closed"]["mean"]
     assert f"{closed:.1f} %" in card
-    for title in sections(result.proof, result.break_even):
+    for title in sections(result.proof, result.pay_off):
         assert f"| {title} | {' | '.join(COLUMNS.values())} |" in card
     assert "**Warning:** " in card
     assert "You are a pirate" not in card, "the prompt itself is not published with the adapter"

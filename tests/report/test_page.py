@@ -16,6 +16,7 @@ from bakery.engine.distill.conditions import BAKED, BASE
 from bakery.evaluation.evaluator import CONDITIONS, Reply
 from bakery.evaluation.proof import AnsweredQuestion, Example
 from bakery.report.page import page
+from bakery.report.summary import PayOff
 from bakery.rows.questions import ScoredQuestion
 from tests.engine_support import tiny_model
 from tests.proof_support import proof_of, proof_rows
@@ -36,7 +37,7 @@ def proof(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def html(proof):
-    return page(proof, "A baked context", "about", curve=CURVE, sweep=SWEEP, usage="print(1 < 2)", break_even=7)
+    return page(proof, "A baked context", "about", curve=CURVE, sweep=SWEEP, usage="print(1 < 2)", pay_off=PayOff(7))
 
 
 def test_the_page_needs_no_network_and_runs_nothing(html):

@@ -2,12 +2,14 @@
 
 import json
 import re
+from dataclasses import replace
 from fnmatch import fnmatch
 from pathlib import Path
 
 import pytest
 
 from bakery.report.results import results, write_json
+from tests.proof_support import made_proof
 from tests.report.conftest import TRAINED
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "results.md"
@@ -36,14 +38,15 @@ def test_every_key_is_documented_and_every_documented_key_is_there(bake_folder):
 
 def test_results_are_plain_numbers_with_their_schema(bake_folder):
     figures = json.loads((bake_folder / "results.json").read_text("utf-8"), parse_constant=pytest.fail)
-    assert figures["schema"] == 2
+    assert figures["schema"] == 3
     assert set(figures["scores"]) == {"heldout", "eval"}
     assert set(figures["scores"]["heldout"]) == WHO
     for who in WHO:
         assert set(figures["scores"]["heldout"][who]["accuracy"]) == {"mean", "stderr", "n", "low", "high"}
     assert figures["divergence"]["before"]["mean"] > 0
     assert figures["measured_on"] == "heldout"
-    assert figures["drift"] == figures["side_effects"]["anchor_file"]
+    assert figures["drift"] == max(figures["side_effects"].values(), key=lambda figure: figure["mean"])
+    assert figures["verdict"]["level"] in ("harmful", "failed", "unknown")
     assert figures["seconds"]["bake"] > 0
     assert figures["leaks"] == {"eval_file": 2}, "two of the four were taken for validation"
     assert len(figures["training"]["curve"]) >= 4
@@ -55,7 +58,11 @@ def test_every_figure_is_that_of_the_proof(result):
     assert figures["rules"][0]["conditions"]["baked"]["mean"] == list(proof.rules[0].conditions.values())[2].mean
     assert figures["gap"]["none"] is proof.gap.is_none
     assert figures["spent"]["teacher"] == {"seconds": 0.1, "tokens": 0, "reused_tokens": 1_000}
-    assert figures["break_even_requests"] == result.break_even
+    assert figures["break_even_requests"] is None, "a bake that is of no use never pays off"
+    good = results(replace(result, proof=made_proof()))
+    assert good["break_even_requests"] == 2000
+    assert good["break_even_requests_merged"] == 1819
+    assert good["verdict"]["level"] == "good"
     json.dumps(figures, allow_nan=False)
 
 

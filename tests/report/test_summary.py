@@ -6,8 +6,9 @@ from bakery.engine.distill.conditions import BAKED
 from bakery.evaluation.estimates import Estimate
 from bakery.evaluation.evaluator import CONDITIONS
 from bakery.evaluation.proof import MergeCheck, RuleScore
-from bakery.report.summary import COLUMNS, decimal, nats, percent, sections, size
+from bakery.report.summary import COLUMNS, PayOff, decimal, nats, percent, sections, size
 from tests.proof_support import made_proof, share
+from tests.proof_support import nats as nats_of
 
 
 @pytest.mark.parametrize(
@@ -39,7 +40,7 @@ def test_bytes_are_shown_in_their_unit(count, shown):
 def test_every_line_has_a_cell_for_every_column():
     rules = (RuleScore("greets", "regex", 10, dict.fromkeys(CONDITIONS, share(0.5))),)
     merged = MergeCheck(share(0.0), share(1.0), 0.1, 0.0)
-    shown = sections(made_proof(rules=rules, merged=merged), break_even=7)
+    shown = sections(made_proof(rules=rules, merged=merged), PayOff(7, 6))
     assert list(COLUMNS) == list(CONDITIONS)
     assert all(len(cells) == len(COLUMNS) for lines in shown.values() for cells in lines.values())
     assert len(shown) == 5
@@ -53,7 +54,22 @@ def test_a_section_without_figures_is_not_shown():
 def test_what_was_not_measured_is_no_line():
     labels = [label for lines in sections(made_proof(accuracy=None)).values() for label in lines]
     assert not any("correct answers" in label for label in labels)
-    assert "requests to break even" not in labels
+    assert not any("paid off" in label for label in labels)
+
+
+def test_the_pay_off_is_told_of_bakes_that_can_be_used_and_of_no_others():
     baked = list(COLUMNS).index(BAKED)
-    savings = sections(made_proof(), 3915)["What does it save?"]
-    assert savings["requests to break even"][baked].value == "3,915"
+    savings = sections(made_proof(), PayOff(3915, 3500))["What does it save?"]
+    assert savings["requests until the bake has paid off"][baked].value == "3,915"
+    assert savings["requests until then, merged"][baked].value == "3,500"
+    failed = sections(made_proof(before=2.0, after=1.5), PayOff(3915, 3500))["What does it save?"]
+    assert not any("until" in label for label in failed)
+
+
+def test_the_largest_drift_comes_first_and_its_word_before_its_nats():
+    drifts = {"neutral": nats_of(0.05), "anchor_file": nats_of(0.3)}
+    lines = sections(made_proof(side_effects=drifts))["Is everything else unchanged?"]
+    assert list(lines) == ["drift, your prompts", "drift, neutral prompts"]
+    cells = [line[list(COLUMNS).index(BAKED)] for line in lines.values()]
+    assert [cell.value for cell in cells] == ["some", "little"]
+    assert cells[0].range.startswith("0.3 nats")

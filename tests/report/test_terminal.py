@@ -10,6 +10,7 @@ from bakery.engine.distill.conditions import BAKED
 from bakery.report.summary import COLUMNS
 from bakery.report.terminal import print_proof
 from bakery.report.usage import usage
+from tests.proof_support import made_proof
 
 
 def shown(result, width: int = 80) -> str:
@@ -31,6 +32,7 @@ def test_the_time_table_says_what_was_reused_and_adds_up(result):
 
 @pytest.mark.parametrize("width", [80, 100, 120])
 def test_the_terminal_shows_whole_words_in_its_width(result, width):
+    result = replace(result, proof=made_proof())
     lines = shown(result, width).splitlines()
     code = usage(result).splitlines()
     assert all(len(line) <= width for line in lines if line not in code)
@@ -47,6 +49,14 @@ def test_an_answer_cannot_write_on_the_terminal(result):
     text = shown(replace(result, proof=proof), 120)
     assert not {"\x1b", "\x07"} & set(text)
     assert "[bold]x[/bold]" in text
+
+
+def test_the_verdict_comes_first_and_only_what_can_be_used_is_shown_in_use(result):
+    good, failed = (shown(replace(result, proof=proof), 120) for proof in (made_proof(), made_proof(after=1.5)))
+    assert good.split("\n")[1] == "Good: the baked model answers as if it were prompted."
+    assert failed.split("\n")[1] == "Failed: the baked model does not do what the prompt does."
+    assert "Use it:" in good
+    assert "Use it:" not in failed
 
 
 def test_an_early_stop_is_said(result):

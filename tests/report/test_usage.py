@@ -6,8 +6,10 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+from bakery.report.model_card import model_card
 from bakery.report.usage import usage
 from bakery.rows.questions import ScoredQuestion
+from tests.proof_support import made_proof
 
 
 def asking(result, text: str):
@@ -18,8 +20,9 @@ def asking(result, text: str):
     return replace(result, proof=replace(proof, sets={proof.measured_on: score}))
 
 
-def test_the_code_to_copy_runs_as_it_stands(bake_folder):
-    code = re.search(r"```python\n(.*?)```", (bake_folder / "README.md").read_text("utf-8"), re.DOTALL).group(1)
+def test_the_code_to_copy_runs_as_it_stands(bake_folder, result):
+    card = model_card(replace(result, output_dir=bake_folder, proof=made_proof()))
+    code = re.search(r"```python\n(.*?)```", card, re.DOTALL).group(1)
     assert len(code.strip().splitlines()) == 5
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr

@@ -1,66 +1,116 @@
-"""What the figures of a proof mean, in sentences. Only this module judges a bake; a bad one is called bad."""
+"""What the figures of a proof mean, in sentences, and which verdict each of them leaves room for.
+
+Only this module judges a bake; a bad one is called bad. `verdict` draws the conclusion.
+"""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from bakery.engine.distill.conditions import BAKED, PROMPTED
+from bakery.engine.distill.conditions import BAKED, BASE, PROMPTED
 from bakery.evaluation.estimates import Estimate
-from bakery.evaluation.proof import TITLES, Proof
+from bakery.evaluation.proof import TITLES, ConditionScore, Proof, TrainingEnd
 from bakery.text import excerpt
 
 CLOSED_WELL, CLOSED_HALF = 0.9, 0.5
 """Shares of the gap from which a bake is called good, and below which it is called failed."""
-DRIFT_NATS = 0.1
+LEAST_ROWS = 16
+"""Fewer questions than this tell nothing about others."""
+LITTLE, MUCH, HARM = 0.1, 0.5, 1.0
+"""Drift in nats per token: little below the first, some below the second, then much; from the third on, harm."""
 MERGED_AGREEMENT, MERGED_LOST = 0.98, 0.2
 """Agreement a merged model must have with its adapter, and the share of the change that rounding may lose."""
 _UNMOVED = 0.01
 _FEWER = 0.05
+_ENDED = 0.8
+"""The share of the prompted answers that must have ended by themselves: of cut answers only the beginning is judged."""
+_NEVER_ENDS = 0.5
+_SAME_TOKEN, _TOKENS_CLOSED = 0.9, 0.7
+"""Where no answers are expected: the share of tokens that are the prompted model's, or of the gap in that share."""
+_MATTERS = 0.1
+"""A prompt that makes so many more answers right is judged by them."""
 _LENGTHS = (0.8, 1.25)
 _FEW_EPOCHS = 20
 _CLAUSES, _CLAUSE = 3, 60
 """Clauses that are named, and characters of each."""
+_RATE_TOO_HIGH = 10
+"""Times the usual learning rate from which on a bake that did not learn is explained by it."""
+_LEARNED = 0.5
+"""Training rows with at most this share of the held-out divergence are learned: what is missing is other questions."""
 
 Level = Literal["warning", "good", "note"]
+Limit = Literal["harmful", "failed", "unknown", "partial"]
 _ORDER: tuple[Level, ...] = ("warning", "good", "note")
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One sentence, and how serious it is."""
+    """One sentence, and how serious it is.
+
+    Args:
+        level: a warning, something good, or a note.
+        text: the sentence.
+        limits: the best verdict that it leaves room for; None: any.
+        remedy: whether it says what was missing and what to do.
+    """
 
     level: Level
     text: str
+    limits: Limit | None = None
+    remedy: bool = False
 
 
 def findings(proof: Proof) -> list[Finding]:
     """Everything a reader should know before using the adapter, the most serious first."""
-    checks = (_gap, _training, _answers, _elsewhere, _merged, _rows)
+    checks = (_gap, _rows, _training, _answers, _elsewhere, _merged)
     unsorted = [finding for check in checks for finding in check(proof)]
     return sorted(unsorted, key=lambda finding: _ORDER.index(finding.level))
 
 
+def amount(drift: float) -> str:
+    """How much drift that is, in a word."""
+    return "little" if drift < LITTLE else "some" if drift < MUCH else "much"
+
+
 def _gap(proof: Proof) -> Iterator[Finding]:
-    divergence = proof.divergence
+    divergence, closed = proof.divergence, proof.divergence.share_closed
     before, after, both = divergence.before.mean, divergence.after.mean, divergence.baked_prompted.mean
-    if proof.gap.is_none:
-        yield Finding("warning", f"The prompt changes (almost) nothing here ({before:.2g} nats per token).")
+    if proof.gap.is_none or closed is None:
+        yield Finding(
+            "warning",
+            f"The prompt changes (almost) nothing here ({before:.2g} nats per token), so there is nothing to learn. "
+            "Give another prompt, or questions on which it matters.",
+            "unknown",
+        )
         return
-    share = 1 - after / before
+    share = closed.mean
     if abs(share) < _UNMOVED:
-        yield Finding("warning", "The adapter changes nothing: the baked model answers like the base.")
+        yield Finding("warning", "The adapter changes nothing: the baked model answers like the base.", "failed")
     elif share < 0:
         yield Finding(
             "warning",
             f"The bake did harm: the baked model is further from the prompted one ({after:.2g} nats per token) "
             f"than the base was ({before:.2g}).",
+            "harmful",
+        )
+    elif share < CLOSED_HALF:
+        yield Finding(
+            "warning", f"The bake failed: only {share:.0%} of the gap to the prompted model is closed.", "failed"
         )
     elif share < CLOSED_WELL:
-        verdict = "The bake failed: only" if share < CLOSED_HALF else "The bake is incomplete:"
-        yield Finding("warning", f"{verdict} {share:.0%} of the gap to the prompted model is closed.")
+        yield Finding(
+            "warning", f"The bake is incomplete: {share:.0%} of the gap to the prompted model is closed.", "partial"
+        )
+    elif closed.low < CLOSED_WELL:
+        yield Finding(
+            "warning",
+            f"{share:.1%} of the gap to the prompted model is closed, but on other questions it may be "
+            f"{closed.low:.0%} (95 % interval, {closed.n} questions). More held-out questions (heldout_file) tell.",
+            "partial",
+        )
     else:
         yield Finding("good", f"{share:.1%} of the gap to the prompted model is closed.")
-    if both > max(DRIFT_NATS, 2 * after):
+    if both > max(LITTLE, 2 * after):
         yield Finding(
             "note",
             f"Use the baked model without the prompt: with both, it is {both:.2g} nats per token from the prompted "
@@ -68,37 +118,103 @@ def _gap(proof: Proof) -> Iterator[Finding]:
         )
 
 
-def _training(proof: Proof) -> Iterator[Finding]:
-    """What was missing: time to learn, or rows about a part of the context."""
-    training, before = proof.training, proof.divergence.before.mean
-    if training is None or proof.gap.is_none:
-        return
-    short = 1 - proof.divergence.after.mean / before < CLOSED_WELL
-    if training.limit and (training.falling or (short and training.epochs < _FEW_EPOCHS)):
+def _rows(proof: Proof) -> Iterator[Finding]:
+    """Whether the rows that were measured on tell anything about others."""
+    count = proof.divergence.after.n
+    if proof.measured_on == "training":
         yield Finding(
-            "warning" if short else "note",
+            "warning",
+            "Measured on training rows, as there were no others: that says nothing about other questions. Give "
+            "heldout_file or eval_dataset.",
+            "unknown",
+        )
+    elif count < LEAST_ROWS:
+        yield Finding(
+            "warning",
+            f"Measured on {count} {'question' if count == 1 else 'questions'} only, which is too few to judge by: give "
+            f"at least {LEAST_ROWS} (heldout_file), or leave self_prompts at auto, and the model writes them.",
+            "unknown",
+        )
+    measured = {"eval": "eval_file", "validation": "eval_dataset"}.get(proof.measured_on)
+    for name, leaked in proof.leaks.items():
+        yield Finding(
+            "warning" if name == measured else "note",
+            f"{leaked} rows of {name} were trained on as well: their figures flatter the bake. Take them out of one of "
+            "the two.",
+            "unknown" if name == measured else None,
+        )
+
+
+def _training(proof: Proof) -> Iterator[Finding]:
+    """What was missing: a learning rate that learns, time, questions, or room in the adapter."""
+    training, closed = proof.training, proof.divergence.share_closed
+    if training is None or proof.gap.is_none or closed is None:
+        return
+    short = closed.mean < CLOSED_WELL
+    level: Level = "warning" if short else "note"
+    if short and training.learning_rate >= _RATE_TOO_HIGH * training.usual_rate:
+        yield Finding(
+            level,
+            f"learning_rate {training.learning_rate:g} is too high for this model: lower it to about "
+            f"{training.usual_rate:g}, or leave it out.",
+            remedy=True,
+        )
+        return
+    undertrained = bool(training.limit) and (training.falling or (short and training.epochs < _FEW_EPOCHS))
+    if undertrained and training.limit:
+        yield Finding(
+            level,
             f"Undertrained: the bake ended after {training.steps:,} steps ({training.limit}) while the divergence was "
             f"still falling. Go on with more: raise {training.limit.partition(':')[0]}, or leave it out, and the bake "
             "runs until more training does not help.",
+            remedy=True,
         )
     if training.untouched:
         quoted = ", ".join(f'"{excerpt(clause, _CLAUSE)}"' for clause in training.untouched[:_CLAUSES])
         more = len(training.untouched) - _CLAUSES
         yield Finding(
-            "warning" if short else "note",
+            level,
             f"The questions never touch {quoted}{f' and {more} more' if more > 0 else ''}: no row that was learned "
             "from holds these names and numbers. Add a training prompt about each.",
+            remedy=True,
         )
+    elif short and not undertrained and training.loss is not None:
+        yield _missing(training, training.loss, proof.divergence.after.mean)
+
+
+def _missing(training: TrainingEnd, loss: float, after: float) -> Finding:
+    """Why a bake that was trained to its end has not learned enough: too few questions, or too small an adapter."""
+    if loss <= _LEARNED * after:
+        return Finding(
+            "warning",
+            f"Too few questions: the {training.rows:,} training rows are learned ({loss:.2g} nats per token), other "
+            f"questions are not ({after:.2g}). Give more and more varied training_prompts, or raise self_prompts.",
+            remedy=True,
+        )
+    return Finding(
+        "warning",
+        f"The adapter is too small: after {training.epochs:.3g} epochs even the training rows are {loss:.2g} nats per "
+        f"token from the prompted model. Raise r, now {training.rank}.",
+        remedy=True,
+    )
 
 
 def _answers(proof: Proof) -> Iterator[Finding]:
     for name, score in proof.sets.items():
         prompted, baked, title = score.conditions[PROMPTED], score.conditions[BAKED], TITLES[name]
+        if name == proof.measured_on and prompted.stopped.mean < _ENDED:
+            yield Finding(
+                "warning",
+                f"{1 - prompted.stopped.mean:.0%} of the prompted answers were cut off at the length limit, so only "
+                "their beginnings are judged: raise trajectory_length (and eval_max_new_tokens where it is given).",
+                "unknown",
+            )
         if baked.stopped.mean < prompted.stopped.mean - _FEWER:
             yield Finding(
                 "warning",
                 f"{1 - baked.stopped.mean:.0%} of the baked answers to {title} were cut off at the length limit, "
                 f"{1 - prompted.stopped.mean:.0%} of the prompted ones.",
+                "harmful" if baked.stopped.mean < prompted.stopped.mean - _NEVER_ENDS else "partial",
             )
         shortest, longest = (bound * prompted.length.mean for bound in _LENGTHS)
         if not shortest <= baked.length.mean <= longest:
@@ -107,13 +223,9 @@ def _answers(proof: Proof) -> Iterator[Finding]:
                 f"Baked answers to {title} have {baked.length.mean:.0f} tokens on average, prompted ones "
                 f"{prompted.length.mean:.0f}.",
             )
-        if baked.accuracy and prompted.accuracy:
-            yield from _fewer(
-                baked.accuracy,
-                prompted.accuracy,
-                f"The baked model answers fewer {title} correctly: {baked.accuracy.mean:.0%}, the prompted model "
-                f"{prompted.accuracy.mean:.0%}.",
-            )
+        yield from _right_answers(score.conditions[BASE], prompted, baked, title)
+    if not any(score.recovered for score in proof.sets.values()):
+        yield from _same_tokens(proof)
     for rule in proof.rules:
         by_prompted, by_baked = rule.conditions[PROMPTED], rule.conditions[BAKED]
         yield from _fewer(
@@ -124,20 +236,60 @@ def _answers(proof: Proof) -> Iterator[Finding]:
         )
 
 
+def _right_answers(
+    base: ConditionScore, prompted: ConditionScore, baked: ConditionScore, title: str
+) -> Iterator[Finding]:
+    """Whether the right answers bear out what the divergence says."""
+    if base.accuracy is None or prompted.accuracy is None or baked.accuracy is None:
+        return
+    gained, wanted = baked.accuracy.mean - base.accuracy.mean, prompted.accuracy.mean - base.accuracy.mean
+    if wanted >= _MATTERS and gained < CLOSED_HALF * wanted:
+        yield Finding(
+            "warning",
+            f"The answers are wrong: {baked.accuracy.mean:.0%} of the baked answers to {title} are right, "
+            f"{prompted.accuracy.mean:.0%} of the prompted ones and {base.accuracy.mean:.0%} of the base's.",
+            "failed",
+        )
+        return
+    yield from _fewer(
+        baked.accuracy,
+        prompted.accuracy,
+        f"The baked model answers fewer {title} correctly: {baked.accuracy.mean:.0%}, the prompted model "
+        f"{prompted.accuracy.mean:.0%}.",
+    )
+
+
+def _same_tokens(proof: Proof) -> Iterator[Finding]:
+    """Whether the tokens that are chosen bear out what the divergence says, where no answers are expected."""
+    base, baked = (proof.divergence.top_1[condition].mean for condition in (BASE, BAKED))
+    if baked >= _SAME_TOKEN or proof.gap.is_none:
+        return
+    if baked - base < _TOKENS_CLOSED * (1 - base):
+        yield Finding(
+            "warning",
+            f"The answers do not bear the figure out: the baked model chooses the prompted model's next token at "
+            f"{baked:.0%} of the tokens only, the base at {base:.0%}.",
+            "partial",
+        )
+
+
 def _fewer(baked: Estimate, prompted: Estimate, text: str) -> Iterator[Finding]:
     """Say that the baked share is smaller than the prompted one, where it is."""
     if baked.mean < prompted.mean - _FEWER:
-        yield Finding("warning" if baked.high < prompted.mean else "note", text)
+        sure = baked.high < prompted.mean
+        yield Finding("warning" if sure else "note", text, "partial" if sure else None)
 
 
 def _elsewhere(proof: Proof) -> Iterator[Finding]:
-    for name, change in proof.side_effects.items():
-        if change.mean > DRIFT_NATS:
-            yield Finding(
-                "warning" if name == "anchor_file" else "note",
-                f"The model has changed under other prompts too ({TITLES[name]}): {change.mean:.2g} nats per token "
-                "from the base; more anchors limit that: raise self_anchors, or give some as anchor_dataset.",
-            )
+    drift, name = proof.drift, proof.drifted_on
+    if drift and name and drift.mean >= LITTLE:
+        harm, much = drift.mean >= HARM, drift.mean >= MUCH
+        yield Finding(
+            "warning" if much or name == "anchor_file" else "note",
+            f"Under other prompts ({TITLES[name]}) {amount(drift.mean)} has changed ({drift.mean:.2g} nats per token "
+            f"from the base). {_against_drift(proof.training)}",
+            "harmful" if harm else "partial" if much else None,
+        )
     neutral = proof.generalisation.get("neutral")
     closed = neutral.share_closed if neutral else None
     if closed and closed.mean < CLOSED_HALF and not proof.gap.is_none:
@@ -146,6 +298,18 @@ def _elsewhere(proof: Proof) -> Iterator[Finding]:
             f"On questions unlike the training questions only {max(0.0, closed.mean):.0%} of the gap is closed; "
             "train on more varied prompts if the prompt should work there too.",
         )
+
+
+def _against_drift(training: TrainingEnd | None) -> str:
+    """What limits drift, by what the bake had."""
+    if training is None:
+        return "A smaller strength limits that: bakery eval --strength sweep shows what it costs."
+    if training.anchors:
+        return (
+            f"The {training.anchors:,} anchors do not cover such prompts: give rows like those that matter to you as "
+            "anchor_dataset, or try a smaller strength (bakery eval --strength sweep)."
+        )
+    return "There were no anchors: leave self_anchors at auto, or give rows that stay the same as anchor_dataset."
 
 
 def _merged(proof: Proof) -> Iterator[Finding]:
@@ -160,17 +324,13 @@ def _merged(proof: Proof) -> Iterator[Finding]:
             f"The merged model differs: it chooses the adapter's next token at {merged.agreement.mean:.1%} of the "
             f"tokens (log-probabilities differ by up to {difference}){lost}. Use the adapter unmerged, or merge in a "
             "wider number format.",
+            "partial",
         )
     else:
         yield Finding("good", f"The merged model is the same: log-probabilities differ by at most {difference}.")
     if merged.lost is None:
         yield Finding(
-            "warning", "The base is quantised: merging rounds small changes away. Merge into the full weights."
+            "warning",
+            "The base is quantised: merging rounds small changes away. Merge into the full weights.",
+            "partial",
         )
-
-
-def _rows(proof: Proof) -> Iterator[Finding]:
-    if proof.measured_on == "training":
-        yield Finding("note", "Measured on training rows: there were no others. Give heldout_file or eval_dataset.")
-    for name, count in proof.leaks.items():
-        yield Finding("note", f"{count} rows of {name} were trained on as well: their figures flatter the bake.")

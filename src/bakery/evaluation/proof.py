@@ -147,13 +147,19 @@ class MergeCheck:
 
 @dataclass(frozen=True)
 class TrainingEnd:
-    """How the training of a bake came to its end, and what its rows leave out."""
+    """How the training of a bake came to its end, by which settings, and what its rows leave out."""
 
     steps: int  # of the optimiser
     epochs: float  # passes over the rows
     limit: str | None  # the setting that ended it, as "max_minutes: 5"; None where more training did not help
     falling: bool  # whether the divergence was still getting better
     untouched: tuple[str, ...] = ()  # clauses of the context whose names and numbers no row holds
+    rows: int = 0  # that were trained on, anchors left out
+    anchors: int = 0  # rows on which the model was to stay as it is
+    loss: float | None = None  # divergence on the training rows at the end, nats per token; None where none was logged
+    rank: int = 16  # of the adapter
+    learning_rate: float = 5e-4  # at its peak
+    usual_rate: float = 5e-4  # what it is for a model of this width, unless it is given
 
 
 @dataclass(frozen=True)
@@ -175,9 +181,14 @@ class Proof:
     training: TrainingEnd | None = None  # of the bake; None where an adapter is proved that was there already
 
     @property
+    def drifted_on(self) -> str | None:
+        """The name of the rows under other prompts on which the model has changed most."""
+        return max(self.side_effects, key=lambda name: self.side_effects[name].mean, default=None)
+
+    @property
     def drift(self) -> Estimate | None:
-        """The one figure for side effects: on the user's own rows where there are some, else on neutral ones."""
-        return self.side_effects.get("anchor_file") or self.side_effects.get("neutral")
+        """The one figure for side effects: the largest over the sets of rows under other prompts."""
+        return self.side_effects[self.drifted_on] if self.drifted_on else None
 
     @property
     def main_set(self) -> SetScore:

@@ -25,12 +25,13 @@ class RequestCost:
 
     saved_tokens: float  # tokens of prompt that a request no longer carries; the mean over the rows measured
     prompted_seconds: float  # until the first token of an answer, alone on this machine, nothing cached; the median
-    baked_seconds: float  # the same without the prompt
+    baked_seconds: float  # the same without the prompt, the adapter beside its base
+    merged_seconds: float  # the same without the prompt, the adapter merged into its base
     saved_bytes: int | None  # of keys and values that are not held while answering; None: the model does not tell
 
-    def break_even(self, bake_seconds: float) -> int | None:
+    def break_even(self, bake_seconds: float, *, merged: bool = False) -> int | None:
         """After how many requests the seconds saved outweigh those of the bake; None when a request saves no time."""
-        saved = self.prompted_seconds - self.baked_seconds
+        saved = self.prompted_seconds - (self.merged_seconds if merged else self.baked_seconds)
         return ceil(bake_seconds / saved) if saved > 0 else None
 
 
@@ -40,8 +41,9 @@ def measure_request_cost(engine: Engine, prompts: Sequence[PromptPair]) -> Reque
     typical = sorted(prompts, key=lambda prompt: len(prompt.teacher_ids))[len(prompts) // 2]
     prompted, prompted_bytes = _prefill(engine, engine.teacher_condition, typical.teacher_ids)
     baked, baked_bytes = _prefill(engine, engine.student_condition, typical.student_ids)
+    merged, _ = _prefill(engine, engine.teacher_condition, typical.student_ids)  # merged weights are the base's shape
     saved = None if prompted_bytes is None or baked_bytes is None else prompted_bytes - baked_bytes
-    return RequestCost(sum(lengths) / len(lengths), prompted, baked, saved)
+    return RequestCost(sum(lengths) / len(lengths), prompted, baked, merged, saved)
 
 
 def _prefill(engine: Engine, condition: Condition, ids: Sequence[int]) -> tuple[float, int | None]:

@@ -1,11 +1,18 @@
 """The model card: README.md of the adapter, with the proof as tables."""
 
 from bakery import __version__
-from bakery.evaluation.findings import findings
+from bakery.evaluation.verdict import others, verdict
 from bakery.report.results import BakeResult
 from bakery.report.summary import COLUMNS, FOOTNOTE, sections
 from bakery.report.usage import usage
 
+_USE = """
+## Use
+
+```python
+{usage}
+```
+"""
 _CARD = """\
 ---
 base_model: {base_model}
@@ -19,18 +26,14 @@ tags: [lora, context-distillation, bakery]
 A LoRA adapter for `{base_model}` that makes it answer as if it had been given a prompt of {prefix_tokens} tokens,
 without the prompt. Made with bakery {version}.
 
-{findings}
+**{headline}**
+
+{reasons}
 
 {tables}
 
 {footnote}
-
-## Use
-
-```python
-{usage}
-```
-
+{use}
 `results.json` holds every figure, `answers.jsonl` every answer, `report.html` shows both, `bakery.yaml` has the
 settings.
 """
@@ -38,9 +41,10 @@ settings.
 
 def model_card(result: BakeResult) -> str:
     """README.md of the adapter. The baked prompt itself is not in it: whoever shares the adapter decides that."""
-    warned = ((("**Warning:** " if one.level == "warning" else "") + one.text) for one in findings(result.proof))
+    reached = verdict(result.proof)
+    warned = ((("**Warning:** " if one.level == "warning" else "") + one.text) for one in others(result.proof))
     tables = []
-    for title, lines in sections(result.proof, result.break_even).items():
+    for title, lines in sections(result.proof, result.pay_off).items():
         rows = [[title, *COLUMNS.values()], ["---", *["---:"] * len(COLUMNS)]]
         for label, cells in lines.items():
             rows.append([label, *(f"{c.value} ({c.range})" if c.range else c.value for c in cells)])
@@ -50,8 +54,9 @@ def model_card(result: BakeResult) -> str:
         base_model=result.base_model,
         prefix_tokens=result.prefix_tokens,
         version=__version__,
-        findings="\n".join(f"- {text}" for text in warned),
+        headline=reached.headline,
+        reasons="\n".join(f"- {text}" for text in (*reached.reasons, *warned)),
         tables="\n\n".join(tables),
         footnote=FOOTNOTE.format(small="Figures in brackets"),
-        usage=usage(result),
+        use=_USE.format(usage=usage(result)) if reached.usable else "",
     )

@@ -8,11 +8,11 @@ from typing import Any
 from bakery import __version__
 from bakery.engine.distill.conditions import BAKED, BASE, PROMPTED
 from bakery.evaluation.evaluator import NAMES
-from bakery.evaluation.findings import findings
 from bakery.evaluation.proof import TITLES, Example, PositionDivergence, Proof
+from bakery.evaluation.verdict import others, verdict
 from bakery.report.charts import Point, Series, line_chart
 from bakery.report.results import BakeResult
-from bakery.report.summary import COLUMNS, FOOTNOTE, Cell, decimal, nats, percent, sections
+from bakery.report.summary import COLUMNS, FOOTNOTE, Cell, PayOff, decimal, drift, percent, sections
 from bakery.report.usage import usage
 
 _HEAT = (0.02, 0.1, 0.5, 2.0)
@@ -38,8 +38,8 @@ def bake_page(result: BakeResult) -> str:
         "A baked context",
         about,
         curve=result.curve,
-        usage=usage(result),
-        break_even=result.break_even,
+        usage=usage(result) if verdict(result.proof).usable else "",
+        pay_off=result.pay_off,
     )
 
 
@@ -51,21 +51,22 @@ def page(
     curve: Figures = (),
     sweep: Figures = (),
     usage: str = "",
-    break_even: int | None = None,
+    pay_off: PayOff | None = None,
 ) -> str:
     """The whole page as HTML text: a heading, one sentence about it, and everything that was measured.
 
     `curve`: the log lines of a training; `sweep`: figures by strength of the adapter, if it was tried at several;
-    `usage`: code that uses the adapter; `break_even`: in requests.
+    `usage`: code that uses the adapter; `pay_off`: in requests.
     """
-    items = "".join(f'<li class="{one.level}">{escape(one.text)}</li>' for one in findings(proof))
+    items = "".join(f'<li class="{one.level}">{escape(one.text)}</li>' for one in others(proof))
     style = files("bakery.report").joinpath("page.css").read_text(encoding="utf-8")
     parts = [
         _HEAD.format(title=escape(title), style=style),
         f'<h1>{escape(title)}</h1><p class="soft">{escape(about)}</p>',
-        f'<ul class="findings">{items}</ul>',
+        _verdict(proof),
+        f'<ul class="findings">{items}</ul>' if items else "",
         _tiles(proof),
-        _table(proof, break_even),
+        _table(proof, pay_off),
         _charts(proof.divergence.positions, curve, sweep),
         _examples(proof.examples) if proof.examples else "",
         f"<h2>Use it</h2><pre><code>{escape(usage)}</code></pre>" if usage else "",
@@ -73,6 +74,13 @@ def page(
         "</body></html>\n",
     ]
     return "\n".join(part for part in parts if part)
+
+
+def _verdict(proof: Proof) -> str:
+    """What people read first: the verdict, and why."""
+    reached = verdict(proof)
+    reasons = "".join(f"<li>{escape(reason)}</li>" for reason in reached.reasons)
+    return f'<p class="verdict {reached.level}">{escape(reached.headline)}</p><ul class="reasons">{reasons}</ul>'
 
 
 def _tiles(proof: Proof) -> str:
@@ -86,16 +94,16 @@ def _tiles(proof: Proof) -> str:
     else:
         tiles.append((percent(baked.agreement), "answers equal to the prompted model's"))
     if proof.drift:
-        tiles.append((nats(proof.drift), "nats per token of change under other prompts"))
+        tiles.append((drift(proof.drift), "change under other prompts"))
     tiles.append((Cell(str(round(proof.request_cost.saved_tokens))), "prompt tokens saved per request"))
     shown = "".join(f'<div class="tile"><b>{escape(c.value)}</b><span>{escape(text)}</span></div>' for c, text in tiles)
     return f'<div class="tiles">{shown}</div>'
 
 
-def _table(proof: Proof, break_even: int | None) -> str:
+def _table(proof: Proof, pay_off: PayOff | None) -> str:
     heads = "".join(f'<th scope="col">{_key(NAMES[c])}{escape(title)}</th>' for c, title in COLUMNS.items())
     rows = []
-    for title, lines in sections(proof, break_even).items():
+    for title, lines in sections(proof, pay_off).items():
         rows.append(f'<tr class="section"><th scope="rowgroup" colspan="5">{escape(title)}</th></tr>')
         for label, line in lines.items():
             ranges = (f"<small>{escape(cell.range)}</small>" if cell.range else "" for cell in line)

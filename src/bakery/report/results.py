@@ -11,9 +11,11 @@ from bakery.engine.distill.conditions import Condition
 from bakery.evaluation.evaluator import NAMES
 from bakery.evaluation.findings import findings
 from bakery.evaluation.proof import Proof
+from bakery.evaluation.verdict import verdict
 from bakery.progress import Spent
+from bakery.report.summary import PayOff
 
-SCHEMA = 2
+SCHEMA = 3
 """Version of results.json. New keys may be added; a key that changes its name or its meaning raises it."""
 
 _CURVE = ("step", "epoch", "loss", "teacher_entropy", "agreement", "grad_norm", "learning_rate", "eval_loss",
@@ -37,20 +39,23 @@ class BakeResult:
     stopped_early: str | None = None  # why, if the bake ended before its last step
 
     @property
-    def break_even(self) -> int | None:
-        """Requests after which the seconds saved outweigh those of the bake; None when a request saves no time."""
-        return self.proof.request_cost.break_even(self.seconds.get("bake", 0.0))
+    def pay_off(self) -> PayOff:
+        """Requests after which the seconds saved outweigh those of the bake."""
+        cost, seconds = self.proof.request_cost, self.seconds.get("bake", 0.0)
+        return PayOff(cost.break_even(seconds), cost.break_even(seconds, merged=True))
 
 
 def results(result: BakeResult) -> dict[str, Any]:
     """The content of results.json: plain numbers, divergences in nats per token."""
+    usable = verdict(result.proof).usable
     return {
         "schema": SCHEMA,
         "bakery": __version__,
         "base_model": result.base_model,
         **proof_figures(result.proof),
         "prefix_tokens_saved": result.prefix_tokens,
-        "break_even_requests": result.break_even,
+        "break_even_requests": result.pay_off.apart if usable else None,
+        "break_even_requests_merged": result.pay_off.merged if usable else None,
         "training": {
             "rows": result.rows,
             "steps": result.steps,
@@ -70,12 +75,14 @@ def results(result: BakeResult) -> dict[str, Any]:
 def proof_figures(proof: Proof) -> dict[str, Any]:
     """Everything of a proof but the texts of its answers."""
     figures = {
-        "findings": findings(proof),
+        "verdict": verdict(proof),
+        "findings": [{"level": one.level, "text": one.text} for one in findings(proof)],
         **{name: value for name, value in vars(proof).items() if name not in ("sets", "examples", "training")},
         "gap": {**vars(proof.gap), "none": proof.gap.is_none},
         "scores": {name: score.conditions for name, score in proof.sets.items()},
         "recovered": {name: score.recovered for name, score in proof.sets.items()},
         "drift": proof.drift,
+        "drifted_on": proof.drifted_on,
     }
     return {name: _plain(value) for name, value in figures.items()}
 

@@ -4,8 +4,10 @@ from dataclasses import dataclass
 
 from bakery.engine.distill.conditions import BAKED, BAKED_PROMPTED, BASE, PROMPTED, Condition
 from bakery.evaluation.estimates import Estimate
+from bakery.evaluation.findings import amount
 from bakery.evaluation.proof import TITLES, MergeCheck, Proof
 from bakery.evaluation.request_cost import RequestCost
+from bakery.evaluation.verdict import verdict
 
 COLUMNS = {BASE: "base", PROMPTED: "prompted", BAKED: "baked", BAKED_PROMPTED: "baked + prompt"}
 """What people read for each condition; the columns of every table in this order."""
@@ -31,8 +33,16 @@ Sections = dict[str, dict[str, list[Cell]]]
 """By title and label, a cell for each of `COLUMNS`."""
 
 
-def sections(proof: Proof, break_even: int | None = None) -> Sections:
-    """Everything that was measured, under the questions people ask; `break_even` in requests, where it is known."""
+@dataclass(frozen=True)
+class PayOff:
+    """Requests after which a bake has paid off, by how the adapter is served; None where that is not known."""
+
+    apart: int | None = None  # beside its base
+    merged: int | None = None  # into its base
+
+
+def sections(proof: Proof, pay_off: PayOff | None = None) -> Sections:
+    """Everything that was measured, under the questions people ask; the pay-off only of a bake that can be used."""
     cells_by_title: dict[str, dict[str, Cells]] = {
         "Does it answer as if prompted?": _effect(proof),
         "Does it follow the rules?": {
@@ -40,11 +50,11 @@ def sections(proof: Proof, break_even: int | None = None) -> Sections:
             for score in proof.rules
         },
         "Is everything else unchanged?": {
-            f"distance from base, {TITLES[name]}": {BASE: "0", BAKED: nats(estimate)}
-            for name, estimate in proof.side_effects.items()
+            f"drift, {TITLES[name]}": {BASE: "none", BAKED: drift(estimate)}
+            for name, estimate in sorted(proof.side_effects.items(), key=lambda item: -item[1].mean)
         },
         "Is it the same when merged?": _merged(proof.merged) if proof.merged else {},
-        "What does it save?": _savings(proof.request_cost, break_even),
+        "What does it save?": _savings(proof.request_cost, pay_off if pay_off and verdict(proof).usable else PayOff()),
     }
     return {
         title: {label: [_cell(cells.get(c, "")) for c in COLUMNS] for label, cells in lines.items() if cells}
@@ -64,6 +74,12 @@ def nats(divergence: Estimate) -> Cell:
     """A divergence."""
     low, high = (decimal(max(0.0, bound), 2) for bound in (divergence.low, divergence.high))
     return Cell(decimal(divergence.mean), "" if low == high else f"{low}–{high}")
+
+
+def drift(divergence: Estimate) -> Cell:
+    """How much the model has changed under other prompts: the word first, the nats beside it."""
+    figure = nats(divergence)
+    return Cell(amount(divergence.mean), f"{figure.value} nats" + (f", {figure.range}" if figure.range else ""))
 
 
 def decimal(value: float, digits: int = 3) -> str:
@@ -117,13 +133,16 @@ def _merged(merged: MergeCheck) -> dict[str, Cells]:
     }
 
 
-def _savings(cost: RequestCost, break_even: int | None) -> dict[str, Cells]:
-    prompted, baked = (f"{1000 * seconds:.3g} ms" for seconds in (cost.prompted_seconds, cost.baked_seconds))
+def _savings(cost: RequestCost, pay_off: PayOff) -> dict[str, Cells]:
+    seconds = (cost.merged_seconds, cost.prompted_seconds, cost.baked_seconds)
+    merged, prompted, baked = (f"{1000 * each:.3g} ms" for each in seconds)
     return {
         "prompt tokens per request": _of_the_prompt(str(round(cost.saved_tokens))),
-        "time to first token": {BASE: baked, PROMPTED: prompted, BAKED: baked},
+        "time to first token": {BASE: merged, PROMPTED: prompted, BAKED: baked},
+        "time to first token, merged": {BAKED: merged},
         "memory for the prompt": _of_the_prompt(size(cost.saved_bytes)) if cost.saved_bytes else {},
-        "requests to break even": {BAKED: f"{break_even:,}"} if break_even else {},
+        "requests until the bake has paid off": {BAKED: f"{pay_off.apart:,}"} if pay_off.apart else {},
+        "requests until then, merged": {BAKED: f"{pay_off.merged:,}"} if pay_off.merged else {},
     }
 
 

@@ -8,11 +8,11 @@ from rich.table import Table
 from rich.text import Text
 
 from bakery.engine.distill.conditions import BAKED, BASE, PROMPTED
-from bakery.evaluation.findings import findings
 from bakery.evaluation.proof import AnsweredQuestion, Proof
+from bakery.evaluation.verdict import Verdict, VerdictLevel, others, verdict
 from bakery.progress import Spent
 from bakery.report.results import BakeResult
-from bakery.report.summary import COLUMNS, FOOTNOTE, Sections, sections
+from bakery.report.summary import COLUMNS, FOOTNOTE, PayOff, Sections, sections
 from bakery.report.usage import usage
 from bakery.rows.conversations import evenly
 from bakery.text import excerpt
@@ -20,11 +20,15 @@ from bakery.text import excerpt
 _ANSWERS = 6
 _LONGEST_ANSWER = 200
 _MARKS = {"warning": ("!", "bold red", "bold red"), "good": ("✓", "bold green", "bold"), "note": ("·", "dim", "dim")}
+_VERDICTS: dict[VerdictLevel, str] = {
+    "good": "bold green", "partial": "bold yellow", "failed": "bold red", "harmful": "bold red",
+    "unknown": "bold magenta",
+}  # fmt: skip
 
 
 def print_proof(result: BakeResult, console: Console) -> None:
     """The figures, where the time went, and how to use what was baked."""
-    print_figures(result.proof, console, result.break_even)
+    print_figures(result.proof, console, result.pay_off)
     console.print()
     console.print(time_table(result.spent))
     console.print()
@@ -33,24 +37,33 @@ def print_proof(result: BakeResult, console: Console) -> None:
     folder = str(result.output_dir)
     report = "; the full report is ", (f"{folder}/report.html", "bold")
     console.print(Text.assemble("The adapter is in ", (folder, "bold"), *report))
-    console.print("Use it:\n")
-    # Soft wrapping leaves the lines as they are: what is copied is what was meant.
-    console.print(Text(usage(result), style="cyan"), soft_wrap=True)
+    if verdict(result.proof).usable:
+        console.print("Use it:\n")
+        # Soft wrapping leaves the lines as they are: what is copied is what was meant.
+        console.print(Text(usage(result), style="cyan"), soft_wrap=True)
 
 
-def print_figures(proof: Proof, console: Console, break_even: int | None = None) -> None:
-    """The findings, the table, and a few answers side by side."""
+def print_figures(proof: Proof, console: Console, pay_off: PayOff | None = None) -> None:
+    """The verdict with its reasons, the other findings, the table, and a few answers side by side."""
     console.print()
-    for finding in findings(proof):
+    _print_verdict(verdict(proof), console)
+    for finding in others(proof):
         mark, mark_style, text_style = _MARKS[finding.level]
         grid = Table.grid(padding=(0, 1))
         grid.add_row(Text(mark, style=mark_style), Text(finding.text, style=text_style))
         console.print(grid)
     console.print()
-    console.print(_table(sections(proof, break_even)))
+    console.print(_table(sections(proof, pay_off)))
     console.print(Padding(Text(FOOTNOTE.format(small="The small figures"), style="dim"), (1, 0, 0, 0)))
     console.print()
     console.print(_side_by_side(proof.main_set.questions))
+
+
+def _print_verdict(reached: Verdict, console: Console) -> None:
+    console.print(Text(reached.headline, style=_VERDICTS[reached.level]))
+    for reason in reached.reasons:
+        console.print(Padding(Text(reason), (0, 0, 0, 2)))
+    console.print()
 
 
 def time_table(stages: Sequence[Spent]) -> Table:

@@ -52,7 +52,7 @@ _NAMES_BY_RANGE = {
     "dataloader_num_workers neftune_noise_alpha",
     Range(above=True): "sampling_temperature temperature target_divergence num_train_epochs learning_rate adam_epsilon "
     "logging_steps eval_steps save_steps max_minutes",
-    Range(0, 1): "beta",
+    Range(0, 1): "beta fail_under",
     Range(0, 1, below=True): "validation_share lora_dropout adam_beta1 adam_beta2",
     Range(0, 0): "label_smoothing_factor",
     Range(0, 2**32 - 1): "seed data_seed",

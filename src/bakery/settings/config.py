@@ -45,6 +45,9 @@ class BakingFields:
     allow_no_gap: bool = setting(False, "Bake even if the prompt changes (almost) nothing on the rows measured.")
     target_divergence: float | None = setting(None, "Stop at this divergence (nats/token) on validation rows.", 0.01)
     patience: int | None = setting(None, "Stop after this many measurements on validation rows without improvement.", 3)
+    fail_under: float | None = setting(
+        None, "Exit with code 7 if less than this share of the gap is closed, or the bake did harm. null: never.", 0.9
+    )
     weights: Literal["adapter", "merged"] = setting("adapter", "merged: prove the model with merged weights too.")
     num_train_epochs: float | None = setting(
         None, "Passes over the rows. null, and no max_steps: until more training does not help.", 3
