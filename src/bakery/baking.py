@@ -190,7 +190,8 @@ def _training_end(trainer: ContextBakingTrainer, context: str) -> TrainingEnd:
         limit = None if trainer.stopping.reason else f"{name}: {getattr(args, name):g}"
     else:
         limit = f"max_minutes: {args.max_minutes:g}" if until_done.ended == "minutes" else None
-    logged = [loss for _, loss in measurements(state.log_history, on_heldout=False)][-_LAST_LOSSES:]
+    losses = measurements(state.log_history, on_heldout=False)
+    logged = [loss for _, loss in losses][-_LAST_LOSSES:]
     learned = [str(message.get("content")) for row in trainer.rows.train for message in row.messages]
     sampled = [
         tokenizer.decode([pair.student_ids[at] for at in pair.student_targets])
@@ -201,7 +202,7 @@ def _training_end(trainer: ContextBakingTrainer, context: str) -> TrainingEnd:
         steps=state.global_step,
         epochs=float(state.epoch or 0),
         limit=limit,
-        falling=not has_stalled(measurements(state.log_history, on_heldout=bool(trainer.rows.validation))),
+        falling=not has_stalled(measurements(state.log_history, on_heldout=True) or losses),
         untouched=tuple(untouched(context, [*learned, *sampled])),
         rows=len(trainer.rows.train),
         anchors=len(trainer.rows.anchors),

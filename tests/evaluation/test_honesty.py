@@ -41,6 +41,7 @@ def test_a_bake_is_told_from_its_base_and_closes_some_of_the_gap(baked):
 def test_an_untrained_adapter_changes_nothing_and_is_called_so(tmp_path):
     proof = proof_of(tmp_path, tiny_model())
     assert "The adapter changes nothing" in texts(proof, "warning")
+    assert verdict(proof).level == "failed"
     assert not texts(proof, "good")
     assert proof.divergence.after.mean == pytest.approx(proof.divergence.before.mean, abs=1e-9)
     assert proof.drift.mean == pytest.approx(0, abs=1e-6)
@@ -64,6 +65,7 @@ def test_the_adapter_of_another_prompt_is_not_taken_for_this_one(baked, tmp_path
     assert other.divergence.share_closed.mean < own.divergence.share_closed.mean - 0.2
     assert not texts(other, "good")
     assert "bake failed" in texts(other, "warning") or "did harm" in texts(other, "warning")
+    assert verdict(other).level in ("failed", "harmful")
 
 
 def test_a_model_that_never_stops_is_found(baked):
@@ -101,6 +103,7 @@ def test_an_adapter_that_was_taught_never_to_stop_is_found(tmp_path):
     assert conditions[PROMPTED].stopped.mean >= 0.7
     assert conditions[BAKED].stopped.mean == 0
     assert "were cut off" in texts(proof, "warning")
+    assert verdict(proof).level == "harmful"
 
 
 def test_stopping_is_measured_on_what_is_sampled(tmp_path):

@@ -52,7 +52,7 @@ def verdict(proof: Proof) -> Verdict:
     level = min([*limits, "good"], key=_WORST_FIRST.index)
     if level == "good":
         return Verdict(level, (*(one.text for one in told if one.level == "good"), *_drift(proof)))
-    deciding = [one.text for one in told if one.limits == level]
+    deciding = [one.text for one in told if one.limits in (level, "unknown")]  # doubts about the measurement as well
     remedies = [one.text for one in told if one.remedy] if level != "unknown" else []
     return Verdict(level, tuple(dict.fromkeys((*deciding, *_drift(proof), *remedies))))
 
