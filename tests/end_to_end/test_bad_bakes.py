@@ -80,3 +80,13 @@ def test_a_bad_bake_gets_the_verdict_that_it_deserves(words, changes, level, why
     results = baked(tmp_path / "out", *words, **changes)
     reached, reasons = results["verdict"]["level"], " ".join(results["verdict"]["reasons"])
     assert (reached in level.split(" or "), why in reasons) == (True, True), (reached, reasons)
+
+
+def test_a_script_is_told_by_the_exit_code(tmp_path, capfd):
+    words = ["--system_prompt", STYLE, "--training_prompts", *LEARNED, "--max_steps", "1", "--fail_under", "0.9"]
+    assert main([*COMMON, "--output_dir", str(tmp_path), *words]) == 7
+    said = capfd.readouterr()
+    assert "Use it:" not in said.out
+    assert said.err.startswith("bakery: error: fail_under 0.9: ")
+    assert "of the gap is closed, and the verdict is failed" in said.err
+    assert (tmp_path / "adapter_model.safetensors").is_file()
