@@ -37,7 +37,7 @@ def test_preparing_writes_nothing_training_changes_the_adapter_and_proving_only_
     data = load_bake_data(chosen.context, chosen.data)
     prepared = prepare(chosen, data, QUIET)
     assert not [path for path in tmp_path.rglob("*") if path.is_file()]
-    assert prepared.baseline.gap.divergence.mean > 0
+    assert prepared.gap.divergence.mean > 0
     fresh, frozen = adapter_weights(prepared.trainer.model), prepared.trainer.session.identity
     train(prepared)
     trained = adapter_weights(prepared.trainer.model)
@@ -59,7 +59,7 @@ def test_preparing_leaves_only_what_the_model_wrote_and_that_is_trained_on(tmp_p
     assert [row.messages for row in rows.train] == [row.messages for row in prompts]
     assert [row.messages for row in rows.anchors] == [row.messages for row in anchors]
     assert (len(prompts), len(anchors)) == (3 + 2, 2)
-    assert prepared.baseline.rows.measured_on == "written"
+    assert prepared.rows.measured_on == "written"
 
 
 def test_the_whole_leaves_a_finished_folder_that_is_not_touched_again(saved_base, tmp_path):

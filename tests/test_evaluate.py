@@ -32,7 +32,13 @@ def bake(tmp_path_factory):
     tokenizer().save_pretrained(folder / "base")
     (folder / "heldout.jsonl").write_text(json.dumps({"question": "Who is there?", "answer": "Ahoy!"}) + "\n")
     prompts = ["Hello!", "Who are you?", "Tell me a story.", "What is it?"]
-    short = {"max_steps": 30, "learning_rate": 1e-2, "trajectory_length": 8, "sampling_temperature": 1.0}
+    short = {
+        "max_steps": 30,
+        "learning_rate": 1e-2,
+        "trajectory_length": 8,
+        "sampling_temperature": 1.0,
+        "proof": "full",
+    }
     chosen = BakeSettings(
         bakery=settings(folder / "out", **short),
         context=ContextConfig(prefix_messages=[{"role": "system", "content": SYSTEM}]),

@@ -8,10 +8,11 @@ from statistics import mean
 from bakery.chat.template_checks import check_template, warnings_for
 from bakery.engine.model.structure import hidden_size
 from bakery.engine.session import Session, open_session
+from bakery.evaluation.budget import SHARE, seconds_a_reply, within
 from bakery.evaluation.evaluator import Evaluator
-from bakery.evaluation.proof import TrainingEnd
-from bakery.evaluation.proof_rows import proof_rows
-from bakery.evaluation.proving import Baseline, measure_baseline, measure_proof, refuse_no_gap
+from bakery.evaluation.proof import Gap, TrainingEnd
+from bakery.evaluation.proof_rows import ProofRows, proof_rows
+from bakery.evaluation.proving import GAP_ROWS, measure_baseline, measure_gap, measure_proof, refuse_no_gap
 from bakery.forecast.figures import Forecast
 from bakery.forecast.outlook import Outlook
 from bakery.forecast.telling import Telling
@@ -90,10 +91,11 @@ def plan(settings: BakeSettings, progress: Progress | None = None, data: BakeDat
 
 @dataclass(frozen=True)
 class PreparedBake:
-    """A trainer that has seen its rows, and what the model answers before it is trained; `telling` tells the rest."""
+    """A trainer that has seen its rows, and how much the prompt changes on them; `telling` tells the rest."""
 
     trainer: ContextBakingTrainer
-    baseline: Baseline
+    rows: ProofRows
+    gap: Gap
     progress: Progress
     context: str = ""  # the words of all that is baked
     telling: Telling | None = None  # of what is still to come
@@ -129,14 +131,19 @@ def prepare(settings: BakeSettings, data: BakeData, progress: Progress) -> Prepa
         checks = check_template(session.tokenizer, settings.context.chat_template_kwargs)
     for line in [*warnings_for(checks, session.builder.rules), *session.builder.remarks()]:
         progress.say(f"  note: {line}")
-    with progress.stage("gap", "measuring the gap", rows.work[0], "answers") as on_progress:
-        longest = args.eval_max_new_tokens or args.trajectory_length
-        evaluator = Evaluator.by(trainer.engine, session.builder, longest, args.seed + 2)
-        baseline = measure_baseline(evaluator, rows, on_progress)
-    progress.say(f"  the prompt moves the model by {baseline.gap.divergence.mean:.3g} nats per token")
-    refuse_no_gap(baseline.gap, args.allow_no_gap)
+    evaluator = _evaluator(trainer)
+    with progress.stage("gap", "measuring the gap", 2 * min(GAP_ROWS, len(rows.measured)), "answers") as on_progress:
+        gap = measure_gap(evaluator, rows, on_progress, short=True)
+    progress.say(f"  the prompt moves the model by {gap.divergence.mean:.3g} nats per token")
+    refuse_no_gap(gap, args.allow_no_gap)
     context = "\n".join(topic.text for topic in topics_of(data))
-    return PreparedBake(trainer, baseline, progress, context, telling)
+    return PreparedBake(trainer, rows, gap, progress, context, telling)
+
+
+def _evaluator(trainer: ContextBakingTrainer) -> Evaluator:
+    args = trainer.args
+    longest = args.eval_max_new_tokens or args.trajectory_length
+    return Evaluator.by(trainer.engine, trainer.session.builder, longest, args.seed + 2)
 
 
 def _open(settings: BakeSettings, data: BakeData, progress: Progress, today: datetime | None = None) -> Session:
@@ -163,9 +170,13 @@ def train(prepared: PreparedBake) -> None:
 
 def prove(prepared: PreparedBake, base_model: str) -> BakeResult:
     """Ask the baked model what the others were asked, and set the figures side by side."""
-    trainer, progress, rows = prepared.trainer, prepared.progress, prepared.baseline.rows
-    with progress.stage("proof", "measuring the proof", rows.work[1], "answers") as on_progress:
-        proof = measure_proof(prepared.baseline, on_progress, merged=trainer.args.weights == "merged")
+    trainer, progress, rows = prepared.trainer, prepared.progress, prepared.rows
+    with progress.stage("proof", "measuring the proof", sum(rows.work), "answers") as on_progress:
+        evaluator = replace(_evaluator(trainer), on_progress=on_progress.tokens_only())
+        rows = _affordable(evaluator, rows, trainer.args.proof, progress)
+        on_progress.expect(sum(rows.work))
+        baseline = measure_baseline(evaluator, rows, on_progress)
+        proof = measure_proof(baseline, on_progress, merged=trainer.args.weights == "merged")
     proof = replace(proof, training=_training_end(trainer, prepared.context))
     return BakeResult(
         output_dir=Path(trainer.args.output_dir or "outputs"),
@@ -180,6 +191,16 @@ def prove(prepared: PreparedBake, base_model: str) -> BakeResult:
         curve=tuple(trainer.state.log_history),
         stopped_early=trainer.stopping.reason,
     )
+
+
+def _affordable(evaluator: Evaluator, rows: ProofRows, price: str, progress: Progress) -> ProofRows:
+    """The rows that the proof may take the time for."""
+    if price == "full":
+        return rows
+    if price == "quick":
+        return within(rows, 0)
+    seconds = SHARE * progress.seconds["bake"] - progress.seconds["gap"]
+    return within(rows, seconds / seconds_a_reply(evaluator, rows, progress.now))
 
 
 def _training_end(trainer: ContextBakingTrainer, context: str) -> TrainingEnd:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from bakery.engine.session import open_session
 from bakery.errors import ConfigError, ModelError
+from bakery.evaluation.budget import within
 from bakery.evaluation.evaluator import Evaluator
 from bakery.evaluation.proof import Gap
 from bakery.evaluation.proof_rows import ProofRows, proof_rows
@@ -59,6 +60,8 @@ def run_eval(
     if not (folder / "adapter_config.json").is_file():
         raise ModelError(f"adapter: {folder} holds no adapter_config.json; give the folder of a PEFT adapter")
     evaluator, rows = _open(settings, folder, progress, data)
+    if settings.bakery.proof == "quick":
+        rows = within(rows, 0)
     with progress.stage("gap", "measuring the gap", rows.work[0], "answers") as on_progress:
         baseline = measure_baseline(evaluator, rows, on_progress)
     proofs = []

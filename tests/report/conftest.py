@@ -46,6 +46,7 @@ def bake_folder(tmp_path_factory):
         "anchor_file": str(folder / "anchors.jsonl"),
         "rules": RULES,
         "weights": "merged",
+        "proof": "full",
         "output_dir": str(folder / "out"),
         "num_trajectories": 1,
         "trajectory_length": 8,

@@ -5,7 +5,7 @@ Every divergence is KL(teacher || condition) at temperature 1 in nats per token,
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
@@ -95,6 +95,8 @@ class Evaluator:
     seed: int
     on_progress: ProgressCallback = NO_PROGRESS
     strength: float = 1.0
+    known: dict[tuple[Condition, tuple[int, ...]], Reply] = field(default_factory=dict, repr=False, compare=False)
+    """Greedy replies by what was read; only as long as the adapter stays as it is."""
 
     @classmethod
     def by(cls, engine: Engine, builder: ViewBuilder, max_new_tokens: int, seed: int) -> "Evaluator":
@@ -108,16 +110,29 @@ class Evaluator:
     def replies(
         self, condition: Condition, prompts: Sequence[PromptPair], *, temperature: float = 0.0, seed: int = 0
     ) -> list[Reply]:
-        """One reply a prompt, the most likely words at temperature 0."""
+        """One reply a prompt, the most likely words at temperature 0; those are asked for once."""
+        actual = self.actual(condition)
+        if temperature:
+            replies = self._ask(actual, prompts, temperature, seed)
+        else:
+            read = [(actual, tuple(one.teacher_ids if actual.prompted else one.student_ids)) for one in prompts]
+            new = {key: prompt for key, prompt in zip(read, prompts, strict=True) if key not in self.known}
+            self.known.update(zip(new, self._ask(actual, list(new.values()), temperature, seed), strict=True))
+            replies = [self.known[key] for key in read]
+        self.on_progress(len(prompts))
+        return replies
+
+    def _ask(self, condition: Condition, prompts: Sequence[PromptPair], temperature: float, seed: int) -> list[Reply]:
+        if not prompts:
+            return []
         trajectories = self.engine.answers(
-            self.actual(condition),
+            condition,
             prompts,
             max_new_tokens=self.max_new_tokens,
             temperature=temperature,
             seed=seed,
             on_progress=self.on_progress.tokens_only(),
         )
-        self.on_progress(len(prompts))
         decode = self.engine.tokenizer.decode
         return [
             Reply(str(decode(list(one.ids), skip_special_tokens=True)).strip(), one.ids, one.stopped)

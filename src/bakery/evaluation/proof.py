@@ -35,7 +35,7 @@ class Gap:
     divergence: Estimate  # nats per token
     largest_row: float  # the divergence of the row with the most
     top_1: Estimate  # share of tokens at which both choose the same next token, given the same tokens before
-    agreement: Estimate  # share of greedy answers that are equal, token for token
+    agreement: Estimate | None = None  # share of greedy answers that are equal, token for token; None: not asked
 
     @property
     def is_none(self) -> bool:
@@ -173,11 +173,12 @@ class Proof:
     rules: tuple[RuleScore, ...]  # one score for each rule
     side_effects: Mapping[str, Estimate]  # divergence from the base, by rows under other prompts; should be 0
     generalisation: Mapping[str, Generalisation]  # by rows unlike the training rows
-    noise: TeacherNoise  # of sampling from the teacher
+    noise: TeacherNoise | None  # of sampling from the teacher; None where there was no time for it
     request_cost: RequestCost  # what a request saves
     examples: tuple[Example, ...]  # answers to look at
     leaks: Mapping[str, int]  # by file, how many of its rows were trained on as well
     merged: MergeCheck | None = None  # the merged model, if that was asked for
+    left_out: tuple[str, ...] = ()  # what was not measured for want of time
     training: TrainingEnd | None = None  # of the bake; None where an adapter is proved that was there already
 
     @property

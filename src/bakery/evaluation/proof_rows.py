@@ -39,16 +39,19 @@ class ProofRows:
     generalisation: Mapping[str, Sequence[Conversation]]  # unlike the training rows; the bake should do as the prompt
     rules: tuple[Rule, ...]  # the clauses of the prompt, each about at least one question
     leaks: Mapping[str, int]  # by file, how many of its rows were also trained on
+    examples: int = EXAMPLES  # questions of which every reply is shown token by token
+    noise: bool = True  # whether two samples of the teacher are held against each other
+    left_out: tuple[str, ...] = ()  # what was not to be measured for want of time
 
     @property
     def work(self) -> tuple[int, int]:
-        """Answers and comparisons before the bake, and after it."""
+        """Answers and comparisons that do not depend on the adapter, and those that do."""
         asked, others, unlike = (
             sum(map(len, rows.values())) for rows in (self.sets, self.side_effects, self.generalisation)
         )
         measured, main = len(self.measured), len(self.sets[self.measured_on])
-        before = 2 * asked + 3 * measured + others + 2 * unlike + 2 * main
-        return before, 2 * asked + 2 * measured + others + unlike + 3 * min(EXAMPLES, main)
+        before = 2 * asked + 3 * measured + others + 2 * unlike + 2 * main * self.noise
+        return before, 2 * asked + 2 * measured + others + unlike + 3 * min(self.examples, main)
 
 
 def proof_rows(data: BakeData, rules: tuple[Rule, ...] = ()) -> ProofRows:

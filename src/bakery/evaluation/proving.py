@@ -1,6 +1,7 @@
 """Measuring a proof: what does not depend on the adapter first, then the same for the baked model.
 
-measure_baseline   base and prompted, before anything is trained: the context gap is known before the bake
+measure_gap        how much the prompt changes, from a few short answers: known before the bake
+measure_baseline   base and prompted
 measure_proof      baked, and baked with the prompt as well, on the same rows with the same seeds
 """
 
@@ -30,11 +31,13 @@ from bakery.evaluation.proof_rows import ProofRows, as_rows
 from bakery.evaluation.request_cost import RequestCost, measure_request_cost
 from bakery.evaluation.shown_answers import examples
 from bakery.progress import NO_PROGRESS, ProgressCallback
-from bakery.rows.conversations import Conversation
+from bakery.rows.conversations import Conversation, evenly
 from bakery.rows.questions import ScoredQuestion
 from bakery.scoring.answers import is_right
 from bakery.scoring.rules import Rule
 
+GAP_ROWS, GAP_TOKENS = 16, 32
+"""Rows, and tokens of their answers, from which the gap is known before the bake."""
 _MOST_POSITIONS = 64
 _FEWEST_ROWS_A_POSITION = 3
 
@@ -67,7 +70,7 @@ class Baseline:
     floor: float
     side_effects: Mapping[str, AnsweredRows]
     generalisation: Mapping[str, Comparison]
-    noise: TeacherNoise
+    noise: TeacherNoise | None
     request_cost: RequestCost
     gap: Gap
 
@@ -85,16 +88,28 @@ def measure_baseline(evaluator: Evaluator, rows: ProofRows, on_progress: Progres
         floor=float(evaluator.compare(PROMPTED, before.rows).divergence.abs().mean()),
         side_effects={name: evaluator.answered(others, anchor=True) for name, others in rows.side_effects.items()},
         generalisation={name: _before(evaluator, others) for name, others in rows.generalisation.items()},
-        noise=_noise(evaluator, main.prompts),
+        noise=_noise(evaluator, main.prompts) if rows.noise else None,
         request_cost=measure_request_cost(evaluator.engine, main.prompts),
         gap=_gap(before, main),
     )
 
 
-def measure_gap(evaluator: Evaluator, rows: ProofRows, on_progress: ProgressCallback = NO_PROGRESS) -> Gap:
-    """Only how much the prompt changes, which `measure_baseline` measures too."""
+def measure_gap(
+    evaluator: Evaluator, rows: ProofRows, on_progress: ProgressCallback = NO_PROGRESS, *, short: bool = False
+) -> Gap:
+    """Only how much the prompt changes, which `measure_baseline` measures too.
+
+    Args:
+        evaluator: asks the model.
+        rows: those of the proof.
+        on_progress: told of every answer and comparison.
+        short: a few rows and the beginnings of their answers suffice; no greedy answers are asked for.
+    """
     evaluator = replace(evaluator, on_progress=on_progress)
-    return _gap(_before(evaluator, rows.measured), _ask(evaluator, rows.sets[rows.measured_on]))
+    if not short:
+        return _gap(_before(evaluator, rows.measured), _ask(evaluator, rows.sets[rows.measured_on]))
+    evaluator = replace(evaluator, max_new_tokens=min(GAP_TOKENS, evaluator.max_new_tokens), known={})
+    return _gap(_before(evaluator, evenly(rows.measured, GAP_ROWS)))
 
 
 def refuse_no_gap(gap: Gap, allowed: bool) -> None:
@@ -106,7 +121,7 @@ def refuse_no_gap(gap: Gap, allowed: bool) -> None:
     if gap.is_none and not allowed:
         raise DataError(
             f"the prompt changes (almost) nothing on these rows: {gap.divergence.mean:.2g} nats per token (below "
-            f"{NO_GAP_NATS:g}), {gap.agreement.mean:.0%} of the greedy answers are the same; give another prompt, or "
+            f"{NO_GAP_NATS:g}), and {gap.top_1.mean:.0%} of the next tokens are the same; give another prompt, or "
             "rows on which it matters (training_prompts, dataset), or set allow_no_gap: true to bake all the same"
         )
 
@@ -127,13 +142,14 @@ def measure_proof(baseline: Baseline, on_progress: ProgressCallback = NO_PROGRES
         gap=baseline.gap,
         sets=sets,
         divergence=_divergence(evaluator, before, baseline.floor),
-        rules=tuple(_rule_score(rule, questions) for rule in rows.rules),
+        rules=tuple(_rule_score(rule, asked) for rule in rows.rules if (asked := _asked_about(rule, questions))),
         side_effects={name: evaluator.compare(BAKED, others).nats() for name, others in baseline.side_effects.items()},
         generalisation={name: _generalisation(evaluator, base) for name, base in baseline.generalisation.items()},
         noise=baseline.noise,
         request_cost=baseline.request_cost,
-        examples=examples(evaluator, replies[main].prompts, sets[main].questions),
+        examples=examples(evaluator, replies[main].prompts, sets[main].questions, rows.examples),
         leaks=rows.leaks,
+        left_out=rows.left_out,
         merged=measure_merged(evaluator, before.rows) if merged else None,
     )
 
@@ -155,13 +171,13 @@ def _noise(evaluator: Evaluator, prompts: Sequence[PromptPair]) -> TeacherNoise:
     return TeacherNoise(_agreement(one, other), _first_difference(one, other))
 
 
-def _gap(base: Comparison, asked: SetReplies) -> Gap:
+def _gap(base: Comparison, asked: SetReplies | None = None) -> Gap:
     sums, counts = base.by_prompt(base.divergence)
     return Gap(
         divergence=base.nats(),
         largest_row=max(total / count for total, count in zip(sums, counts, strict=True)),
         top_1=base.top_1(),
-        agreement=_agreement(asked.replies[BASE], asked.replies[PROMPTED]),
+        agreement=_agreement(asked.replies[BASE], asked.replies[PROMPTED]) if asked else None,
     )
 
 
@@ -244,8 +260,11 @@ def _share_closed(before: Comparison, after: Comparison) -> estimates.Estimate |
     return estimates.share_closed(before.by_prompt(before.divergence)[0], after.by_prompt(after.divergence)[0])
 
 
-def _rule_score(rule: Rule, answered: Sequence[AnsweredQuestion]) -> RuleScore:
-    asked = [one for one in answered if rule.applies(one.question.text)]
+def _asked_about(rule: Rule, answered: Sequence[AnsweredQuestion]) -> list[AnsweredQuestion]:
+    return [one for one in answered if rule.applies(one.question.text)]
+
+
+def _rule_score(rule: Rule, asked: Sequence[AnsweredQuestion]) -> RuleScore:
     shares = {
         condition: estimates.share([float(rule.holds(one.replies[condition].text, one.question.text)) for one in asked])
         for condition in asked[0].replies

@@ -16,10 +16,12 @@ COMPARED = {BASE: BASE, PROMPTED: BAKED, BAKED: BAKED}
 
 
 def examples(
-    evaluator: Evaluator, prompts: Sequence[PromptPair], answered: Sequence[AnsweredQuestion]
+    evaluator: Evaluator, prompts: Sequence[PromptPair], answered: Sequence[AnsweredQuestion], count: int = EXAMPLES
 ) -> tuple[Example, ...]:
     """A few questions, spread evenly over all of them, with the divergence at every token of their replies."""
-    shown = evenly(list(zip(prompts, answered, strict=True)), EXAMPLES)
+    shown = evenly(list(zip(prompts, answered, strict=True)), count)
+    if not shown:
+        return ()
     tokens: list[dict[Condition, tuple[tuple[str, float], ...]]] = [{} for _ in shown]
     for condition, compared in COMPARED.items():
         replies = [one.replies[condition].ids for _, one in shown]

@@ -3,7 +3,7 @@
 from bakery import __version__
 from bakery.evaluation.verdict import others, verdict
 from bakery.report.results import BakeResult
-from bakery.report.summary import COLUMNS, FOOTNOTE, sections
+from bakery.report.summary import COLUMNS, FOOTNOTE, left_out, sections
 from bakery.report.usage import usage
 
 _USE = """
@@ -57,6 +57,6 @@ def model_card(result: BakeResult) -> str:
         headline=reached.headline,
         reasons="\n".join(f"- {text}" for text in (*reached.reasons, *warned)),
         tables="\n\n".join(tables),
-        footnote=FOOTNOTE.format(small="Figures in brackets"),
+        footnote=f"{FOOTNOTE.format(small='Figures in brackets')} {left_out(result.proof)}".rstrip(),
         use=_USE.format(usage=usage(result)) if reached.usable else "",
     )

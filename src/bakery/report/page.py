@@ -12,7 +12,7 @@ from bakery.evaluation.proof import TITLES, Example, PositionDivergence, Proof
 from bakery.evaluation.verdict import others, verdict
 from bakery.report.charts import Point, Series, line_chart
 from bakery.report.results import BakeResult
-from bakery.report.summary import COLUMNS, FOOTNOTE, Cell, PayOff, decimal, drift, percent, sections
+from bakery.report.summary import COLUMNS, FOOTNOTE, Cell, PayOff, decimal, drift, left_out, percent, sections
 from bakery.report.usage import usage
 
 _HEAT = (0.02, 0.1, 0.5, 2.0)
@@ -109,11 +109,11 @@ def _table(proof: Proof, pay_off: PayOff | None) -> str:
             ranges = (f"<small>{escape(cell.range)}</small>" if cell.range else "" for cell in line)
             cells = "".join(f"<td>{escape(c.value)}{small}</td>" for c, small in zip(line, ranges, strict=True))
             rows.append(f'<tr><th scope="row">{escape(label)}</th>{cells}</tr>')
-    note = FOOTNOTE.format(small="The small figures")
+    note = f"{FOOTNOTE.format(small='The small figures')} Measured on {TITLES[proof.measured_on]}. {left_out(proof)}"
     return (
         '<h2>Figures</h2><div class="scroll"><table><thead><tr><th></th>'
         f"{heads}</tr></thead><tbody>{''.join(rows)}</tbody></table></div>"
-        f'<p class="soft small">{escape(note)} Measured on {escape(TITLES[proof.measured_on])}.</p>'
+        f'<p class="soft small">{escape(note)}</p>'
     )
 
 

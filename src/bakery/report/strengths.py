@@ -126,7 +126,7 @@ def print_gap(gap: Gap, console: Console) -> None:
     for label, cell in (
         ("nats per token from the prompted model", nats(gap.divergence)),
         ("same next token", percent(gap.top_1)),
-        ("same greedy answer", percent(gap.agreement)),
+        *((("same greedy answer", percent(gap.agreement)),) if gap.agreement else ()),
     ):
         table.add_row(label, cell.value, Text(cell.range))
     console.print(table)

@@ -133,6 +133,14 @@ def _merged(merged: MergeCheck) -> dict[str, Cells]:
     }
 
 
+def left_out(proof: Proof) -> str:
+    """What was not measured for want of time, as a sentence; nothing where all was."""
+    if not proof.left_out:
+        return ""
+    parts = "; ".join(proof.left_out)
+    return f"Left out, as the proof takes a quarter of the bake's time: {parts}. With proof: full all is measured."
+
+
 def _savings(cost: RequestCost, pay_off: PayOff) -> dict[str, Cells]:
     seconds = (cost.merged_seconds, cost.prompted_seconds, cost.baked_seconds)
     merged, prompted, baked = (f"{1000 * each:.3g} ms" for each in seconds)

@@ -12,7 +12,7 @@ from bakery.evaluation.proof import AnsweredQuestion, Proof
 from bakery.evaluation.verdict import Verdict, VerdictLevel, others, verdict
 from bakery.progress import Spent
 from bakery.report.results import BakeResult
-from bakery.report.summary import COLUMNS, FOOTNOTE, PayOff, Sections, sections
+from bakery.report.summary import COLUMNS, FOOTNOTE, PayOff, Sections, left_out, sections
 from bakery.report.usage import usage
 from bakery.rows.conversations import evenly
 from bakery.text import excerpt
@@ -55,6 +55,8 @@ def print_figures(proof: Proof, console: Console, pay_off: PayOff | None = None)
     console.print()
     console.print(_table(sections(proof, pay_off)))
     console.print(Padding(Text(FOOTNOTE.format(small="The small figures"), style="dim"), (1, 0, 0, 0)))
+    if omitted := left_out(proof):
+        console.print(Text(omitted, style="dim"))
     console.print()
     console.print(_side_by_side(proof.main_set.questions))
 
