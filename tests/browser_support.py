@@ -20,10 +20,12 @@ document.getElementById("f").onload = (event) => {
   const page = event.target.contentDocument, all = [...page.body.querySelectorAll("*")];
   const box = (element) => element.getBoundingClientRect();
   const wide = all.filter((e) => box(e).right > 390 || box(e).left < 0);
-  const cut = all.filter((e) => e.clientWidth && e.scrollWidth > e.clientWidth + 1);
+  const within = (b, o) => b.left > o.left - 1 && b.right < o.right + 1 && b.top > o.top - 1 && b.bottom < o.bottom + 1;
+  const cut = all.filter((e) => e.ownerSVGElement ? box(e).width && !within(box(e), box(e.ownerSVGElement))
+    : e.clientWidth && e.scrollWidth > e.clientWidth + 1);
   const seen = "thead th + th, td, tbody th, .legend span, figcaption span, h2, .views h3";
   const hidden = [...page.querySelectorAll(seen)].filter((e) => e.textContent && !box(e).width);
-  const names = (elements) => elements.map((e) => e.tagName + "." + e.className).join(" ") || "none";
+  const names = (elements) => elements.map((e) => e.outerHTML.slice(0, 80)).join(" ") || "none";
   document.body.textContent = "width: " + page.documentElement.scrollWidth +
     ", too wide: " + names(wide) + ", cut off: " + names(cut) + ", hidden: " + names(hidden) + ".";
 };</script>"""

@@ -148,7 +148,7 @@ def _figure(title: str, series: Sequence[Series], x_label: str, logarithmic: boo
     if not series:
         return ""
     keys = "".join(f"<span>{_key(one.name)}{escape(one.label)}</span>" for one in series)
-    chart = line_chart(title, series, x_label, "distance (nats per token)", logarithmic=logarithmic)
+    chart = line_chart(title, series, x_label, "nats per token", logarithmic=logarithmic)
     note = f"<span>▽ {BELOW}</span>" if BELOW in chart else ""
     return f'<figure><h3>{escape(title)}</h3>{chart}<figcaption class="small">{keys}{note}</figcaption></figure>'
 
