@@ -12,7 +12,7 @@ from math import ceil, floor, inf, log10
 from typing import NamedTuple
 
 WIDTH, HEIGHT = 480, 270
-_LEFT, _RIGHT, _TOP, _BOTTOM = 72, WIDTH - 14, 14, HEIGHT - 42
+_LEFT, _RIGHT, _TOP, _BOTTOM = 80, WIDTH - 14, 14, HEIGHT - 42
 _MOST_DECADES = 5
 _SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
@@ -56,7 +56,7 @@ def line_chart(title: str, series: Sequence[Series], x_label: str, y_label: str,
     y_ticks = _decades(points) if logarithmic else _round_ticks(*_near_zero(points))
     x = _scale(left, right, _LEFT, _RIGHT)
     y = _scale(y_ticks[0], y_ticks[-1], _BOTTOM, _TOP, log10 if logarithmic else float)
-    middle = f'transform="translate(13 {(_BOTTOM + _TOP) / 2:g}) rotate(-90)"'
+    middle = f'transform="translate(18 {(_BOTTOM + _TOP) / 2:g}) rotate(-90)"'
     return "".join(
         (
             f'<svg class="chart" viewBox="0 0 {WIDTH} {HEIGHT}" role="img"><title>{escape(title)}</title>',
