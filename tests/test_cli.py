@@ -216,6 +216,7 @@ def test_inspect_shows_rows_without_writing_or_loading_weights(place, monkeypatc
     monkeypatch.setitem(sys.modules, "bakery.engine.model.loading", models)
     assert main(["inspect", "--config", "config.yaml", "--rows", "2", "--html", "page.html"]) == 0
     assert (asked["tokenizer"], asked["rows"], asked["html_file"]) == ("starter", 2, "page.html")
+    assert asked["sampled"] == (4, 128)
     assert asked["data"].prefix == ({"role": "system", "content": "Speak like a pirate."},)
     assert sorted(path.name for path in place.iterdir()) == ["config.yaml"]
 

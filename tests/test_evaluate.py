@@ -98,7 +98,7 @@ def test_a_sweep_goes_from_the_base_to_the_bake_and_finds_the_best(bake, tmp_pat
     assert saved["best_strength"] == result.best
     accuracy = whole.sets["heldout"].conditions[BAKED].accuracy
     assert saved["sweep"][2]["accuracy"] == accuracy.mean
-    assert "Divergence over the strength" in (tmp_path / "report.html").read_text()
+    assert "Distances by strength of the adapter" in (tmp_path / "report.html").read_text()
     from rich.console import Console
 
     print_eval(result, Console(width=80))

@@ -14,7 +14,7 @@ PACKAGE = ROOT / "src" / "bakery"
 # From the lowest up: folders, and the modules beside them. A module imports from its own floor or from floors below,
 # never in a circle.
 FLOORS = (
-    ("errors", "progress", "text"),
+    ("errors", "html_page", "progress", "text"),
     ("scoring",),
     ("settings",),
     ("rows",),

@@ -268,7 +268,14 @@ def _inspect(command: Command) -> None:
     from bakery.engine.model.loading import load_tokenizer
 
     tokenizer = load_tokenizer(checked.model)
-    run_inspect(tokenizer, data, checked.context, rows=int(command.rows), html_file=command.html)
+    run_inspect(
+        tokenizer,
+        data,
+        checked.context,
+        rows=int(command.rows),
+        html_file=command.html,
+        sampled=(checked.values["num_trajectories"], checked.values["trajectory_length"]),
+    )
     if command.gap:
         from rich.console import Console
 

@@ -13,6 +13,7 @@ from bakery.errors import ResourceError
 from bakery.rows.bake_data import BakeData
 from bakery.rows.conversations import Conversation
 from bakery.settings.config import ContextConfig
+from tests.browser_support import ALL_IN_SIGHT, needs_chromium, on_a_phone
 from tests.templates.support import OWN, assistant, make_tokenizer, system, user
 
 PIRATE = system("Be a pirate.")
@@ -76,6 +77,30 @@ def test_data_cannot_steer_a_terminal():
     assert "[bold]x[/bold]" in shown
 
 
+PROMPT = Conversation((user("Who? " + "x" * 200),), None, f"{'/a_very_long_name_of_a_folder' * 6}/rows.json row 3")
+
+
+def test_a_row_that_is_only_a_prompt_tells_what_will_be_learned():
+    inspection = inspect_views(builder(), [PROMPT])
+    (row,) = inspection.rows
+    for show in (as_plain, as_html):
+        text = show(inspection, (4, 32))
+        assert "the prompted model will write 4 answers of at most 32 tokens each" in text
+        for tokens in (row.teacher, row.student):
+            assert f"what is learned begins at token {len(tokens) + 1}" in text
+        assert "0 targets" not in text
+        assert "1 answer of at most 32 tokens," in show(inspection, (1, 32))
+        assert "will write it" in show(inspection)
+    stream = io.StringIO()
+    Console(file=stream, force_terminal=True, width=200).print(as_rich(inspection, (4, 32)))
+    assert "will write 4 answers of at most 32 tokens each" in stream.getvalue()
+
+
+@needs_chromium
+def test_no_name_runs_off_the_edge_of_a_phone(tmp_path):
+    assert on_a_phone(as_html(inspect_views(builder(), [NASTY, PROMPT, ROW]), (4, 32)), tmp_path) == ALL_IN_SIGHT
+
+
 class Page(HTMLParser):
     def __init__(self):
         super().__init__()
@@ -92,8 +117,8 @@ class Page(HTMLParser):
 def test_the_page_is_self_contained_and_data_cannot_add_to_it():
     page = Page()
     page.feed(as_html(inspect_views(builder(), [NASTY, ROW])))
-    assert not page.tags & {"script", "img", "link", "iframe", "object", "a", "b"}
-    assert not [a for a in page.attributes if a.startswith(("on", "src=", "href="))]
+    assert not page.tags & {"script", "img", "iframe", "object", "a", "b"}
+    assert [a for a in page.attributes if a.startswith(("on", "src=", "href="))] == ["href=data:,"], "an empty icon"
     assert "default-src 'none'" in " ".join(page.attributes)
     assert "<img src=x onerror=alert(1)>" in page.text
 

@@ -57,7 +57,7 @@ def test_what_is_written_is_what_is_told(swept):
     figures = json.loads((folder / "results.json").read_text("utf-8"))
     assert figures == json.loads(json.dumps(eval_figures(swept)))
     assert (figures["strength"], figures["best_strength"], figures["seconds"]) == (1.0, 0.75, {"gap": 1.235})
-    assert "Divergence over the strength" in (folder / "report.html").read_text("utf-8")
+    assert "Distances by strength of the adapter" in (folder / "report.html").read_text("utf-8")
 
 
 def test_the_terminal_shows_every_strength_and_marks_the_best(swept):

@@ -16,12 +16,22 @@ from rich.text import Text as Styled
 from bakery.chat.token_kinds import Inspection, Kind, Shown, Token, inspect_views
 from bakery.chat.views import view_builder
 from bakery.errors import ResourceError
+from bakery.html_page import html_page
 from bakery.rows.bake_data import BakeData
 from bakery.settings.config import ContextConfig
 
 STYLES: dict[Kind, str] = {"context": "", "header": "dim", "target": "bold green", "end": "bold black on green"}
 MARKS: dict[Kind, tuple[str, str]] = {"context": ("", ""), "header": ("", ""), "target": ("«", "»"), "end": ("⟦", "⟧")}
+EXPLANATIONS: dict[Kind, str] = {
+    "context": "context",
+    "header": "header, which the template writes",
+    "target": "target",
+    "end": "end of turn that is a target",
+}
 LEGEND = "context, header, «target», ⟦end of turn that is a target⟧, ⏎ newline"
+
+Sampled = tuple[int, int]
+"""Of a prompt without an answer: how many the teacher writes, and the most tokens of each."""
 
 
 def run_inspect(
@@ -31,9 +41,12 @@ def run_inspect(
     *,
     rows: int = 4,
     html_file: str | Path | None = None,
+    sampled: Sampled | None = None,
     console: Console | None = None,
 ) -> None:
     """Show a few rows of a bake on the console, or write them to a page of HTML.
+
+    `sampled`: what the teacher writes to each row that is only a prompt, where that is known.
 
     Raises:
         TemplateError: the tokenizer has no usable chat template.
@@ -44,14 +57,14 @@ def run_inspect(
     console = console or Console()
     if html_file is not None:
         try:
-            Path(html_file).write_text(as_html(inspection), encoding="utf-8")
+            Path(html_file).write_text(as_html(inspection, sampled), encoding="utf-8")
         except OSError as error:
             raise ResourceError(f"{html_file}: cannot be written: {error.strerror}; name another file") from None
         console.print(f"{len(inspection.rows)} example(s) written to {html_file}", markup=False, highlight=False)
     elif console.is_terminal:
-        console.print(as_rich(inspection))
+        console.print(as_rich(inspection, sampled))
     else:
-        console.print(as_plain(inspection), markup=False, highlight=False, soft_wrap=True)
+        console.print(as_plain(inspection, sampled), markup=False, highlight=False, soft_wrap=True)
 
 
 def _visible(text: str) -> str:
@@ -61,9 +74,24 @@ def _visible(text: str) -> str:
     )
 
 
-def _count(tokens: Sequence[Token]) -> str:
+def _count(row: Shown, tokens: Sequence[Token]) -> str:
+    if row.unanswered:
+        return f"{len(tokens)} tokens; what is learned begins at token {len(tokens) + 1}"
     targets = sum(token.kind in ("target", "end") for token in tokens)
     return f"{len(tokens)} tokens, {targets} targets"
+
+
+def _coming(sampled: Sampled | None) -> str:
+    """What is learned from a row that is only a prompt."""
+    if sampled is None:
+        return "No answer yet: the prompted model will write it, and every token of it is a target."
+    answers, tokens = sampled
+    several = f"{answers} answers" if answers > 1 else "1 answer"
+    each = " each" if answers > 1 else ""
+    return (
+        f"No answer yet: the prompted model will write {several} of at most {tokens} tokens{each}, and every token "
+        "that it writes is a target."
+    )
 
 
 def _runs(tokens: Sequence[Token]) -> list[tuple[Kind, str]]:
@@ -75,7 +103,7 @@ def _remarks(inspection: Inspection) -> list[str]:
     return lines + inspection.notes
 
 
-def as_plain(inspection: Inspection) -> str:
+def as_plain(inspection: Inspection, sampled: Sampled | None = None) -> str:
     """The inspection as lines of text without colour."""
     lines = [f"marks: {LEGEND}"]
     for row in inspection.rows:
@@ -83,13 +111,15 @@ def as_plain(inspection: Inspection) -> str:
         if row.refused:
             lines.append(f"refused: {_visible(row.refused)}")
             continue
+        if row.unanswered:
+            lines.append(_coming(sampled))
         for name, tokens in (("teacher", row.teacher), ("student", row.student)):
             text = "".join(f"{MARKS[kind][0]}{_visible(text)}{MARKS[kind][1]}" for kind, text in _runs(tokens))
-            lines += [f"-- {name}: {_count(tokens)}", *(f"   {line}" for line in text.split("\n"))]
+            lines += [f"-- {name}: {_count(row, tokens)}", *(f"   {line}" for line in text.split("\n"))]
     return "\n".join([*lines, "", *(_visible(remark) for remark in _remarks(inspection))])
 
 
-def as_rich(inspection: Inspection) -> RenderableType:
+def as_rich(inspection: Inspection, sampled: Sampled | None = None) -> RenderableType:
     """The inspection in colour, teacher and student side by side."""
     parts: list[RenderableType] = []
     for row in inspection.rows:
@@ -97,8 +127,10 @@ def as_rich(inspection: Inspection) -> RenderableType:
             parts.append(Styled.assemble((_visible(row.source), "bold"), ("  refused: ", "red"), _visible(row.refused)))
             continue
         table = Table(title=Styled(_visible(row.source)), title_justify="left", expand=True)
-        table.add_column(f"teacher: {_count(row.teacher)}", ratio=1)
-        table.add_column(f"student: {_count(row.student)}", ratio=1)
+        if row.unanswered:
+            table.caption, table.caption_justify = Styled(_coming(sampled)), "left"
+        table.add_column(f"teacher: {_count(row, row.teacher)}", ratio=1)
+        table.add_column(f"student: {_count(row, row.student)}", ratio=1)
         cells = []
         for tokens in (row.teacher, row.student):
             cells.append(Styled.assemble(*((_visible(text), STYLES[kind]) for kind, text in _runs(tokens))))
@@ -109,51 +141,35 @@ def as_rich(inspection: Inspection) -> RenderableType:
     return Group(*parts, legend, *remarks)
 
 
-_PAGE = """<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><title>bakery inspect</title>
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">
-<style>
-:root {{ color-scheme: light dark }}
-body {{ font: 15px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 80rem; padding: 0 1rem }}
-.views {{ display: grid; grid-template-columns: 1fr 1fr; gap: 1rem }}
-pre {{ border: 1px solid #8886; border-radius: 6px; margin: 0; padding: .6rem; white-space: pre-wrap }}
-span:hover {{ outline: 1px solid }}
-.header {{ opacity: .55 }} .target {{ background: #2a92; color: #080 }} .end {{ background: #2a9; color: #fff }}
-.warns {{ font-weight: bold }}
-@media (prefers-color-scheme: dark) {{ .target {{ color: #9e9 }} }}
-@media (max-width: 50rem) {{ .views {{ grid-template-columns: 1fr }} }}
-</style></head><body>
-<h1>What teacher and student see</h1>
-<p><span>context</span> · <span class="header">header</span> · <span class="target">target</span> ·
-<span class="end">end of turn that is a target</span>; point at a token for its id</p>
-{rows}
-<h2>About the template</h2>
-<ul>
-{remarks}
-</ul>
-</body></html>
-"""
-
-
-def as_html(inspection: Inspection) -> str:
+def as_html(inspection: Inspection, sampled: Sampled | None = None) -> str:
     """The inspection as one page that loads nothing from anywhere."""
-    remarks = [
-        f"<li{' class=warns' if remark.startswith('warning') else ''}>{html.escape(remark)}</li>"
-        for remark in _remarks(inspection)
-    ]
-    rows = "\n".join(_row_html(row) for row in inspection.rows)
-    return _PAGE.format(rows=rows, remarks="\n".join(remarks) or "<li>nothing to note</li>")
+    title = "What teacher and student see"
+    legend = "".join(f'<span class="{kind}">{text}</span> ' for kind, text in EXPLANATIONS.items())
+    rows = "\n".join(_row_html(row, sampled) for row in inspection.rows)
+    remarks = "".join(
+        f'<li class="{"warning" if remark.startswith("warning") else "note"}">{html.escape(_visible(remark))}</li>'
+        for remark in _remarks(inspection) or ["nothing to note"]
+    )
+    return html_page(
+        title,
+        f'<h1>{title}</h1><p class="soft">The teacher is the model with the prompt, the student the model without it. '
+        "The student learns to continue at every target as the teacher does.</p>"
+        f'<p class="legend tokens">{legend}</p><p class="soft small">Point at a token for its id.</p>\n{rows}\n'
+        f'<h2>About the template</h2><ul class="findings">{remarks}</ul>',
+    )
 
 
-def _row_html(row: Shown) -> str:
-    title = f"<h2>{html.escape(row.source)}</h2>"
+def _row_html(row: Shown, sampled: Sampled | None) -> str:
+    title = f"<h2>{html.escape(_visible(row.source))}</h2>"
     if row.refused:
-        return f"{title}\n<p class=warns>refused: {html.escape(row.refused)}</p>"
+        return f'{title}\n<p class="refused">refused: {html.escape(_visible(row.refused))}</p>'
     cells = []
     for name, tokens in (("teacher", row.teacher), ("student", row.student)):
         shown = "".join(_token_html(token) for token in tokens)
-        cells.append(f"<section><h3>{name}: {_count(tokens)}</h3><pre>{shown}</pre></section>")
-    return f"{title}\n<div class=views>{''.join(cells)}</div>"
+        count = _count(row, tokens)
+        cells.append(f'<section><h3>{name} <span>{count}</span></h3><pre class="tokens">{shown}</pre></section>')
+    coming = f'<p class="coming">{_coming(sampled)}</p>' if row.unanswered else ""
+    return f'{title}\n{coming}<div class="views">{"".join(cells)}</div>'
 
 
 def _token_html(token: Token) -> str:

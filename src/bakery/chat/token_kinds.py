@@ -30,12 +30,13 @@ class Token:
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """One example of a row as both views, or why the row is refused."""
+    """One example of a row as both views, or why the row is refused; `unanswered`: the teacher is to answer it."""
 
     source: str
     teacher: Sequence[Token] = ()
     student: Sequence[Token] = ()
     refused: str = ""
+    unanswered: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +82,7 @@ def _prompt(builder: ViewBuilder, conversation: Conversation) -> Shown:
         text = builder.prompt_locator.prompt(messages)
         views.append(View(messages, text, builder.encoder.encode(text), (), []))
     teacher, student = (_tokens(builder, view) for view in views)
-    return Shown(f"{conversation.source} (the teacher writes the answer)", teacher, student)
+    return Shown(conversation.source, teacher, student, unanswered=True)
 
 
 def _tokens(builder: ViewBuilder, view: View) -> list[Token]:

@@ -1,16 +1,16 @@
-"""report.html: the proof as one self-contained page, without script and without network. Styles are in page.css."""
+"""report.html: the proof as one self-contained page, without script and without network."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from html import escape
-from importlib.resources import files
 from typing import Any
 
 from bakery import __version__
 from bakery.engine.distill.conditions import BAKED, BASE, PROMPTED
 from bakery.evaluation.evaluator import NAMES
-from bakery.evaluation.proof import TITLES, Example, PositionDivergence, Proof
+from bakery.evaluation.proof import TITLES, Example, Proof
 from bakery.evaluation.verdict import others, verdict
-from bakery.report.charts import Point, Series, line_chart
+from bakery.html_page import html_page
+from bakery.report.charts import BELOW, Point, Series, line_chart
 from bakery.report.results import BakeResult
 from bakery.report.summary import COLUMNS, FOOTNOTE, Cell, PayOff, decimal, drift, left_out, percent, sections
 from bakery.report.usage import usage
@@ -18,11 +18,8 @@ from bakery.report.usage import usage
 _HEAT = (0.02, 0.1, 0.5, 2.0)
 """Nats at which a token's colour becomes one step stronger."""
 
-_HEAD = """\
-<!doctype html><html lang="en"><head><meta charset="utf-8">\
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'; img-src data:">\
-<meta name="viewport" content="width=device-width, initial-scale=1"><link rel="icon" href="data:,">\
-<title>{title}</title><style>{style}</style></head><body>"""
+_STRENGTHS = ("almost the same", "slightly", "somewhat", "strongly", "entirely")
+"""What people read for each colour, from the weakest."""
 
 Figures = Sequence[Mapping[str, Any]]
 
@@ -59,21 +56,18 @@ def page(
     `usage`: code that uses the adapter; `pay_off`: in requests.
     """
     items = "".join(f'<li class="{one.level}">{escape(one.text)}</li>' for one in others(proof))
-    style = files("bakery.report").joinpath("page.css").read_text(encoding="utf-8")
     parts = [
-        _HEAD.format(title=escape(title), style=style),
         f'<h1>{escape(title)}</h1><p class="soft">{escape(about)}</p>',
         _verdict(proof),
         f'<ul class="findings">{items}</ul>' if items else "",
         _tiles(proof),
         _table(proof, pay_off),
-        _charts(proof.divergence.positions, curve, sweep),
+        _charts(proof, curve, sweep),
         _examples(proof.examples) if proof.examples else "",
         f"<h2>Use it</h2><pre><code>{escape(usage)}</code></pre>" if usage else "",
         f'<p class="soft small">Made with bakery {escape(__version__)}. Every figure is in results.json.</p>',
-        "</body></html>\n",
     ]
-    return "\n".join(part for part in parts if part)
+    return html_page(title, "\n".join(part for part in parts if part))
 
 
 def _verdict(proof: Proof) -> str:
@@ -84,19 +78,24 @@ def _verdict(proof: Proof) -> str:
 
 
 def _tiles(proof: Proof) -> str:
-    """The four figures to remember."""
+    """The four figures to remember, each in plain words; units that are terms of the field in small print."""
     tiles = []
     if proof.divergence.share_closed:
-        tiles.append((percent(proof.divergence.share_closed), "of the gap to the prompted model closed"))
+        tiles.append((percent(proof.divergence.share_closed), "of the gap to the prompted model closed", ""))
     baked, prompted = (proof.main_set.conditions[condition] for condition in (BAKED, PROMPTED))
     if baked.accuracy and prompted.accuracy:
-        tiles.append((percent(baked.accuracy), f"correct answers (prompted: {percent(prompted.accuracy).value})"))
+        tiles.append((percent(baked.accuracy), f"correct answers (prompted: {percent(prompted.accuracy).value})", ""))
     else:
-        tiles.append((percent(baked.agreement), "answers equal to the prompted model's"))
+        tiles.append((percent(baked.agreement), "answers equal to the prompted model's", ""))
     if proof.drift:
-        tiles.append((drift(proof.drift), "change under other prompts"))
-    tiles.append((Cell(str(round(proof.request_cost.saved_tokens))), "prompt tokens saved per request"))
-    shown = "".join(f'<div class="tile"><b>{escape(c.value)}</b><span>{escape(text)}</span></div>' for c, text in tiles)
+        cell = drift(proof.drift)
+        tiles.append((Cell(cell.value), "change under other prompts", cell.range))
+    tiles.append((Cell(str(round(proof.request_cost.saved_tokens))), "prompt tokens saved per request", ""))
+    shown = "".join(
+        f'<div class="tile"><b>{escape(cell.value)}</b><span>{escape(text)}</span>'
+        f'<small class="soft">{escape(small)}</small></div>'
+        for cell, text, small in tiles
+    )
     return f'<div class="tiles">{shown}</div>'
 
 
@@ -121,7 +120,8 @@ def _key(name: str) -> str:
     return f'<span class="key {name}"></span>'
 
 
-def _charts(positions: Sequence[PositionDivergence], curve: Figures, sweep: Figures) -> str:
+def _charts(proof: Proof, curve: Figures, sweep: Figures) -> str:
+    positions, measured = proof.divergence.positions, TITLES[proof.measured_on]
     before = tuple(Point(at.position, at.before.mean, at.before.low, at.before.high) for at in positions)
     after = tuple(Point(at.position, at.after.mean, at.after.low, at.after.high) for at in positions)
     by_position = [
@@ -132,13 +132,16 @@ def _charts(positions: Sequence[PositionDivergence], curve: Figures, sweep: Figu
         _series(curve, "step", "loss", "baked", "training rows"),
         _series(curve, "step", "eval_loss", "prompted", "validation rows"),
     ]
+    others = TITLES["anchor_file" if "anchor_file" in proof.side_effects else "neutral"]
     strength = [
-        _series(sweep, "strength", "divergence", "baked", "from the prompted model"),
-        _series(sweep, "strength", "drift", "base", "from the base, under other prompts"),
+        _series(sweep, "strength", "divergence", "baked", f"from the prompted model, {measured}"),
+        _series(sweep, "strength", "drift", "base", f"from the base, {others}"),
     ]
-    shown = _figure("Divergence from the prompted model by token position", by_position, "token of the answer")
-    shown += _figure("Divergence while training", training, "step")
-    shown += _figure("Divergence over the strength of the adapter", strength, "strength", logarithmic=False)
+    shown = _figure(
+        f"Distance from the prompted model along the answer, {measured}", by_position, "token of the answer"
+    )
+    shown += _figure("Distance from the prompted model while training", training, "step")
+    shown += _figure("Distances by strength of the adapter", strength, "strength", logarithmic=False)
     return f'<h2>Where it differs</h2><div class="charts">{shown}</div>' if shown else ""
 
 
@@ -153,19 +156,23 @@ def _figure(title: str, series: Sequence[Series], x_label: str, logarithmic: boo
     series = [one for one in series if one.points]
     if not series:
         return ""
-    keys = "".join(f"{_key(one.name)}{escape(one.label)}" for one in series)
+    keys = "".join(f"<span>{_key(one.name)}{escape(one.label)}</span>" for one in series)
     chart = line_chart(title, series, x_label, "nats per token", logarithmic=logarithmic)
-    return f'<figure><h3>{escape(title)}</h3>{chart}<figcaption class="small">{keys}</figcaption></figure>'
+    note = f"<span>▽ {BELOW}</span>" if BELOW in chart else ""
+    return f'<figure><h3>{escape(title)}</h3>{chart}<figcaption class="small">{keys}{note}</figcaption></figure>'
 
 
 def _examples(examples: Sequence[Example]) -> str:
-    ranges = (f"under {_HEAT[0]:g}", *(f"{step:g} and more" for step in _HEAT))
-    legend = " ".join(f'<span class="t t{level}">{text}</span>' for level, text in enumerate(ranges))
+    ranges = (f"under {_HEAT[0]:g}", *(f"from {step:g}" for step in _HEAT))
+    legend = " ".join(
+        f'<span class="t t{level}">{words} <small>{text}</small></span>'
+        for level, (words, text) in enumerate(zip(_STRENGTHS, ranges, strict=True))
+    )
     return (
-        '<h2>Side by side</h2><p class="soft small legend">Colours show the divergence at each token, in nats: '
-        f"{legend}. Base and baked answers show how far that model is from the prompted one along its own answer; the "
-        "prompted answer shows how far the baked model is from it. ■ marks the end of the turn.</p>"
-        + "".join(map(_example, examples))
+        '<h2>Side by side</h2><p class="soft small legend">Colours show how differently two models continue at each '
+        f"token: {legend} <small>(divergence in nats)</small>. Base and baked answers show how far that model is from "
+        "the prompted one along its own answer; the prompted answer shows how far the baked model is from it. "
+        "■ marks the end of the turn.</p>" + "".join(map(_example, examples))
     )
 
 
