@@ -51,13 +51,13 @@ class Finding:
         level: a warning, something good, or a note.
         text: the sentence.
         limits: the best verdict that it leaves room for; None: any.
-        remedy: whether it says what was missing and what to do.
+        about: what it tells of besides: what was missing and what to do, or the drift.
     """
 
     level: Level
     text: str
     limits: Limit | None = None
-    remedy: bool = False
+    about: Literal["remedy", "drift"] | None = None
 
 
 def findings(proof: Proof) -> list[Finding]:
@@ -157,7 +157,7 @@ def _training(proof: Proof) -> Iterator[Finding]:
             level,
             f"learning_rate {training.learning_rate:g} is too high for this model: lower it to about "
             f"{training.usual_rate:g}, or leave it out.",
-            remedy=True,
+            about="remedy",
         )
         return
     undertrained = bool(training.limit) and (training.falling or (short and training.epochs < _FEW_EPOCHS))
@@ -167,7 +167,7 @@ def _training(proof: Proof) -> Iterator[Finding]:
             f"Undertrained: the bake ended after {training.steps:,} steps ({training.limit}) while the divergence was "
             f"still falling. Go on with more: raise {training.limit.partition(':')[0]}, or leave it out, and the bake "
             "runs until more training does not help.",
-            remedy=True,
+            about="remedy",
         )
     if training.untouched:
         quoted = ", ".join(f'"{excerpt(clause, _CLAUSE)}"' for clause in training.untouched[:_CLAUSES])
@@ -176,7 +176,7 @@ def _training(proof: Proof) -> Iterator[Finding]:
             level,
             f"The questions never touch {quoted}{f' and {more} more' if more > 0 else ''}: no row that was learned "
             "from holds these names and numbers. Add a training prompt about each.",
-            remedy=True,
+            about="remedy",
         )
     elif short and not undertrained and training.loss is not None:
         yield _missing(training, training.loss, proof.divergence.after.mean)
@@ -189,13 +189,13 @@ def _missing(training: TrainingEnd, loss: float, after: float) -> Finding:
             "warning",
             f"Too few questions: the {training.rows:,} training rows are learned ({loss:.2g} nats per token), other "
             f"questions are not ({after:.2g}). Give more and more varied training_prompts, or raise self_prompts.",
-            remedy=True,
+            about="remedy",
         )
     return Finding(
         "warning",
         f"The adapter is too small: after {training.epochs:.3g} epochs even the training rows are {loss:.2g} nats per "
         f"token from the prompted model. Raise r, now {training.rank}.",
-        remedy=True,
+        about="remedy",
     )
 
 
@@ -289,6 +289,7 @@ def _elsewhere(proof: Proof) -> Iterator[Finding]:
             f"Under other prompts ({TITLES[name]}) {amount(drift.mean)} has changed ({drift.mean:.2g} nats per token "
             f"from the base). {_against_drift(proof.training)}",
             "harmful" if harm else "partial" if much else None,
+            about="drift",
         )
     neutral = proof.generalisation.get("neutral")
     closed = neutral.share_closed if neutral else None

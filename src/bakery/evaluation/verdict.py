@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from bakery.errors import VerdictError
-from bakery.evaluation.findings import Finding, amount, findings
+from bakery.evaluation.findings import Finding, findings
 from bakery.evaluation.proof import TITLES, Proof
 
 VerdictLevel = Literal["good", "partial", "failed", "harmful", "unknown"]
@@ -50,11 +50,12 @@ def verdict(proof: Proof) -> Verdict:
     told = findings(proof)
     limits: list[VerdictLevel] = [one.limits for one in told if one.limits]
     level = min([*limits, "good"], key=_WORST_FIRST.index)
+    drift = [one.text for one in told if one.about == "drift"] or _little_drift(proof)
     if level == "good":
-        return Verdict(level, (*(one.text for one in told if one.level == "good"), *_drift(proof)))
+        return Verdict(level, (*(one.text for one in told if one.level == "good"), *drift))
     deciding = [one.text for one in told if one.limits in (level, "unknown")]  # doubts about the measurement as well
-    remedies = [one.text for one in told if one.remedy] if level != "unknown" else []
-    return Verdict(level, tuple(dict.fromkeys((*deciding, *_drift(proof), *remedies))))
+    remedies = [one.text for one in told if one.about == "remedy"] if level != "unknown" else []
+    return Verdict(level, tuple(dict.fromkeys((*deciding, *drift, *remedies))))
 
 
 def refuse_under(proof: Proof, least: float | None) -> None:
@@ -81,9 +82,9 @@ def others(proof: Proof) -> list[Finding]:
     return [one for one in findings(proof) if one.text not in said]
 
 
-def _drift(proof: Proof) -> list[str]:
-    """The drift beside the verdict, where it was measured and no finding tells of it."""
+def _little_drift(proof: Proof) -> list[str]:
+    """The drift where it was measured and no finding tells of it."""
     drift, name = proof.drift, proof.drifted_on
-    if drift is None or name is None or amount(drift.mean) != "little":
+    if drift is None or name is None:
         return []
     return [f"Under other prompts little has changed ({drift.mean:.2g} nats per token, {TITLES[name]})."]

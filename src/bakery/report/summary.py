@@ -79,7 +79,7 @@ def nats(divergence: Estimate) -> Cell:
 def drift(divergence: Estimate) -> Cell:
     """How much the model has changed under other prompts: the word first, the nats beside it."""
     figure = nats(divergence)
-    return Cell(amount(divergence.mean), f"{figure.value} nats" + (f", {figure.range}" if figure.range else ""))
+    return Cell(amount(divergence.mean), figure.value + (f" ({figure.range})" if figure.range else ""))
 
 
 def decimal(value: float, digits: int = 3) -> str:
