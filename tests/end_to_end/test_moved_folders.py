@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from pathlib import Path
 
 import pytest
 
@@ -9,6 +10,7 @@ from bakery.cli import main
 from bakery.settings.documents import dump_yaml, read_document
 
 PROMPT = "Zyx is your name. Write all answers in capital letters."
+HANDBOOK = Path(__file__).parents[2] / "examples" / "data" / "office_handbook.md"
 SMALL = {
     "model_name_or_path": "starter",
     "max_steps": 2,
@@ -104,9 +106,8 @@ def test_a_prompt_that_is_to_stay_out_is_nowhere_in_the_folder_and_asked_for(hom
 
 
 def test_chunks_of_a_document_stay_out_too_and_are_the_same_when_it_is_given_again(home, monkeypatch, capfd):
-    sentences = [f"The lamp in room {number} is Zyx{number}." for number in range(1, 13)]
-    (home / "facts.md").write_text(" ".join(sentences))
-    document = {"corpus_file": "facts.md", "corpus_context": "chunk", "corpus_chunk_tokens": 32}
+    shutil.copy(HANDBOOK, home / "facts.md")
+    document = {"corpus_file": "facts.md", "corpus_context": "chunk"}
     (home / "own.yaml").write_text(dump_yaml({**SMALL, **document, "keep_prompt": False, "output_dir": "out"}))
     assert main(["--config", "own.yaml", "-q"]) == 0, capfd.readouterr().err
     shutil.copy(home / "facts.md", home.parent)
@@ -114,7 +115,7 @@ def test_chunks_of_a_document_stay_out_too_and_are_the_same_when_it_is_given_aga
     for name in ("prompts.jsonl", "heldout.jsonl", "trajectories.jsonl"):
         assert "prefix_messages" not in (run / name).read_text(), name
     assert read_document(run / "bakery.yaml").value["corpus_file"] is None
-    words = ["--corpus_file", "../facts.md", "--corpus_context", "chunk", "--corpus_chunk_tokens", "32", "-q"]
+    words = ["--corpus_file", "../facts.md", "--corpus_context", "chunk", "-q"]
     assert main(["eval", "--adapter", "run", *words]) == 0, capfd.readouterr().err
     evaluated = json.loads((run / "eval" / "results.json").read_text())
     baked = json.loads((run / "results.json").read_text())
