@@ -9,12 +9,14 @@ The folder can be moved, evaluated and resumed elsewhere. While a bake replaces 
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from bakery.errors import DataError, ResourceError
 from bakery.rows.bake_data import BakeData
+from bakery.rows.conversations import Conversation
+from bakery.rows.questions import ScoredQuestion
 from bakery.rows.sources import is_local
 from bakery.settings.build import BakeSettings
 from bakery.settings.checks import PATH_KEYS, PREFIX_KEYS
@@ -91,7 +93,9 @@ def _left_out(settings: BakeSettings, data: BakeData) -> Iterator[str]:
     """The settings that hold the prompt, or name files in which rows bring their own."""
     given = _given(settings)
     yield from (key for key in (*PREFIX_KEYS, "system_prompt_template") if key in given)
-    rows = (data.train, data.validation, data.heldout, data.evaluation, data.anchors, data.drift)
+    rows: tuple[Sequence[Conversation | ScoredQuestion], ...] = (
+        data.train, data.validation, data.heldout, data.evaluation, data.anchors, data.drift
+    )  # fmt: skip
     for key, own in zip(ROW_KEYS, rows, strict=True):
         if key in given and is_local(given[key]) and any(row.prefix for row in own):
             yield key
