@@ -19,11 +19,12 @@ from bakery.forecast.telling import Telling
 from bakery.progress import Progress, Verbosity
 from bakery.report.outputs import publish, write_outputs
 from bakery.report.results import BakeResult
+from bakery.report.run_folder import run_settings, save_inputs
 from bakery.rows.bake_data import BakeData, load_bake_data
 from bakery.scoring.rules import parse_rules
 from bakery.settings.build import BakeSettings
 from bakery.settings.paths import check_output, try_output
-from bakery.settings.saving import to_yaml
+from bakery.settings.saving import default_values
 from bakery.training.chat_date import read_date
 from bakery.training.checkpoints import checkpoint_to_resume
 from bakery.training.lengths import check_prefix
@@ -58,13 +59,17 @@ def bake(settings: BakeSettings, progress: Progress | None = None, data: BakeDat
         )
         try_output(settings.bakery.output_dir)
     data = data or load_bake_data(settings.context, settings.data)
+    if settings.bakery.world_size == 1:
+        default_values()  # before there is a trainer
     prepared = prepare(settings, data, progress)
+    if prepared.trainer.is_world_process_zero():
+        save_inputs(_as_asked(settings, prepared.trainer.session), data)
     train(prepared)
     result = prove(prepared, settings.model.model_name_or_path)
     if prepared.trainer.is_world_process_zero():
         with progress.clock("saving"):
             # Only here: comparing with the default settings makes transformers forget that there are other processes.
-            written = to_yaml(_as_asked(settings, prepared.trainer.session))
+            written = run_settings(_as_asked(settings, prepared.trainer.session), data)
             write_outputs(result, written, prepared.trainer)
             publish(result, prepared.trainer)
     return replace(result, spent=progress.spent())
@@ -97,7 +102,7 @@ class PreparedBake:
     rows: ProofRows
     gap: Gap
     progress: Progress
-    context: str = ""  # the words of all that is baked
+    context: str = ""  # the words of all that is baked, unless they are to stay out of the run folder
     telling: Telling | None = None  # of what is still to come
 
 
@@ -136,7 +141,7 @@ def prepare(settings: BakeSettings, data: BakeData, progress: Progress) -> Prepa
         gap = measure_gap(evaluator, rows, on_progress, short=True)
     progress.say(f"  the prompt moves the model by {gap.divergence.mean:.3g} nats per token")
     refuse_no_gap(gap, args.allow_no_gap)
-    context = "\n".join(topic.text for topic in topics_of(data))
+    context = "\n".join(topic.text for topic in topics_of(data)) if args.keep_prompt else ""
     return PreparedBake(trainer, rows, gap, progress, context, telling)
 
 

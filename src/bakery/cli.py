@@ -190,11 +190,14 @@ def _run(command: Command) -> int:
     return 0
 
 
-def _check(command: Command) -> CheckedSettings:
-    """Read the file's settings and the command line's over them, and check all that needs neither rows nor a model."""
+def _check(command: Command, *, of_run: bool = False) -> CheckedSettings:
+    """Read the file's settings and the command line's over them, and check all that needs neither rows nor a model.
+
+    `of_run`: the file is that of a run folder, which may lack the prompt.
+    """
     from bakery.settings.build import check_settings
     from bakery.settings.paths import resolve_model
-    from bakery.settings.reading import Settings, read_command_line, read_settings_file
+    from bakery.settings.reading import Settings, check_prompt, read_command_line, read_settings_file
 
     if not command.verbose:  # before libraries are imported: they read these variables then
         for name, value in _QUIET_LIBRARIES.items():
@@ -203,7 +206,10 @@ def _check(command: Command) -> CheckedSettings:
     if command.config is None and not command.overrides:
         raise ConfigError(f"no settings given; write {FIRST_COMMAND}, or --config FILE; see bakery --help")
     base = read_settings_file(command.config) if command.config is not None else Settings()
-    checked = check_settings(base.overridden_by(read_command_line(command.overrides)))
+    given = base.overridden_by(read_command_line(command.overrides))
+    if of_run:
+        check_prompt(given)
+    checked = check_settings(given)
     resolve_model(checked.model.model_name_or_path, checked.given.at("model_name_or_path"))
     return checked
 
@@ -302,8 +308,9 @@ def _eval(command: Command) -> None:
         saved = folder / "bakery.yaml"
         if not saved.is_file():
             raise ConfigError(f"no settings: {name} has no bakery.yaml; give --config FILE with the context to prove")
-        command = replace(command, config=str(saved))
-    checked = _check(command)
+        checked = _check(replace(command, config=str(saved)), of_run=True)
+    else:
+        checked = _check(command)
     check_adapter(name, checked.model.model_name_or_path, "command line: --adapter")
     data = load_bake_data(checked.context, checked.data)
     settings, progress = build(checked), Progress(verbosity)

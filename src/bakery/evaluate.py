@@ -114,9 +114,9 @@ def _open(
     """The rows that a bake with these settings would be proved on, and the model with the shortcuts that hold there."""
     args = settings.bakery
     data = data or load_bake_data(settings.context, settings.data)
-    data = with_document(data, settings, progress)
     folder = adapter if isinstance(adapter, Path) else None
-    data = reserved_rows(data, settings, folder)
+    # Rows that the model wrote lost their chunk of the document where the prompt stayed out of the run folder.
+    data = with_document(reserved_rows(data, settings, folder), settings, progress)
     with progress.clock("load"):
         session = open_session(
             settings.model,

@@ -12,8 +12,10 @@ from bakery.errors import ResourceError
 from bakery.report.model_card import model_card
 from bakery.report.page import bake_page
 from bakery.report.results import BakeResult, results, write_answers, write_json
+from bakery.report.run_folder import accept_inputs
 from bakery.training.hub import HUB_ERRORS
 from bakery.training.trainer import ContextBakingTrainer
+from bakery.writing.written import remove_prefixes
 
 _STAGING = ".staging"
 
@@ -37,6 +39,9 @@ def write_outputs(result: BakeResult, settings: str, trainer: ContextBakingTrain
     (staging / "bakery.yaml").write_text(settings, encoding="utf-8")
     write_trajectories(trainer, staging / "trajectories.jsonl")
     (folder / "results.json").unlink(missing_ok=True)
+    accept_inputs(folder)
+    if not trainer.args.keep_prompt:
+        remove_prefixes(folder)
     for path in sorted(staging.iterdir(), key=lambda path: path.name == "results.json"):
         os.replace(path, folder / path.name)
     staging.rmdir()
@@ -79,6 +84,6 @@ def write_trajectories(trainer: ContextBakingTrainer, path: Path) -> None:
                 said = [pair.student_ids[target] for target in pair.student_targets]
                 answer = {"role": "assistant", "content": tokenizer.decode(said, skip_special_tokens=True)}
                 row = {"messages": [*conversation.messages, answer]}
-                if conversation.prefix is not None:
+                if conversation.prefix is not None and trainer.args.keep_prompt:
                     row["prefix_messages"] = list(conversation.prefix)
                 file.write(json.dumps(row, ensure_ascii=False) + "\n")

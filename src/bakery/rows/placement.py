@@ -71,6 +71,7 @@ def placed(data: BakeData, settings: DataConfig, limits: ModelLimits) -> BakeDat
         validation=behind_chunks(data.validation, chunks, index),
         heldout=behind_chunks(data.heldout, chunks, index),
         evaluation=behind_chunks(data.evaluation, chunks, index),
+        questions=behind_chunks(data.questions, chunks, index),
     )
 
 

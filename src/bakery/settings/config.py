@@ -28,6 +28,9 @@ class BakingFields:
 
     output_dir: str | None = setting("outputs", "Folder for the adapter and the results.", "outputs/pirate")
     overwrite: bool = setting(False, "Replace the finished bake in output_dir. false: it is never touched.")
+    keep_prompt: bool = setting(
+        True, "false: the prompt stays out of the run folder, and bakery eval has to be given it."
+    )
     num_trajectories: int = setting(4, "Answers sampled from the teacher per prompt.", 8)
     trajectory_length: int = setting(128, "Maximum new tokens of a sampled answer.", 256)
     sampling_temperature: float = setting(0.8, "Temperature at which answers are sampled.", 1.0)
@@ -205,4 +208,7 @@ class DataConfig:
     )
     system_prompt_template: str | None = setting(
         None, "Text with {corpus} where the knowledge goes; other braces stay.", "You know this:\n{corpus}"
+    )
+    relative_to_file: bool = setting(
+        False, "In a settings file: its prompt, rows, base and output_dir are paths from its own folder."
     )

@@ -37,14 +37,18 @@ def resolve_model(name: str, location: str = "model_name_or_path") -> str:
         remedy = f"give a folder with config.json, a hub id such as Qwen/Qwen3-0.6B, or {STARTER}"
         raise ConfigError(f"{location}: no such folder: {name} (looked in {Path.cwd()}); {remedy}")
     if not (path / "config.json").is_file():
-        base = _base_of(path)
+        base = base_of(path)
         hint = f"an adapter; give its base model {base!r}" if base else "not a model: it has no config.json"
         raise ConfigError(f"{location}: {name} is {hint}")
     return str(path)
 
 
-def _base_of(folder: Path) -> str | None:
-    """The base model that the adapter in a folder names; None where there is no adapter."""
+def base_of(folder: Path) -> str | None:
+    """The base model that the adapter in a folder names; None where there is no adapter.
+
+    Raises:
+        ConfigError: its description cannot be read.
+    """
     file = folder / "adapter_config.json"
     if not file.is_file():
         return None
@@ -79,7 +83,7 @@ def check_adapter(name: str, base_model: str, location: str) -> None:
     folder = as_path(name, ConfigError, location)
     if not folder.is_dir():
         raise ConfigError(f"{location}: no such folder: {name} (looked in {Path.cwd()})")
-    base = _base_of(folder)
+    base = base_of(folder)
     if base is None:
         raise ConfigError(f"{location}: {name} holds no adapter: it has no adapter_config.json")
     if Path(base).name != Path(base_model).name:

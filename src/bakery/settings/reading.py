@@ -5,7 +5,7 @@ nothing is executed, and nothing that is not understood is skipped.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from bakery.settings.catalog import all_fields
 from bakery.settings.checks import PREFIX_KEYS, TEMPLATE_KEYS
 from bakery.settings.documents import read_document
 from bakery.settings.fields import Field
+from bakery.settings.relative_paths import from_folder
 from bakery.settings.values import check_value, from_words
 from bakery.text import describe, excerpt, suggestion
 
@@ -28,6 +29,7 @@ _OTHER_NAMES = {
     "epochs": "num_train_epochs", "lr": "learning_rate",
 }  # fmt: skip
 COMMAND_LINE = "command line"
+_RELATIVE = "relative_to_file"
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +80,25 @@ def read_settings_file(path: str | Path) -> Settings:
         if item.name in entries:
             raise ConfigError(f"{location}: {key}: given twice, also on {entries[item.name].location}; keep one")
         entries[item.name] = Setting(check_value(value, item, location), location)
+    relative, folder = entries.pop(_RELATIVE, None), Path(path).parent
+    if relative and relative.value:
+        entries = {name: replace(one, value=from_folder(name, one.value, folder)) for name, one in entries.items()}
     return Settings(entries, Path(path))
+
+
+def check_prompt(settings: Settings) -> None:
+    """Refuse the settings of a run folder that lack the prompt, as `keep_prompt: false` wants it, where none is given.
+
+    Raises:
+        ConfigError: there is no prompt to evaluate with.
+    """
+    values = {name: entry.value for name, entry in settings.entries.items()}
+    dataset = settings.entries.get("dataset")
+    if values.get("keep_prompt", True) or any(values.get(key) is not None for key in PREFIX_KEYS):
+        return
+    if dataset is None or dataset.location != COMMAND_LINE:  # whose rows may bring their own prompts
+        remedy = "give it as --system_prompt, or give --config FILE with it"
+        raise ConfigError(f"{settings.source}: the prompt was left out of this folder (keep_prompt: false); {remedy}")
 
 
 def read_command_line(words: Sequence[str]) -> Settings:
@@ -98,6 +118,10 @@ def read_command_line(words: Sequence[str]) -> Settings:
         while not equals and rest and not rest[0].startswith("--"):
             values.append(rest.pop(0))
         item, given = _option(name, values)
+        if item.name == _RELATIVE:
+            raise ConfigError(
+                f"{COMMAND_LINE}: --{name}: is for settings files; write it into the file, or leave it out"
+            )
         if item.name in entries:
             raise ConfigError(f"{COMMAND_LINE}: --{name}: given twice; keep one")
         entries[item.name] = Setting(given, COMMAND_LINE)

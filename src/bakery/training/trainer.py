@@ -48,9 +48,10 @@ from bakery.training.bake_rows import Views, bake_rows, rows_by_name, view_rows
 from bakery.training.callbacks import FiniteGradients, RunningMeans, ShowSteps
 from bakery.training.chat_date import read_date, write_date
 from bakery.training.checkpoints import checkpoint_to_resume
-from bakery.training.hub import HUB_ERRORS
+from bakery.training.hub import HUB_ERRORS, first_line
 from bakery.training.lengths import check_lengths
 from bakery.training.preparation import Preparation
+from bakery.training.saved_model import write_saved_model
 from bakery.training.schedule import OpenSchedule, without_idle_start
 from bakery.training.stopping import StopWhenDone, UntilDone
 
@@ -237,15 +238,16 @@ class ContextBakingTrainer(Trainer):  # type: ignore[misc]
                 self.remove_callback(shown)
 
     def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:
-        """As in transformers, with the date beside it that the chat template writes."""
+        """As in transformers, with the date of the chat template and, unless in a checkpoint, what a proof needs."""
         super().save_model(output_dir, _internal_call)
         if self.args.should_save:
-            self.write_date(Path(output_dir or self.args.output_dir))
+            self.write_date(folder := Path(output_dir or self.args.output_dir))
+            if not _internal_call:
+                write_saved_model(self, folder)
 
     def write_date(self, folder: Path) -> None:
         """Store the date that the chat template writes, if it does, for whoever resumes or evaluates this folder."""
-        renderer = self.session.builder.renderer
-        if renderer.dated:
+        if (renderer := self.session.builder.renderer).dated:
             write_date(folder, renderer.today)
 
     def init_hf_repo(self, *arguments: Any, **named: Any) -> None:
@@ -258,8 +260,7 @@ class ContextBakingTrainer(Trainer):  # type: ignore[misc]
             super().init_hf_repo(*arguments, **named)
         except HUB_ERRORS as error:
             name = self.args.hub_model_id or Path(self.args.output_dir).absolute().name
-            reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
-            raise ResourceError(f"push_to_hub: cannot create or reach {name}: {reason}") from error
+            raise ResourceError(f"push_to_hub: cannot create or reach {name}: {first_line(error)}") from error
 
     def prefix_tokens(self) -> int:
         """Tokens of prompt that a request saves: the mean over the rows that are not anchors, rounded."""
@@ -361,8 +362,7 @@ class ContextBakingTrainer(Trainer):  # type: ignore[misc]
                 f"{prefix}_agreement": float(measured.agreement.mean()),
             }
         self.log(metrics)
-        control = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
-        self.control: TrainerControl = control
+        self.control: TrainerControl = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
         return metrics
 
     def _with_teacher(self, views: Views) -> tuple[list[ViewPair], Teacher]:

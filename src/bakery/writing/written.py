@@ -133,6 +133,15 @@ def read_written(folder: Path) -> WrittenRows | None:
     )
 
 
+def remove_prefixes(folder: Path) -> None:
+    """Take the prompts out of the files that `save_written` wrote into a folder; their rows stay."""
+    for path in (folder / name for name in (PROMPTS, HELD_OUT, ANCHORS)):
+        if path.is_file():
+            rows = [json.loads(line) for line in path.read_text("utf-8").splitlines()]
+            plain = ({name: value for name, value in row.items() if name != "prefix_messages"} for row in rows)
+            path.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in plain), encoding="utf-8")
+
+
 def _read(path: Path) -> list[tuple[Conversation, str]]:
     if not path.read_text("utf-8").strip():
         return []
