@@ -11,7 +11,7 @@ import pytest
 
 from bakery import __version__
 from bakery.cli import FIRST_COMMAND, HELP, VERBS, main, read_command
-from bakery.errors import BakeryError, ConfigError, DataError, ModelError, NumericError, ResourceError
+from bakery.errors import BakeryError, ConfigError, DataError, ModelError, NumericError, ResourceError, VerdictError
 from bakery.progress import Verbosity
 from bakery.settings.build import BakeSettings, check_settings
 from bakery.settings.catalog import all_fields
@@ -24,6 +24,13 @@ model_name_or_path: starter
 output_dir: out
 use_cpu: true
 """
+
+
+class Result(str):
+    """Stands in for the result of a bake or an evaluation."""
+
+    proof = None
+    main = (1.0, None)
 
 
 @pytest.fixture
@@ -44,7 +51,7 @@ def baked(monkeypatch):
         calls.append((settings, progress, data))
         if bake.error is not None:
             raise bake.error
-        return "result"
+        return Result("result")
 
     bake.error, bake.calls = None, calls
     baking, report = ModuleType("bakery.baking"), ModuleType("bakery.report.terminal")
@@ -100,8 +107,8 @@ def test_every_kind_of_mistake_has_its_exit_code_and_one_line(error, place, bake
 
 
 def test_the_codes_are_those_that_are_promised():
-    kinds = (BakeryError, ConfigError, DataError, ModelError, ResourceError, NumericError)
-    assert [kind.exit_code for kind in kinds] == [1, 2, 3, 4, 5, 6]
+    kinds = (BakeryError, ConfigError, DataError, ModelError, ResourceError, NumericError, VerdictError)
+    assert [kind.exit_code for kind in kinds] == [1, 2, 3, 4, 5, 6, 7]
 
 
 def test_interruption_is_130_without_a_traceback(place, baked, capsys):
@@ -235,7 +242,7 @@ def test_eval_hands_on_adapter_and_strengths(words, strengths, config, place, mo
     asked = {}
     evaluate, report = ModuleType("bakery.evaluate"), ModuleType("bakery.report.strengths")
     evaluate.SWEEP = (0, 1)
-    evaluate.run_eval = lambda *given, **options: asked.update(given=given, **options) or "proof"
+    evaluate.run_eval = lambda *given, **options: asked.update(given=given, **options) or Result("proof")
     report.print_eval = lambda result, console: print(result)
     monkeypatch.setitem(sys.modules, "bakery.evaluate", evaluate)
     monkeypatch.setitem(sys.modules, "bakery.report.strengths", report)

@@ -62,19 +62,27 @@ def _proof(count=20):
     return ProofSizes({"heldout": own}, "heldout", own, [own], [own])
 
 
-def test_the_gap_asks_the_base_and_the_proof_the_baked_model():
-    gap, proof = gap_stage(_proof(), RULES), proof_stage(_proof(), RULES)
-    assert gap.adapted.sampled == proof.base.sampled == 0
-    assert gap.base.sampled == (2 + 2 + 3) * 20 * 10  # both, the teacher's noise, and answers to compare along
+def test_the_gap_is_known_from_a_few_short_answers():
+    gap = gap_stage(_proof(), RULES)
+    assert gap.adapted.sampled == 0
+    assert gap.base.sampled == 16 * 10
+    assert gap_stage(_proof(40), RULES).sampled == gap.sampled
+    assert gap_stage(_proof(5), RULES).base.sampled == 5 * 10
+    longer = replace(RULES, answer=100, proof_longest=100)
+    assert gap_stage(_proof(), longer).base.sampled == 16 * 32
+
+
+def test_the_proof_asks_the_base_and_the_baked_model():
+    proof = proof_stage(_proof(), RULES)
+    assert proof.base.sampled == (2 + 2 + 3) * 20 * 10  # both, the teacher's noise, and answers to compare along
     assert proof.adapted.sampled == 2 * 20 * 10
 
 
-@pytest.mark.parametrize("stage", [gap_stage, proof_stage])
-def test_more_rows_and_longer_answers_are_more_work(stage):
-    work = stage(_proof(), RULES)
-    assert stage(_proof(40), RULES).sampled == 2 * work.sampled
-    assert stage(_proof(), replace(RULES, answer=12)).read > work.read
-    assert stage(_proof(), replace(RULES, answer=100)).sampled == 1.6 * work.sampled  # cut at proof_longest
+def test_more_rows_and_longer_answers_are_more_work():
+    work = proof_stage(_proof(), RULES)
+    assert proof_stage(_proof(40), RULES).sampled == 2 * work.sampled
+    assert proof_stage(_proof(), replace(RULES, answer=12)).read > work.read
+    assert proof_stage(_proof(), replace(RULES, answer=100)).sampled == 1.6 * work.sampled  # cut at proof_longest
 
 
 def test_measurements_of_an_open_end_are_ever_further_apart():

@@ -83,6 +83,18 @@ def test_training_ends_when_its_time_is_over_what_comes_before_it_included():
     assert training.seconds == Range(0, 0)
 
 
+def test_a_proof_takes_its_share_of_the_bake_and_no_more_than_all_of_it():
+    def stages(steps, read):
+        return [*_training(steps), Stage("proof", Work(read=read))]
+
+    proof = parts_of(stages(1, 400), stages(4, 400), RATES, proof_share=0.25)[-1]
+    assert proof.seconds == Range(430 / 4, 1720 / 4)
+    assert proof.read == Range(pytest.approx(400 * 107.5 / 1600), pytest.approx(400 * 430 / 1600))
+    whole = parts_of(stages(1, 10), stages(4, 10), RATES, proof_share=0.25)[-1]
+    assert (whole.seconds, whole.read) == (Range(40, 40), Range(10, 10))
+    assert parts_of(stages(1, 400), stages(4, 400), RATES)[-1].seconds == Range(1600, 1600)
+
+
 def test_parts_with_nothing_to_do_are_left_out():
     assert parts_of([Stage("teacher")], [Stage("teacher")], RATES) == ()
 

@@ -2,10 +2,11 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from bakery.chat.views import ViewBuilder
 from bakery.evaluation.proof_rows import EXAMPLES, ProofRows, as_rows
+from bakery.evaluation.proving import GAP_ROWS, GAP_TOKENS
 from bakery.forecast.figures import Stage, Work, reading_work, sampling_work, training_work
 from bakery.forecast.sizes import Sizes, sizes_of
 from bakery.rows.bake_data import BakeData
@@ -151,34 +152,36 @@ class ProofSizes:
 
 
 def gap_stage(rows: ProofSizes, rules: Rules) -> Stage:
-    """Everything of a proof that does not depend on the adapter."""
-    work = Work()
-    for own in rows.asked.values():
-        work += _replies(own, rules, prompted=False) + _replies(own, rules, prompted=True)
-    work += _replies(rows.asked[rows.main], rules, prompted=True).times(2)
-    for own in rows.side_effects:
-        work += _answered(own, rules) + Work(views=own.rows)
-    for own in [rows.measured, *rows.generalisation]:
-        work += _answered(own, rules) + _compared(own, rules, prompted=False)
-        work += Work(views=own.rows)
-    main = rows.asked[rows.main]
-    work += _compared(rows.measured, rules, prompted=True)
-    shared = max(own.shared for own in [main, rows.measured, *rows.generalisation])
-    requests = _PREFILLS * (main.teacher + main.student + shared)
-    views = sum(own.rows for own in rows.asked.values())
-    return Stage("gap", work + Work(views=views, read=shared + requests, passes=2 * _PREFILLS))
+    """The beginnings of a few answers of the teacher, and the base along them: known before the bake."""
+    own = rows.measured
+    count = min(GAP_ROWS, own.rows)
+    own = replace(own, rows=count, answered=min(own.answered, count))
+    short = replace(rules, proof_longest=min(GAP_TOKENS, rules.proof_longest))
+    work = _answered(own, short) + _compared(own, short, prompted=False)
+    return Stage("gap", work + Work(views=count, read=own.shared))
 
 
 def proof_stage(rows: ProofSizes, rules: Rules) -> Stage:
-    """The baked model, asked and compared as the others were."""
+    """Base, prompted and baked model, asked and compared."""
     base, adapted = Work(), Work()
     for own in rows.asked.values():
+        base += _replies(own, rules, prompted=False) + _replies(own, rules, prompted=True)
         adapted += _replies(own, rules, prompted=False) + _replies(own, rules, prompted=True)
-    adapted += _compared(rows.measured, rules, prompted=False).times(2 if rules.merged else 1)
-    adapted += _compared(rows.measured, rules, prompted=True) + Work(read=rows.asked[rows.main].shared)
-    for own in [*rows.side_effects, *rows.generalisation]:
-        adapted += _compared(own, rules, prompted=False)
     main = rows.asked[rows.main]
+    base += _replies(main, rules, prompted=True).times(2)
+    for own in rows.side_effects:
+        base += _answered(own, rules) + Work(views=own.rows)
+        adapted += _compared(own, rules, prompted=False)
+    for own in [rows.measured, *rows.generalisation]:
+        base += _answered(own, rules) + _compared(own, rules, prompted=False) + Work(views=own.rows)
+        adapted += _compared(own, rules, prompted=False)
+    base += _compared(rows.measured, rules, prompted=True)
+    adapted += _compared(rows.measured, rules, prompted=True) + Work(read=main.shared)
+    if rules.merged:
+        adapted += _compared(rows.measured, rules, prompted=False)
+    shared = max(own.shared for own in [main, rows.measured, *rows.generalisation])
+    requests = _PREFILLS * (main.teacher + main.student + shared)
+    base += Work(views=sum(own.rows for own in rows.asked.values()), read=shared + requests, passes=2 * _PREFILLS)
     shown = min(EXAMPLES, main.rows)
     read = [
         reading_work(shown, length + rules.reply, rules.reply, rules.budget) for length in (main.teacher, main.student)

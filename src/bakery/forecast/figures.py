@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from dataclasses import astuple, dataclass, replace
 from typing import Self
 
+BAKE = ("sampling", "teacher", "training")
+"""The parts of which the proof takes a share."""
 _EULER = 0.5772
 
 
@@ -127,6 +129,19 @@ class Part:
     read: Range
     seconds: Range
 
+    def within(self, bake: Range, share: float) -> "Part":
+        """The same with no more than a share of the bake's seconds; of the tokens, so much less."""
+        if not bake.high or math.isinf(share) or self.seconds.high <= 0:
+            return self
+        low, high = (
+            min(1.0, share * limit / own) if own > 0 else 1.0
+            for limit, own in ((bake.low, self.seconds.low), (bake.high, self.seconds.high))
+        )
+        sampled, read, seconds = (
+            Range(low * one.low, high * one.high) for one in (self.sampled, self.read, self.seconds)
+        )
+        return Part(self.name, sampled, read, seconds)
+
 
 @dataclass(frozen=True)
 class Memory:
@@ -206,16 +221,31 @@ class Forecast:
 
 
 def parts_of(
-    least: Sequence[Stage], most: Sequence[Stage], rates: Rates, *, limit_seconds: float = math.inf
+    least: Sequence[Stage],
+    most: Sequence[Stage],
+    rates: Rates,
+    *,
+    limit_seconds: float = math.inf,
+    proof_share: float = math.inf,
 ) -> tuple[Part, ...]:
-    """The parts of a bake whose work lies between two bounds; training ends when `limit_seconds` are over."""
+    """The parts of a bake whose work lies between two bounds.
+
+    Args:
+        least, most: the stages at both bounds.
+        rates: seconds of a piece of work.
+        limit_seconds: after which training ends.
+        proof_share: what the proof may take of the seconds of sampling, teacher and training.
+    """
     parts: list[Part] = []
     for low, high in zip(least, most, strict=True):
         seconds = Range(low.seconds(rates), high.seconds(rates))
         if low.name == "training":
             before = sum(part.seconds.low for part in parts)
             seconds = seconds.at_most(max(0.0, limit_seconds - before))
-        parts.append(Part(low.name, Range(low.sampled, high.sampled), Range(low.read, high.read), seconds))
+        part = Part(low.name, Range(low.sampled, high.sampled), Range(low.read, high.read), seconds)
+        if low.name == "proof":
+            part = part.within(sum((one.seconds for one in parts if one.name in BAKE), Range(0, 0)), proof_share)
+        parts.append(part)
     return tuple(part for part in parts if part.sampled.high or part.read.high)
 
 

@@ -17,6 +17,7 @@ from bakery.engine.model.adapters import is_adapter_weight
 from bakery.engine.model.structure import base_of, device_of, stop_ids
 from bakery.engine.session import Session
 from bakery.errors import TemplateError, ViewError
+from bakery.evaluation.budget import SHARE
 from bakery.evaluation.proof_rows import neutral, proof_rows
 from bakery.forecast.counting import (
     ProofSizes,
@@ -143,8 +144,9 @@ class Outlook:
         )
         rates = self.trial.rates.slower(slower).among(args.world_size)
         limit = math.inf if args.max_minutes is None else args.max_minutes * 60 - elapsed
+        share = SHARE if args.proof == "auto" else math.inf
         return Forecast(
-            parts=parts_of(least, most, rates, limit_seconds=limit),
+            parts=parts_of(least, most, rates, limit_seconds=limit, proof_share=share),
             memory=memory_of(self._shape(), self._batches(rows, proof, rules), *available(self.engine)),
             rates=rates,
             steps=steps,
