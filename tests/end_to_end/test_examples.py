@@ -107,7 +107,18 @@ def test_an_example_bakes_and_the_student_learns(path, tmp_path, monkeypatch, ca
 
 def test_a_document_is_learned_and_proved_again(tmp_path, monkeypatch, capfd):
     monkeypatch.chdir(ROOT)
-    short = ["--self_prompts", "120", "--self_anchors", "0", "--num_train_epochs", "8", "--output_dir", str(tmp_path)]
+    short = [
+        "--self_prompts",
+        "120",
+        "--self_anchors",
+        "0",
+        "--num_train_epochs",
+        "8",
+        "--proof",
+        "full",
+        "--output_dir",
+        str(tmp_path),
+    ]
     assert main(["--config", "examples/document.yaml", "-q", *short]) == 0, capfd.readouterr().err
     results = json.loads((tmp_path / "results.json").read_text())
     assert results["measured_on"] == "written"
@@ -151,7 +162,7 @@ def test_an_example_runs_on_a_cpu_as_it_is_written_with_the_starter(path, tmp_pa
     assert said.err.count("note: bf16 is not available on the CPU; ") == (
         asked and not torch.accelerator.is_available()
     )
-    assert "Use it" in said.out
+    assert "The adapter is in" in said.out
     assert (tmp_path / "out" / "adapter_model.safetensors").is_file()
 
 

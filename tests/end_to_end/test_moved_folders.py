@@ -19,6 +19,7 @@ SMALL = {
     "num_trajectories": 1,
     "trajectory_length": 8,
     "use_cpu": True,
+    "proof": "full",
 }
 
 

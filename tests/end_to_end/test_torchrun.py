@@ -25,6 +25,7 @@ SETTINGS = {
     "self_prompts": 4,
     "self_anchors": 2,
     "eval_dataset": "eval.jsonl",
+    "proof": "full",
     "num_trajectories": 2,
     "trajectory_length": 24,
     "num_train_epochs": 2,
@@ -59,7 +60,7 @@ def test_two_processes_bake_what_one_does_and_say_it_once(folder):
     two = run(folder, *LAUNCHER, *COMMAND, *words, "2", "--output_dir", "two")
     assert (one.returncode, two.returncode) == (0, 0), one.stderr[-2000:] + two.stderr[-2000:]
     for said in (one, two):
-        assert said.stdout.count("Use it:") == said.stdout.count("Where the time went") == 1
+        assert said.stdout.count("The adapter is in") == said.stdout.count("Where the time went") == 1
         assert said.stderr.count("measuring the proof") == 1
         assert "Warning" not in said.stderr
     names = [{str(path.relative_to(folder / name)) for path in (folder / name).rglob("*")} for name in ("one", "two")]
