@@ -149,8 +149,8 @@ def _savings(cost: RequestCost, pay_off: PayOff) -> dict[str, Cells]:
         "time to first token": {BASE: merged, PROMPTED: prompted, BAKED: baked},
         "time to first token, merged": {BAKED: merged},
         "memory for the prompt": _of_the_prompt(size(cost.saved_bytes)) if cost.saved_bytes else {},
-        "requests until the bake has paid off": {BAKED: f"{pay_off.apart:,}"} if pay_off.apart else {},
-        "requests until then, merged": {BAKED: f"{pay_off.merged:,}"} if pay_off.merged else {},
+        "requests to pay off": {BAKED: f"{pay_off.apart:,}"} if pay_off.apart else {},
+        "requests to pay off, merged": {BAKED: f"{pay_off.merged:,}"} if pay_off.merged else {},
     }
 
 
