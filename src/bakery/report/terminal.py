@@ -47,7 +47,10 @@ def print_figures(proof: Proof, console: Console, pay_off: PayOff | None = None)
     """The verdict with its reasons, the other findings, the table, and a few answers side by side."""
     console.print()
     _print_verdict(verdict(proof), console)
-    for finding in others(proof):
+    further = others(proof)
+    if further:
+        console.print()
+    for finding in further:
         mark, mark_style, text_style = _MARKS[finding.level]
         grid = Table.grid(padding=(0, 1))
         grid.add_row(Text(mark, style=mark_style), Text(finding.text, style=text_style))
@@ -65,7 +68,6 @@ def _print_verdict(reached: Verdict, console: Console) -> None:
     console.print(Text(reached.headline, style=_VERDICTS[reached.level]))
     for reason in reached.reasons:
         console.print(Padding(Text(reason), (0, 0, 0, 2)))
-    console.print()
 
 
 def time_table(stages: Sequence[Spent]) -> Table:
