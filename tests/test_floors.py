@@ -25,7 +25,7 @@ FLOORS = (
     ("evaluation",),
     ("forecast",),
     ("report",),
-    ("baking", "evaluate", "cli", "__main__", "__init__"),
+    ("baking", "evaluate", "library", "cli", "__main__", "__init__"),
 )
 LEVEL = {name: level for level, names in enumerate(FLOORS) for name in names}
 TORCH_FREE = (

@@ -13,23 +13,24 @@ if TYPE_CHECKING:
     from bakery.chat.views import build_views
     from bakery.engine.distill.objective import compute_kl_divergence
     from bakery.engine.session import open_session
+    from bakery.library import ContextBakingTrainer, PromptBakingTrainer
     from bakery.rows.datasets import create_conversational_dataset, create_dataset, load_dataset
     from bakery.settings.arguments import BakeryConfig
     from bakery.settings.build import BakeSettings
     from bakery.settings.config import ContextConfig, DataConfig, LoraConfig, ModelConfig
-    from bakery.training.trainer import ContextBakingTrainer, PromptBakingTrainer, prompt_baking_collator
+    from bakery.training.trainer import prompt_baking_collator
 
 __version__ = "0.1.0"
 
 _MODULES = {
     "BakeSettings": "settings.build",
     "BakeryConfig": "settings.arguments",
-    "ContextBakingTrainer": "training.trainer",
+    "ContextBakingTrainer": "library",
     "ContextConfig": "settings.config",
     "DataConfig": "settings.config",
     "LoraConfig": "settings.config",
     "ModelConfig": "settings.config",
-    "PromptBakingTrainer": "training.trainer",
+    "PromptBakingTrainer": "library",
     "bake": "baking",
     "build_views": "chat.views",
     "compute_kl_divergence": "engine.distill.objective",

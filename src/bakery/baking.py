@@ -10,7 +10,7 @@ from bakery.engine.model.structure import hidden_size
 from bakery.engine.session import Session, open_session
 from bakery.evaluation.budget import SHARE, seconds_a_reply, within
 from bakery.evaluation.evaluator import Evaluator
-from bakery.evaluation.proof import Gap, TrainingEnd
+from bakery.evaluation.proof import Gap, Proof, TrainingEnd
 from bakery.evaluation.proof_rows import ProofRows, proof_rows
 from bakery.evaluation.proving import GAP_ROWS, measure_baseline, measure_gap, measure_proof, refuse_no_gap
 from bakery.forecast.figures import Forecast
@@ -175,18 +175,11 @@ def train(prepared: PreparedBake) -> None:
 
 def prove(prepared: PreparedBake, base_model: str) -> BakeResult:
     """Ask the baked model what the others were asked, and set the figures side by side."""
-    trainer, progress, rows = prepared.trainer, prepared.progress, prepared.rows
-    with progress.stage("proof", "measuring the proof", sum(rows.work), "answers") as on_progress:
-        evaluator = replace(_evaluator(trainer), on_progress=on_progress.tokens_only())
-        rows = _affordable(evaluator, rows, trainer.args.proof, progress)
-        on_progress.expect(sum(rows.work))
-        baseline = measure_baseline(evaluator, rows, on_progress)
-        proof = measure_proof(baseline, on_progress, merged=trainer.args.weights == "merged")
-    proof = replace(proof, training=_training_end(trainer, prepared.context))
+    trainer, progress = prepared.trainer, prepared.progress
     return BakeResult(
         output_dir=Path(trainer.args.output_dir or "outputs"),
         base_model=base_model,
-        proof=proof,
+        proof=proof_of(trainer, prepared.rows, prepared.context),
         prefix_tokens=trainer.prefix_tokens(),
         rows=len(trainer.train_dataset),
         steps=trainer.state.global_step,
@@ -198,13 +191,35 @@ def prove(prepared: PreparedBake, base_model: str) -> BakeResult:
     )
 
 
+def proof_of(trainer: ContextBakingTrainer, rows: ProofRows, context: str = "") -> Proof:
+    """The proof of what a trainer has trained, measured on as many of the rows as `proof` allows.
+
+    Args:
+        trainer: with its adapter as it is to be proved.
+        rows: to measure on.
+        context: the words of all that is baked, to name the clauses that no row touches.
+
+    Raises:
+        BakeryError: a row cannot be aligned, or the adapter cannot be merged.
+    """
+    progress = trainer.progress
+    with progress.stage("proof", "measuring the proof", sum(rows.work), "answers") as on_progress:
+        evaluator = replace(_evaluator(trainer), on_progress=on_progress.tokens_only())
+        rows = _affordable(evaluator, rows, trainer.args.proof, progress)
+        on_progress.expect(sum(rows.work))
+        baseline = measure_baseline(evaluator, rows, on_progress)
+        proof = measure_proof(baseline, on_progress, merged=trainer.args.weights == "merged")
+    return replace(proof, training=_training_end(trainer, context))
+
+
 def _affordable(evaluator: Evaluator, rows: ProofRows, price: str, progress: Progress) -> ProofRows:
     """The rows that the proof may take the time for."""
     if price == "full":
         return rows
     if price == "quick":
         return within(rows, 0)
-    seconds = SHARE * progress.seconds["bake"] - progress.seconds["gap"]
+    bake = sum(progress.seconds[name] for name in ("sampling", "teacher", "training"))
+    seconds = SHARE * bake - progress.seconds["gap"]
     return within(rows, seconds / seconds_a_reply(evaluator, rows, progress.now))
 
 

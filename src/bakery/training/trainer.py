@@ -5,7 +5,6 @@ Then transformers' loop runs; every step is one packed forward pass and one fuse
 """
 
 import math
-import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
@@ -369,16 +368,6 @@ class ContextBakingTrainer(Trainer):  # type: ignore[misc]
         sampled, known = self.preparation.sample(views.prompts, self.args.seed + 1)
         pairs = self.preparation.within_length([*views.pairs, *sampled])
         return pairs, self.preparation.ask_teacher(pairs, known)
-
-
-class PromptBakingTrainer(ContextBakingTrainer):
-    """Older name of `ContextBakingTrainer`."""
-
-    def __init__(self, *arguments: Any, **named: Any) -> None:
-        warnings.warn(
-            "PromptBakingTrainer is the older name of ContextBakingTrainer; use that", DeprecationWarning, stacklevel=2
-        )
-        super().__init__(*arguments, **named)
 
 
 def _adapted(
