@@ -70,6 +70,16 @@ def test_the_gap_alone_is_that_of_the_baseline(evaluator):
     assert measure_gap(evaluator, proof_rows()) == measure_baseline(evaluator, proof_rows()).gap
 
 
+def test_a_few_beginnings_tell_the_gap_and_all_rows_that_there_is_none(evaluator):
+    rows = proof_rows()
+    many = replace(rows, measured=[replace(row, source=f"{row.source} {n}") for n in range(3) for row in rows.measured])
+    gap = measure_gap(evaluator, many, short=True)
+    assert (gap.divergence.n, gap.agreement) == (16, None)
+    blind = replace(evaluator, engine=replace(evaluator.engine, teacher_condition=BASE))
+    none = measure_gap(blind, many, short=True)
+    assert (none.is_none, none.divergence.n) == (True, 24)
+
+
 def test_scores_are_those_of_the_replies(evaluator):
     first = measure_proof(measure_baseline(evaluator, proof_rows()))
     prompted = [one.replies[PROMPTED].text for one in first.main_set.questions]

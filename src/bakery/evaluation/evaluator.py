@@ -95,8 +95,8 @@ class Evaluator:
     seed: int
     on_progress: ProgressCallback = NO_PROGRESS
     strength: float = 1.0
-    known: dict[tuple[Condition, tuple[int, ...]], Reply] = field(default_factory=dict, repr=False, compare=False)
-    """Greedy replies by what was read; only as long as the adapter stays as it is."""
+    known: dict[tuple[Condition, int, tuple[int, ...]], Reply] = field(default_factory=dict, repr=False, compare=False)
+    """Greedy replies by condition, longest length and what was read; only as long as the adapter stays as it is."""
 
     @classmethod
     def by(cls, engine: Engine, builder: ViewBuilder, max_new_tokens: int, seed: int) -> "Evaluator":
@@ -115,10 +115,11 @@ class Evaluator:
         if temperature:
             replies = self._ask(actual, prompts, temperature, seed)
         else:
-            read = [(actual, tuple(one.teacher_ids if actual.prompted else one.student_ids)) for one in prompts]
-            new = {key: prompt for key, prompt in zip(read, prompts, strict=True) if key not in self.known}
+            read = [one.teacher_ids if actual.prompted else one.student_ids for one in prompts]
+            keys = [(actual, self.max_new_tokens, tuple(ids)) for ids in read]
+            new = {key: prompt for key, prompt in zip(keys, prompts, strict=True) if key not in self.known}
             self.known.update(zip(new, self._ask(actual, list(new.values()), temperature, seed), strict=True))
-            replies = [self.known[key] for key in read]
+            replies = [self.known[key] for key in keys]
         self.on_progress(len(prompts))
         return replies
 

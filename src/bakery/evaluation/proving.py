@@ -103,13 +103,16 @@ def measure_gap(
         evaluator: asks the model.
         rows: those of the proof.
         on_progress: told of every answer and comparison.
-        short: a few rows and the beginnings of their answers suffice; no greedy answers are asked for.
+        short: a few rows and the beginnings of their answers suffice, unless these show no gap; no greedy answers are
+            asked for.
     """
     evaluator = replace(evaluator, on_progress=on_progress)
     if not short:
         return _gap(_before(evaluator, rows.measured), _ask(evaluator, rows.sets[rows.measured_on]))
-    evaluator = replace(evaluator, max_new_tokens=min(GAP_TOKENS, evaluator.max_new_tokens), known={})
-    return _gap(_before(evaluator, evenly(rows.measured, GAP_ROWS)))
+    beginning = replace(evaluator, max_new_tokens=min(GAP_TOKENS, evaluator.max_new_tokens))
+    gap = _gap(_before(beginning, evenly(rows.measured, GAP_ROWS)))
+    # A few rows may be those on which the prompt does not matter: all of them say that it changes nothing, or none.
+    return _gap(_before(evaluator, rows.measured)) if gap.is_none else gap
 
 
 def refuse_no_gap(gap: Gap, allowed: bool) -> None:
