@@ -260,7 +260,8 @@ def _bake(command: Command) -> None:
     if _first_process():
         print_proof(result, Console())
     ProcessGroup.current().leave()
-    refuse_under(result.proof, settings.bakery.fail_under)
+    if _first_process():  # one of several says it
+        refuse_under(result.proof, settings.bakery.fail_under)
 
 
 def _inspect(command: Command) -> None:
