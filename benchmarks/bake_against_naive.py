@@ -62,6 +62,7 @@ class Row:
 
 TABLE = [
     Row("bake, prefix 2,048 / TRL SFT", "<= 0.75", "seconds", Side("ours"), Side("trl_sft")),
+    Row("bake and proof, prefix 2,048 / TRL SFT", "<= 0.75", "seconds", Side("ours_proved"), Side("trl_sft")),
     Row("bake, prefix 8,192 / prefix 256", "<= 1.15", "seconds", Side("ours", ("--prefix", "8192")),
         Side("ours", ("--prefix", "256"))),
     Row("plain loop / bake, prefix 2,048", ">= 8", "seconds", Side("naive"), Side("ours")),

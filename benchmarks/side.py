@@ -29,8 +29,14 @@ sys.path[:0] = [str(ROOT / "src"), str(ROOT / "examples")]
 import bake_loop  # noqa: E402
 
 from bakery import BakeryConfig, ContextBakingTrainer, ContextConfig, create_dataset  # noqa: E402
+from bakery.evaluation.evaluator import Evaluator  # noqa: E402
+from bakery.evaluation.proof_rows import proof_rows  # noqa: E402
+from bakery.evaluation.proving import measure_gap  # noqa: E402
+from bakery.library import rows_of  # noqa: E402
 
 RATE = 1e-3
+FURTHER = 16
+"""Questions of the proof."""
 SHAPES = {
     "tiny": {"hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 2, "num_attention_heads": 4,
              "num_key_value_heads": 2, "head_dim": 16},
@@ -82,6 +88,7 @@ class Work:
     prefix: list[dict[str, str]]
     questions: list[str]
     answers: list[str]
+    further: list[str]
     folder: str
 
     @classmethod
@@ -102,6 +109,7 @@ class Work:
             [{"role": "system", "content": words(given.prefix, 0)}],
             [words(given.prompt, 1 + row) for row in range(given.rows)],
             [words(given.answer, 1000 + row) for row in range(given.rows)],
+            [words(given.prompt, 2000 + row) for row in range(FURTHER)],
             folder,
         )
 
@@ -128,8 +136,11 @@ class Work:
 Stages = dict[str, Any]
 
 
-def ours(work: Work, *, sampled: bool = False) -> Stages:
-    """The trainer users call, everything included: views, sampling, teacher, training. Returns where the time went."""
+def ours(work: Work, *, sampled: bool = False, proved: bool = False) -> Stages:
+    """The trainer users call, everything included: views, sampling, teacher, training. Returns where the time went.
+
+    `proved`: the gap before and the proof after it as well, on further questions of the same length.
+    """
     given = work.given
     drawing = {"num_trajectories": 1, "trajectory_length": given.answer, "sampling_temperature": 1.0}
     trainer = ContextBakingTrainer(
@@ -138,8 +149,15 @@ def ours(work: Work, *, sampled: bool = False) -> Stages:
         context_config=ContextConfig(prefix_messages=work.prefix),
         train_dataset=create_dataset(work.questions) if sampled else create_dataset(work.questions, work.answers),
         processing_class=work.tokenizer,
+        eval_dataset=create_dataset(work.further) if proved else None,
     )
+    if proved:
+        evaluator = Evaluator.by(trainer.engine, trainer.session.builder, given.answer, seed=0)
+        with trainer.progress.clock("gap"):
+            measure_gap(evaluator, proof_rows(rows_of(trainer)), short=True)
     trainer.train()
+    if proved:
+        trainer.prove()
     return {spent.stage: [round(spent.seconds, 3), spent.tokens] for spent in trainer.progress.spent()}
 
 
@@ -207,6 +225,7 @@ SIDES: dict[str, Callable[[Work], Stages]] = {
     "ours": ours,
     "naive": naive,
     "trl_sft": trl_sft,
+    "ours_proved": lambda work: ours(work, proved=True),
     "ours_sampled": lambda work: ours(work, sampled=True),
     "naive_sampled": lambda work: naive(work, sampled=True),
     "trl_sdft": trl_sdft,

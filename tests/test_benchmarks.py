@@ -18,7 +18,7 @@ def run(script, *arguments):
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
-@pytest.mark.parametrize("side", ["ours_sampled", "naive"])
+@pytest.mark.parametrize("side", ["ours_sampled", "ours_proved", "naive"])
 def test_one_side_says_its_seconds_and_its_memory(side):
     done = run("side.py", side, *SMALL)
     assert done.returncode == 0, done.stderr

@@ -7,10 +7,10 @@ from bakery.baking import proof_of
 from bakery.evaluation.proof import Proof
 from bakery.evaluation.proof_rows import proof_rows
 from bakery.rows.bake_data import BakeData
-from bakery.training import trainer
+from bakery.training import trainer as training
 
 
-class ContextBakingTrainer(trainer.ContextBakingTrainer):
+class ContextBakingTrainer(training.ContextBakingTrainer):
     """The trainer with its proof."""
 
     def prove(self) -> Proof:
@@ -23,11 +23,15 @@ class ContextBakingTrainer(trainer.ContextBakingTrainer):
         Raises:
             BakeryError: a row cannot be aligned, or the adapter cannot be merged.
         """
-        rows, prefix = self.rows, tuple(self.session.builder.rules.prefix)
-        validation = [row for own in rows.validation.values() for row in own]
-        data = BakeData(prefix or None, list(rows.train), list(rows.anchors), validation, [], [], [])
-        context = "\n".join(str(message.get("content") or "") for message in prefix)
-        return proof_of(self, proof_rows(data), context)
+        context = "\n".join(str(message.get("content") or "") for message in self.session.builder.rules.prefix)
+        return proof_of(self, proof_rows(rows_of(self)), context)
+
+
+def rows_of(trainer: training.ContextBakingTrainer) -> BakeData:
+    """The rows of a trainer as those of a bake."""
+    rows, prefix = trainer.rows, tuple(trainer.session.builder.rules.prefix)
+    validation = [row for own in rows.validation.values() for row in own]
+    return BakeData(prefix or None, list(rows.train), list(rows.anchors), validation, [], [], [])
 
 
 class PromptBakingTrainer(ContextBakingTrainer):
