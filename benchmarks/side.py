@@ -152,7 +152,7 @@ def ours(work: Work, *, sampled: bool = False, proved: bool = False) -> Stages:
         eval_dataset=create_dataset(work.further) if proved else None,
     )
     if proved:
-        evaluator = Evaluator.by(trainer.engine, trainer.session.builder, given.answer, seed=0)
+        evaluator = Evaluator.for_bake(trainer.engine, trainer.session.builder, trainer.args)
         with trainer.progress.clock("gap"):
             measure_gap(evaluator, proof_rows(rows_of(trainer)), short=True)
     trainer.train()

@@ -13,7 +13,7 @@ from bakery.evaluation.evaluator import Evaluator
 from bakery.evaluation.proof import Gap, Proof, TrainingEnd
 from bakery.evaluation.proof_rows import ProofRows, proof_rows
 from bakery.evaluation.proving import GAP_ROWS, measure_baseline, measure_gap, measure_proof, refuse_no_gap
-from bakery.forecast.figures import Forecast
+from bakery.forecast.figures import BAKE_PARTS, Forecast
 from bakery.forecast.outlook import Outlook
 from bakery.forecast.telling import Telling
 from bakery.progress import Progress, Verbosity
@@ -62,15 +62,15 @@ def bake(settings: BakeSettings, progress: Progress | None = None, data: BakeDat
     if settings.bakery.world_size == 1:
         default_values()  # before there is a trainer
     prepared = prepare(settings, data, progress)
+    asked = _as_asked(settings, prepared.trainer.session)
     if prepared.trainer.is_world_process_zero():
-        save_inputs(_as_asked(settings, prepared.trainer.session), data)
+        save_inputs(asked, data)
     train(prepared)
     result = prove(prepared, settings.model.model_name_or_path)
     if prepared.trainer.is_world_process_zero():
         with progress.clock("saving"):
             # Only here: comparing with the default settings makes transformers forget that there are other processes.
-            written = run_settings(_as_asked(settings, prepared.trainer.session), data)
-            write_outputs(result, written, prepared.trainer)
+            write_outputs(result, run_settings(asked, data), prepared.trainer)
             publish(result, prepared.trainer)
     return replace(result, spent=progress.spent())
 
@@ -146,9 +146,7 @@ def prepare(settings: BakeSettings, data: BakeData, progress: Progress) -> Prepa
 
 
 def _evaluator(trainer: ContextBakingTrainer) -> Evaluator:
-    args = trainer.args
-    longest = args.eval_max_new_tokens or args.trajectory_length
-    return Evaluator.by(trainer.engine, trainer.session.builder, longest, args.seed + 2)
+    return Evaluator.for_bake(trainer.engine, trainer.session.builder, trainer.args)
 
 
 def _open(settings: BakeSettings, data: BakeData, progress: Progress, today: datetime | None = None) -> Session:
@@ -218,7 +216,7 @@ def _affordable(evaluator: Evaluator, rows: ProofRows, price: str, progress: Pro
         return rows
     if price == "quick":
         return within(rows, 0)
-    bake = sum(progress.seconds[name] for name in ("sampling", "teacher", "training"))
+    bake = sum(progress.seconds[name] for name in BAKE_PARTS)
     seconds = SHARE * bake - progress.seconds["gap"]
     return within(rows, seconds / seconds_a_reply(evaluator, rows, progress.now))
 

@@ -130,5 +130,4 @@ def _open(
     data = measurable_rows(data, settings, session, progress)
     rows = proof_rows(data, parse_rules(settings.data.rules))
     engine = session.engine([session.builder.prompts(unanswered(row)) for row in rows.measured])
-    longest = args.eval_max_new_tokens or args.trajectory_length
-    return Evaluator.by(engine, session.builder, longest, args.seed + 2), rows
+    return Evaluator.for_bake(engine, session.builder, args), rows

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bakery.errors import DataError
-from bakery.rows.conversations import conversations, conversations_from_prompts
+from bakery.rows.conversations import as_row, conversations, conversations_from_prompts
 from tests.rows.support import assistant, messages, system, user
 
 
@@ -109,3 +109,9 @@ def test_rows_with_and_without_answers_do_not_mix():
 def test_a_chat_in_a_wrong_order_is_refused(turns, says):
     with pytest.raises(DataError, match=says):
         conversations([{"messages": turns}])
+
+
+@pytest.mark.parametrize("own", [{}, {"prefix_messages": []}, {"prefix_messages": [system("p")]}])
+def test_a_conversation_as_a_row_becomes_the_same_conversation_again(own):
+    (row,) = conversations([{"messages": [user("a"), assistant("b")], **own}], "rows")
+    assert conversations([as_row(row)], "rows") == [row]

@@ -18,6 +18,7 @@ from bakery.evaluation import estimates
 from bakery.evaluation.estimates import Estimate
 from bakery.progress import NO_PROGRESS, ProgressCallback
 from bakery.rows.conversations import Conversation
+from bakery.settings.arguments import BakeryConfig
 
 CONDITIONS = (BASE, PROMPTED, BAKED, BAKED_PROMPTED)
 NAMES = {BASE: "base", PROMPTED: "prompted", BAKED: "baked", BAKED_PROMPTED: "baked_prompted"}
@@ -102,6 +103,11 @@ class Evaluator:
     def by(cls, engine: Engine, builder: ViewBuilder, max_new_tokens: int, seed: int) -> "Evaluator":
         """The proof is always told in forward KL at temperature 1, whatever the bake minimised."""
         return cls(replace(engine, temperature=1.0, beta=0.0), builder, max_new_tokens, seed)
+
+    @classmethod
+    def for_bake(cls, engine: Engine, builder: ViewBuilder, args: BakeryConfig) -> "Evaluator":
+        """The same with the lengths and the seed of a bake with these settings."""
+        return cls.by(engine, builder, args.eval_max_new_tokens or args.trajectory_length, args.seed + 2)
 
     def prompts(self, rows: Sequence[Conversation], *, anchor: bool = False) -> list[PromptPair]:
         """Both views of unanswered rows."""

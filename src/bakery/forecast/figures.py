@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from dataclasses import astuple, dataclass, replace
 from typing import Self
 
-BAKE = ("sampling", "teacher", "training")
-"""The parts of which the proof takes a share."""
+BAKE_PARTS = ("sampling", "teacher", "training")
+"""The bake itself: the proof takes a share of their seconds."""
 _EULER = 0.5772
 
 
@@ -244,7 +244,7 @@ def parts_of(
             seconds = seconds.at_most(max(0.0, limit_seconds - before))
         part = Part(low.name, Range(low.sampled, high.sampled), Range(low.read, high.read), seconds)
         if low.name == "proof":
-            part = part.within(sum((one.seconds for one in parts if one.name in BAKE), Range(0, 0)), proof_share)
+            part = part.within(sum((one.seconds for one in parts if one.name in BAKE_PARTS), Range(0, 0)), proof_share)
         parts.append(part)
     return tuple(part for part in parts if part.sampled.high or part.read.high)
 

@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 from huggingface_hub import HfApi
@@ -13,7 +14,8 @@ from bakery.report.model_card import model_card
 from bakery.report.page import bake_page
 from bakery.report.results import BakeResult, results, write_answers, write_json
 from bakery.report.run_folder import accept_inputs
-from bakery.training.hub import HUB_ERRORS
+from bakery.rows.conversations import as_row
+from bakery.training.hub import HUB_ERRORS, first_line
 from bakery.training.trainer import ContextBakingTrainer
 from bakery.writing.written import remove_prefixes
 
@@ -68,7 +70,7 @@ def publish(result: BakeResult, trainer: ContextBakingTrainer) -> None:
         )
     except HUB_ERRORS as error:
         raise ResourceError(
-            f"push_to_hub: {trainer.hub_model_id} did not take the upload ({str(error).splitlines()[0]}); "
+            f"push_to_hub: {trainer.hub_model_id} did not take the upload ({first_line(error)}); "
             f"the finished bake lies in {result.output_dir}"
         ) from error
 
@@ -83,7 +85,6 @@ def write_trajectories(trainer: ContextBakingTrainer, path: Path) -> None:
             for pair in pairs:
                 said = [pair.student_ids[target] for target in pair.student_targets]
                 answer = {"role": "assistant", "content": tokenizer.decode(said, skip_special_tokens=True)}
-                row = {"messages": [*conversation.messages, answer]}
-                if conversation.prefix is not None and trainer.args.keep_prompt:
-                    row["prefix_messages"] = list(conversation.prefix)
-                file.write(json.dumps(row, ensure_ascii=False) + "\n")
+                prefix = conversation.prefix if trainer.args.keep_prompt else None
+                row = replace(conversation, messages=(*conversation.messages, answer), prefix=prefix)
+                file.write(json.dumps(as_row(row), ensure_ascii=False) + "\n")

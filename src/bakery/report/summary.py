@@ -138,7 +138,7 @@ def left_out(proof: Proof) -> str:
     if not proof.left_out:
         return ""
     parts = "; ".join(proof.left_out)
-    return f"Left out, as the proof takes a quarter of the bake's time: {parts}. With proof: full all is measured."
+    return f"Left out, to keep the proof short: {parts}. With proof: full, everything is measured."
 
 
 def _savings(cost: RequestCost, pay_off: PayOff) -> dict[str, Cells]:

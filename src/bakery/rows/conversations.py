@@ -50,6 +50,12 @@ def unanswered(row: Conversation) -> Conversation:
     return replace(row, messages=messages)
 
 
+def as_row(row: Conversation) -> dict[str, Any]:
+    """A conversation as a row of a data set, from which `conversations` makes the same again."""
+    own = {} if row.prefix is None else {PREFIX_COLUMN: list(row.prefix)}
+    return {"messages": list(row.messages), **own}
+
+
 def prompt_key(row: Conversation) -> tuple[Any, ...]:
     """What makes two prompts the same: their words, whatever their case and white space, behind the same prefix."""
     messages = [*(row.prefix or ()), {"role": "|", "content": ""}, *unanswered(row).messages]

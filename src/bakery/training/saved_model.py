@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from peft import PeftModel
 
 from bakery import __version__
-from bakery.rows.conversations import Conversation, unanswered
+from bakery.rows.conversations import Conversation, as_row, unanswered
 from bakery.settings.documents import dump_yaml
 from bakery.settings.paths import STARTER, resolve_model
 from bakery.settings.relative_paths import INPUTS, base_from
@@ -115,8 +115,4 @@ def _lines(rows: Sequence[Conversation]) -> str:
     """Rows as JSONL; without answers, where only some have one."""
     if not all(row.answered for row in rows):
         rows = [unanswered(row) for row in rows]
-    plain = (
-        {"messages": list(row.messages), **({} if row.prefix is None else {"prefix_messages": list(row.prefix)})}
-        for row in rows
-    )
-    return "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in plain)
+    return "".join(json.dumps(as_row(row), ensure_ascii=False) + "\n" for row in rows)

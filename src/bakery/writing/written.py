@@ -14,7 +14,7 @@ from typing import Any
 from bakery.errors import DataError
 from bakery.progress import Progress
 from bakery.rows.bake_data import BakeData
-from bakery.rows.conversations import Conversation, conversations, evenly
+from bakery.rows.conversations import Conversation, as_row, conversations, evenly
 from bakery.rows.sources import read_rows
 from bakery.writing.anchors import write_anchors
 from bakery.writing.plan import WritingPlan
@@ -151,8 +151,7 @@ def _read(path: Path) -> list[tuple[Conversation, str]]:
 
 
 def _plain(row: Conversation, use: str) -> dict[str, Any]:
-    own = {} if not row.prefix else {"prefix_messages": list(row.prefix)}
-    return {"messages": list(row.messages), **own, "use": use}
+    return {**as_row(replace(row, prefix=row.prefix or None)), "use": use}
 
 
 def _numbered(rows: Sequence[Conversation], name: str) -> list[Conversation]:
