@@ -23,6 +23,7 @@ from bakery.report.run_folder import run_settings, save_inputs
 from bakery.rows.bake_data import BakeData, load_bake_data
 from bakery.scoring.rules import parse_rules
 from bakery.settings.build import BakeSettings
+from bakery.settings.checks import bake_problems, refuse
 from bakery.settings.paths import check_output, try_output
 from bakery.settings.saving import default_values
 from bakery.training.chat_date import read_date
@@ -52,6 +53,7 @@ def bake(settings: BakeSettings, progress: Progress | None = None, data: BakeDat
         BakeryError: for anything that is refused; until the rows are aligned, nothing is written but what the model
             wrote for them itself.
     """
+    refuse(bake_problems(vars(settings.bakery)))
     progress = Progress(Verbosity.QUIET) if settings.bakery.process_index else progress or Progress()
     if not settings.bakery.process_index:  # the first process may already be writing when the others look
         check_output(
@@ -100,7 +102,7 @@ class PreparedBake:
 
     trainer: ContextBakingTrainer
     rows: ProofRows
-    gap: Gap
+    gap: Gap | None  # None where it is left out with the proof
     progress: Progress
     context: str = ""  # the words of all that is baked, unless they are to stay out of the run folder
     telling: Telling | None = None  # of what is still to come
@@ -136,13 +138,19 @@ def prepare(settings: BakeSettings, data: BakeData, progress: Progress) -> Prepa
         checks = check_template(session.tokenizer, settings.context.chat_template_kwargs)
     for line in [*warnings_for(checks, session.builder.rules), *session.builder.remarks()]:
         progress.say(f"  note: {line}")
-    evaluator = _evaluator(trainer)
-    with progress.stage("gap", "measuring the gap", 2 * min(GAP_ROWS, len(rows.measured)), "answers") as on_progress:
-        gap = measure_gap(evaluator, rows, on_progress, short=True)
-    progress.say(f"  the prompt moves the model by {gap.divergence.mean:.3g} nats per token")
-    refuse_no_gap(gap, args.allow_no_gap)
+    gap = _gap(trainer, rows) if args.measures_gap else None
     context = "\n".join(topic.text for topic in topics_of(data)) if args.keep_prompt else ""
     return PreparedBake(trainer, rows, gap, progress, context, telling)
+
+
+def _gap(trainer: ContextBakingTrainer, rows: ProofRows) -> Gap:
+    """How much the prompt changes, from a few short answers."""
+    count, progress = min(GAP_ROWS, len(rows.measured)), trainer.progress
+    with progress.stage("gap", "measuring the gap", 2 * count, "answers") as on_progress:
+        gap = measure_gap(_evaluator(trainer), rows, on_progress, short=True)
+    progress.say(f"  the prompt changes the model by {gap.divergence.mean:.3g} nats per token")
+    refuse_no_gap(gap, trainer.args.allow_no_gap)
+    return gap
 
 
 def _evaluator(trainer: ContextBakingTrainer) -> Evaluator:
@@ -172,12 +180,16 @@ def train(prepared: PreparedBake) -> None:
 
 
 def prove(prepared: PreparedBake, base_model: str) -> BakeResult:
-    """Ask the baked model what the others were asked, and set the figures side by side."""
+    """Ask the baked model what the others were asked, and set the figures side by side.
+
+    With `proof: none` nothing is asked, and the result holds what is known without.
+    """
     trainer, progress = prepared.trainer, prepared.progress
+    proof = proof_of(trainer, prepared.rows, prepared.context) if trainer.args.is_proved else None
     return BakeResult(
         output_dir=Path(trainer.args.output_dir or "outputs"),
         base_model=base_model,
-        proof=proof_of(trainer, prepared.rows, prepared.context),
+        proof=proof,
         prefix_tokens=trainer.prefix_tokens(),
         rows=len(trainer.train_dataset),
         steps=trainer.state.global_step,
@@ -186,6 +198,8 @@ def prove(prepared: PreparedBake, base_model: str) -> BakeResult:
         spent=progress.spent(),
         curve=tuple(trainer.state.log_history),
         stopped_early=trainer.stopping.reason,
+        gap=prepared.gap,
+        training=proof.training if proof else _training_end(trainer, prepared.context),
     )
 
 

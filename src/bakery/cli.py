@@ -227,12 +227,14 @@ def _bake(command: Command) -> None:
     from bakery.rows.bake_data import load_bake_data
     from bakery.rows.sources import is_local
     from bakery.settings.build import build
+    from bakery.settings.checks import bake_problems, refuse
     from bakery.settings.paths import check_checkpoint, check_output
 
     verbosity = _verbosity(command)
     checked = _check(command)
     at, values = checked.given.at, checked.values
     output_dir, resume = values["output_dir"], values["resume_from_checkpoint"]
+    refuse(bake_problems(values), at)
     check_checkpoint(resume, output_dir, checked.model.model_name_or_path, at("resume_from_checkpoint"))
     if not command.plan:
         check_output(output_dir, bool(values["overwrite"] or resume), at("output_dir"))
@@ -260,7 +262,7 @@ def _bake(command: Command) -> None:
     if _first_process():
         print_proof(result, Console())
     ProcessGroup.current().leave()
-    if _first_process():  # one of several says it
+    if _first_process() and result.proof:  # one of several says it
         refuse_under(result.proof, settings.bakery.fail_under)
 
 
@@ -313,6 +315,9 @@ def _eval(command: Command) -> None:
     else:
         checked = _check(command)
     check_adapter(name, checked.model.model_name_or_path, "command line: --adapter")
+    asked = checked.given.entries.get("proof")
+    if asked is not None and asked.location == COMMAND_LINE and asked.value == "none":  # in a file it is the bake's
+        raise ConfigError("command line: --proof: none leaves nothing to evaluate; leave it out, or use quick")
     data = load_bake_data(checked.context, checked.data)
     settings, progress = build(checked), Progress(verbosity)
     from rich.console import Console

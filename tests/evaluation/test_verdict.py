@@ -7,7 +7,7 @@ import pytest
 from bakery.engine.distill.conditions import BAKED, BASE, PROMPTED
 from bakery.errors import VerdictError
 from bakery.evaluation.proof import MergeCheck, TrainingEnd
-from bakery.evaluation.verdict import others, refuse_under, verdict
+from bakery.evaluation.verdict import refuse_under, verdict
 from tests.proof_support import made_proof, nats, share
 
 END = TrainingEnd(steps=900, epochs=30.0, limit=None, falling=False, rows=160, anchors=64, loss=0.001)
@@ -124,7 +124,7 @@ def test_nothing_is_told_twice():
     proof = replace(SHORT, training=END)
     said = verdict(proof).reasons
     assert len(said) == len(set(said))
-    assert not set(said) & {finding.text for finding in others(proof)}
+    assert not set(said) & {finding.text for finding in summary(proof).others}
 
 
 def test_a_script_is_stopped_below_its_share_and_by_harm():

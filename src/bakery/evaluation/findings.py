@@ -3,8 +3,10 @@
 Only this module judges a bake; a bad one is called bad. `verdict` draws the conclusion.
 """
 
+import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 from bakery.engine.distill.conditions import BAKED, BASE, PROMPTED
@@ -65,6 +67,29 @@ def findings(proof: Proof) -> list[Finding]:
     checks = (_gap, _rows, _training, _answers, _elsewhere, _merged)
     unsorted = [finding for check in checks for finding in check(proof)]
     return sorted(unsorted, key=lambda finding: _ORDER.index(finding.level))
+
+
+def unproved(training: TrainingEnd | None, adapter: Path) -> list[Finding]:
+    """The same of a bake that ended without a proof.
+
+    Args:
+        training: how it ended, which may say what will be missing.
+        adapter: its folder, where the settings for an evaluation lie too.
+    """
+    command = f"bakery eval --adapter {shlex.quote(str(adapter))}"
+    told = [
+        Finding(
+            "warning",
+            "No proof was measured (proof: none): nobody has asked the baked model anything yet.",
+            "unknown",
+        ),
+        Finding("warning", f"To find out how good it is, run: {command}", "unknown"),
+    ]
+    if training and training.limit and training.falling:
+        told.append(_undertrained(training, training.limit, "note"))
+    if training and training.untouched:
+        told.append(_untouched(training, "note"))
+    return told
 
 
 def amount(drift: float) -> str:
@@ -162,24 +187,32 @@ def _training(proof: Proof) -> Iterator[Finding]:
         return
     undertrained = bool(training.limit) and (training.falling or (short and training.epochs < _FEW_EPOCHS))
     if undertrained and training.limit:
-        yield Finding(
-            level,
-            f"Undertrained: the bake ended after {training.steps:,} steps ({training.limit}) while the divergence was "
-            f"still falling. Go on with more: raise {training.limit.partition(':')[0]}, or leave it out, and the bake "
-            "runs until more training does not help.",
-            about="remedy",
-        )
+        yield _undertrained(training, training.limit, level)
     if training.untouched:
-        quoted = ", ".join(f'"{excerpt(clause, _CLAUSE)}"' for clause in training.untouched[:_CLAUSES])
-        more = len(training.untouched) - _CLAUSES
-        yield Finding(
-            level,
-            f"The questions never touch {quoted}{f' and {more} more' if more > 0 else ''}: no row that was learned "
-            "from holds these names and numbers. Add a training prompt about each.",
-            about="remedy",
-        )
+        yield _untouched(training, level)
     elif short and not undertrained and training.loss is not None:
         yield _missing(training, training.loss, proof.divergence.after.mean)
+
+
+def _undertrained(training: TrainingEnd, limit: str, level: Level) -> Finding:
+    return Finding(
+        level,
+        f"Undertrained: the bake ended after {training.steps:,} steps ({limit}) while the divergence was still "
+        f"falling. Go on with more: raise {limit.partition(':')[0]}, or leave it out, and the bake runs until more "
+        "training does not help.",
+        about="remedy",
+    )
+
+
+def _untouched(training: TrainingEnd, level: Level) -> Finding:
+    quoted = ", ".join(f'"{excerpt(clause, _CLAUSE)}"' for clause in training.untouched[:_CLAUSES])
+    more = len(training.untouched) - _CLAUSES
+    return Finding(
+        level,
+        f"The questions never touch {quoted}{f' and {more} more' if more > 0 else ''}: no row that was learned "
+        "from holds these names and numbers. Add a training prompt about each.",
+        about="remedy",
+    )
 
 
 def _missing(training: TrainingEnd, loss: float, after: float) -> Finding:

@@ -7,6 +7,7 @@ partial   more than half is there, and less than the prompt does
 good      as if prompted, on rows that were not trained on, with the answers to show for it
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -47,10 +48,14 @@ class Verdict:
 
 def verdict(proof: Proof) -> Verdict:
     """The verdict on a bake, from the figures of its proof alone."""
-    told = findings(proof)
+    return conclusion(findings(proof), _little_drift(proof))
+
+
+def conclusion(told: Sequence[Finding], little_drift: Sequence[str] = ()) -> Verdict:
+    """The verdict that findings leave room for; `little_drift`: said where none of them tells of drift."""
     limits: list[VerdictLevel] = [one.limits for one in told if one.limits]
     level = min([*limits, "good"], key=_WORST_FIRST.index)
-    drift = [one.text for one in told if one.about == "drift"] or _little_drift(proof)
+    drift = [one.text for one in told if one.about == "drift"] or little_drift
     if level == "good":
         return Verdict(level, (*(one.text for one in told if one.level == "good"), *drift))
     deciding = [one.text for one in told if one.limits in (level, "unknown")]  # doubts about the measurement as well
@@ -74,12 +79,6 @@ def refuse_under(proof: Proof, least: float | None) -> None:
     share = f"{closed.mean:.1%}" if closed else "an unknown share"
     if reached.level == "harmful" or closed is None or closed.mean < least:
         raise VerdictError(f"fail_under {least:g}: {share} of the gap is closed, and the verdict is {reached.level}")
-
-
-def others(proof: Proof) -> list[Finding]:
-    """The findings that the verdict does not hold yet."""
-    said = set(verdict(proof).reasons)
-    return [one for one in findings(proof) if one.text not in said]
 
 
 def _little_drift(proof: Proof) -> list[str]:

@@ -19,6 +19,7 @@ from bakery.engine.session import Session
 from bakery.errors import TemplateError, ViewError
 from bakery.evaluation.budget import SHARE
 from bakery.evaluation.proof_rows import neutral, proof_rows
+from bakery.evaluation.proving import GAP_ROWS, GAP_TOKENS
 from bakery.forecast.counting import (
     ProofSizes,
     Rules,
@@ -124,6 +125,7 @@ class Outlook:
             prefix, room = _prefix_tokens(builder, topics_of(data)[0]), SAMPLING_BUDGETS * rules.budget
             writing = writing_stage(plan, self.message, prefix, room)
             data = with_written(data, expected_rows(plan, topics_of(data), self.message))
+        done = (*done, *_not_measured(args))
         if "writing" not in done:
             data = reserved_rows(data, self.settings)
         rows = TrainingRows.of(builder, data, rules)
@@ -194,11 +196,13 @@ class Outlook:
     def _batches(self, rows: TrainingRows, proof: ProofSizes, rules: Rules) -> Batches:
         args, most = self.settings.bakery, SAMPLING_BUDGETS * rules.budget
         own = [one for one in (rows.train, rows.anchors) if one.unanswered]
+        proved = proof.asked.values() if args.is_proved else []
+        asked = [(one, one.rows, rules.proof_longest) for one in proved]
+        asked.append((proof.measured, min(GAP_ROWS, proof.measured.rows), min(GAP_TOKENS, rules.proof_longest)))
         batches = [
             (sum(one.unanswered for one in own) * rules.trajectories, max((one.teacher for one in own), default=0)
              + rules.longest, rules.longest),
-            *((one.rows, max(one.teacher, one.student) + rules.proof_longest, rules.proof_longest)
-              for one in proof.asked.values()),
+            *((count, max(one.teacher, one.student) + new, new) for one, count, new in asked),
         ]  # fmt: skip
         sampled = [(min(count, max(1, most // length)), length, new) for count, length, new in batches if count]
         count, length, new = max(sampled, key=lambda batch: batch[0] * batch[1])
@@ -216,6 +220,12 @@ class Outlook:
             checkpointed=bool(args.gradient_checkpointing),
             stored=not rules.live,
         )
+
+
+def _not_measured(args: BakeryConfig) -> tuple[str, ...]:
+    """The parts of a bake without a proof that are left out."""
+    parts = {"proof": args.is_proved, "gap": args.measures_gap}
+    return tuple(name for name, measured in parts.items() if not measured)
 
 
 def probes(builder: ViewBuilder, data: BakeData) -> list[PromptPair]:

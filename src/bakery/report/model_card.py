@@ -1,9 +1,8 @@
 """The model card: README.md of the adapter, with the proof as tables."""
 
 from bakery import __version__
-from bakery.evaluation.verdict import others, verdict
 from bakery.report.results import BakeResult
-from bakery.report.summary import COLUMNS, FOOTNOTE, left_out, sections
+from bakery.report.summary import COLUMNS
 from bakery.report.usage import usage
 
 _USE = """
@@ -34,17 +33,16 @@ without the prompt. Made with bakery {version}.
 
 {footnote}
 {use}
-`results.json` holds every figure, `answers.jsonl` every answer, `report.html` shows both, `bakery.yaml` has the
-settings.
+`results.json` holds every figure{answers}, `report.html` shows them, `bakery.yaml` has the settings.
 """
 
 
 def model_card(result: BakeResult) -> str:
     """README.md of the adapter. The baked prompt itself is not in it: whoever shares the adapter decides that."""
-    reached = verdict(result.proof)
-    warned = ((("**Warning:** " if one.level == "warning" else "") + one.text) for one in others(result.proof))
+    told = result.summary
+    warned = ((("**Warning:** " if one.level == "warning" else "") + one.text) for one in told.others)
     tables = []
-    for title, lines in sections(result.proof, result.pay_off).items():
+    for title, lines in told.sections.items():
         rows = [[title, *COLUMNS.values()], ["---", *["---:"] * len(COLUMNS)]]
         for label, cells in lines.items():
             rows.append([label, *(f"{c.value} ({c.range})" if c.range else c.value for c in cells)])
@@ -54,9 +52,10 @@ def model_card(result: BakeResult) -> str:
         base_model=result.base_model,
         prefix_tokens=result.prefix_tokens,
         version=__version__,
-        headline=reached.headline,
-        reasons="\n".join(f"- {text}" for text in (*reached.reasons, *warned)),
+        headline=told.verdict.headline,
+        reasons="\n".join(f"- {text}" for text in (*told.verdict.reasons, *warned)),
         tables="\n\n".join(tables),
-        footnote=f"{FOOTNOTE.format(small='Figures in brackets')} {left_out(result.proof)}".rstrip(),
-        use=_USE.format(usage=usage(result)) if reached.usable else "",
+        footnote=told.footnote("Figures in brackets"),
+        answers=", `answers.jsonl` every answer" if told.answered else "",
+        use=_USE.format(usage=usage(result)) if told.verdict.usable else "",
     )

@@ -20,10 +20,14 @@ from bakery.training.trainer import ContextBakingTrainer
 from bakery.writing.written import remove_prefixes
 
 _STAGING = ".staging"
+_NOT_ALWAYS = ("answers.jsonl", "trajectories.jsonl")
+"""What some bakes do not write: an older one's is removed."""
 
 
 def write_outputs(result: BakeResult, settings: str, trainer: ContextBakingTrainer) -> None:
     """Adapter, tokenizer, model card, report.html, results.json, answers.jsonl, trajectories.jsonl and bakery.yaml.
+
+    Without a proof there are no answers.
 
     They are written into a folder of their own and then moved one by one; results.json, which marks a finished bake,
     comes last. Of several processes the first one calls this.
@@ -35,12 +39,14 @@ def write_outputs(result: BakeResult, settings: str, trainer: ContextBakingTrain
     save_adapter(trainer.model, trainer.processing_class, staging)
     trainer.write_date(staging)
     write_json(staging / "results.json", results(result))
-    write_answers(result.proof, staging / "answers.jsonl")
+    if result.proof:
+        write_answers(result.proof, staging / "answers.jsonl")
     (staging / "README.md").write_text(model_card(result), encoding="utf-8")
     (staging / "report.html").write_text(bake_page(result), encoding="utf-8")
     (staging / "bakery.yaml").write_text(settings, encoding="utf-8")
     write_trajectories(trainer, staging / "trajectories.jsonl")
-    (folder / "results.json").unlink(missing_ok=True)
+    for name in ("results.json", *(name for name in _NOT_ALWAYS if not (staging / name).exists())):
+        (folder / name).unlink(missing_ok=True)
     accept_inputs(folder)
     if not trainer.args.keep_prompt:
         remove_prefixes(folder)

@@ -8,11 +8,11 @@ from bakery import __version__
 from bakery.engine.distill.conditions import BAKED, BASE, PROMPTED
 from bakery.evaluation.evaluator import NAMES
 from bakery.evaluation.proof import TITLES, Example, Proof
-from bakery.evaluation.verdict import others, verdict
+from bakery.evaluation.verdict import Verdict
 from bakery.html_page import html_page
 from bakery.report.charts import BELOW, Point, Series, line_chart
 from bakery.report.results import BakeResult
-from bakery.report.summary import COLUMNS, FOOTNOTE, Cell, PayOff, decimal, drift, left_out, percent, sections
+from bakery.report.summary import COLUMNS, Cell, PayOff, Summary, decimal, drift, percent, summary
 from bakery.report.usage import usage
 
 _HEAT = (0.02, 0.1, 0.5, 2.0)
@@ -30,13 +30,15 @@ def bake_page(result: BakeResult) -> str:
         f"A prompt of {result.prefix_tokens} tokens, baked into {result.base_model} in "
         f"{result.seconds.get('bake', 0.0):.0f} s: {result.rows:,} rows, {result.steps:,} steps."
     )
-    return page(
-        result.proof,
+    told, proof = result.summary, result.proof
+    return _page(
         "A baked context",
         about,
-        curve=result.curve,
-        usage=usage(result) if verdict(result.proof).usable else "",
-        pay_off=result.pay_off,
+        told,
+        tiles=_tiles(proof) if proof else "",
+        charts=(_positions(proof) if proof else "") + _training(result.curve),
+        examples=proof.examples if proof else (),
+        usage=usage(result) if told.verdict.usable else "",
     )
 
 
@@ -55,24 +57,37 @@ def page(
     `curve`: the log lines of a training; `sweep`: figures by strength of the adapter, if it was tried at several;
     `usage`: code that uses the adapter; `pay_off`: in requests.
     """
-    items = "".join(f'<li class="{one.level}">{escape(one.text)}</li>' for one in others(proof))
+    return _page(
+        title,
+        about,
+        summary(proof, pay_off),
+        tiles=_tiles(proof),
+        charts=_positions(proof) + _training(curve) + _strengths(proof, sweep),
+        examples=proof.examples,
+        usage=usage,
+    )
+
+
+def _page(
+    title: str, about: str, told: Summary, *, tiles: str, charts: str, examples: Sequence[Example], usage: str
+) -> str:
+    items = "".join(f'<li class="{one.level}">{escape(one.text)}</li>' for one in told.others)
     parts = [
         f'<h1>{escape(title)}</h1><p class="soft">{escape(about)}</p>',
-        _verdict(proof),
+        _verdict(told.verdict),
         f'<ul class="findings">{items}</ul>' if items else "",
-        _tiles(proof),
-        _table(proof, pay_off),
-        _charts(proof, curve, sweep),
-        _examples(proof.examples) if proof.examples else "",
+        tiles,
+        _table(told) if told.sections else "",
+        f'<h2>Where it differs</h2><div class="charts">{charts}</div>' if charts else "",
+        _examples(examples) if examples else "",
         f"<h2>Use it</h2><pre><code>{escape(usage)}</code></pre>" if usage else "",
         f'<p class="soft small">Made with bakery {escape(__version__)}. Every figure is in results.json.</p>',
     ]
     return html_page(title, "\n".join(part for part in parts if part))
 
 
-def _verdict(proof: Proof) -> str:
+def _verdict(reached: Verdict) -> str:
     """What people read first: the verdict, and why."""
-    reached = verdict(proof)
     reasons = "".join(f"<li>{escape(reason)}</li>" for reason in reached.reasons)
     return f'<p class="verdict {reached.level}">{escape(reached.headline)}</p><ul class="reasons">{reasons}</ul>'
 
@@ -99,20 +114,19 @@ def _tiles(proof: Proof) -> str:
     return f'<div class="tiles">{shown}</div>'
 
 
-def _table(proof: Proof, pay_off: PayOff | None) -> str:
+def _table(told: Summary) -> str:
     heads = "".join(f'<th scope="col">{_key(NAMES[c])}{escape(title)}</th>' for c, title in COLUMNS.items())
     rows = []
-    for title, lines in sections(proof, pay_off).items():
+    for title, lines in told.sections.items():
         rows.append(f'<tr class="section"><th scope="rowgroup" colspan="5">{escape(title)}</th></tr>')
         for label, line in lines.items():
             ranges = (f"<small>{escape(cell.range)}</small>" if cell.range else "" for cell in line)
             cells = "".join(f"<td>{escape(c.value)}{small}</td>" for c, small in zip(line, ranges, strict=True))
             rows.append(f'<tr><th scope="row">{escape(label)}</th>{cells}</tr>')
-    note = f"{FOOTNOTE.format(small='The small figures')} Measured on {TITLES[proof.measured_on]}. {left_out(proof)}"
     return (
         '<h2>Figures</h2><div class="scroll"><table><thead><tr><th></th>'
         f"{heads}</tr></thead><tbody>{''.join(rows)}</tbody></table></div>"
-        f'<p class="soft small">{escape(note)}</p>'
+        f'<p class="soft small">{escape(told.footnote("The small figures"))}</p>'
     )
 
 
@@ -120,7 +134,8 @@ def _key(name: str) -> str:
     return f'<span class="key {name}"></span>'
 
 
-def _charts(proof: Proof, curve: Figures, sweep: Figures) -> str:
+def _positions(proof: Proof) -> str:
+    """The divergence along the answer."""
     positions, measured = proof.divergence.positions, TITLES[proof.measured_on]
     before = tuple(Point(at.position, at.before.mean, at.before.low, at.before.high) for at in positions)
     after = tuple(Point(at.position, at.after.mean, at.after.low, at.after.high) for at in positions)
@@ -128,21 +143,30 @@ def _charts(proof: Proof, curve: Figures, sweep: Figures) -> str:
         Series("base", "before the bake", before),
         Series("baked", "after the bake (bands: 95 % intervals)", after),
     ]
+    title = f"Distance from the prompted model along the answer, {measured}"
+    return _figure(title, by_position, "token of the answer")
+
+
+def _training(curve: Figures) -> str:
+    """The divergence while the adapter was trained."""
     training = [
         _series(curve, "step", "loss", "baked", "training rows"),
         _series(curve, "step", "eval_loss", "prompted", "validation rows"),
     ]
-    others = TITLES["anchor_file" if "anchor_file" in proof.side_effects else "neutral"]
+    return _figure("Distance from the prompted model while training", training, "step")
+
+
+def _strengths(proof: Proof, sweep: Figures) -> str:
+    """Divergence and drift at several strengths."""
+    measured, others = (
+        TITLES[proof.measured_on],
+        TITLES["anchor_file" if "anchor_file" in proof.side_effects else "neutral"],
+    )
     strength = [
         _series(sweep, "strength", "divergence", "baked", f"from the prompted model, {measured}"),
         _series(sweep, "strength", "drift", "base", f"from the base, {others}"),
     ]
-    shown = _figure(
-        f"Distance from the prompted model along the answer, {measured}", by_position, "token of the answer"
-    )
-    shown += _figure("Distance from the prompted model while training", training, "step")
-    shown += _figure("Distances by strength of the adapter", strength, "strength", logarithmic=False)
-    return f'<h2>Where it differs</h2><div class="charts">{shown}</div>' if shown else ""
+    return _figure("Distances by strength of the adapter", strength, "strength", logarithmic=False)
 
 
 def _series(rows: Figures, x: str, y: str, name: str, label: str) -> Series:

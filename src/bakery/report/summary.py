@@ -1,13 +1,15 @@
-"""The proof in rounded figures: sections of labelled lines, the same for terminal, model card and page."""
+"""What people are told of a bake, the same in terminal, model card and page: its verdict, and its figures rounded."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from bakery.engine.distill.conditions import BAKED, BAKED_PROMPTED, BASE, PROMPTED, Condition
 from bakery.evaluation.estimates import Estimate
-from bakery.evaluation.findings import amount
-from bakery.evaluation.proof import TITLES, MergeCheck, Proof
+from bakery.evaluation.findings import Finding, amount, findings, unproved
+from bakery.evaluation.proof import TITLES, AnsweredQuestion, Gap, MergeCheck, Proof, TrainingEnd
 from bakery.evaluation.request_cost import RequestCost
-from bakery.evaluation.verdict import verdict
+from bakery.evaluation.verdict import Verdict, conclusion, verdict
 
 COLUMNS = {BASE: "base", PROMPTED: "prompted", BAKED: "baked", BAKED_PROMPTED: "baked + prompt"}
 """What people read for each condition; the columns of every table in this order."""
@@ -41,6 +43,59 @@ class PayOff:
     merged: int | None = None  # into its base
 
 
+@dataclass(frozen=True)
+class Summary:
+    """What is told of a bake.
+
+    Args:
+        verdict: what people read first.
+        findings: everything a reader should know, the verdict's reasons among them.
+        sections: the figures; empty where nothing was measured.
+        remarks: sentences about the figures.
+        answered: questions with the answers of every condition.
+    """
+
+    verdict: Verdict
+    findings: Sequence[Finding]
+    sections: Sections
+    remarks: tuple[str, ...] = ()
+    answered: Sequence[AnsweredQuestion] = ()
+
+    @property
+    def others(self) -> list[Finding]:
+        """The findings that the verdict does not hold yet."""
+        return [one for one in self.findings if one.text not in self.verdict.reasons]
+
+    def footnote(self, small: str) -> str:
+        """What the figures mean; `small` names those of the intervals. Nothing where there are none."""
+        return " ".join((FOOTNOTE.format(small=small), *self.remarks)) if self.sections else ""
+
+
+def summary(proof: Proof, pay_off: PayOff | None = None) -> Summary:
+    """What a proof tells."""
+    remarks = (f"Measured on {TITLES[proof.measured_on]}.", left_out(proof))
+    return Summary(
+        verdict(proof),
+        findings(proof),
+        sections(proof, pay_off),
+        tuple(remark for remark in remarks if remark),
+        proof.main_set.questions,
+    )
+
+
+def summary_without_proof(gap: Gap | None, training: TrainingEnd | None, adapter: Path) -> Summary:
+    """What is known of a bake that ended without a proof.
+
+    Args:
+        gap: how much the prompt changes, where that was measured before the bake.
+        training: how it ended.
+        adapter: its folder.
+    """
+    told = unproved(training, adapter)
+    remarks = ("Measured before the training, on the beginnings of a few answers.",)
+    return Summary(conclusion(told), told, _gap(gap) if gap else {}, remarks)
+
+
 def sections(proof: Proof, pay_off: PayOff | None = None) -> Sections:
     """Everything that was measured, under the questions people ask; the pay-off only of a bake that can be used."""
     cells_by_title: dict[str, dict[str, Cells]] = {
@@ -56,6 +111,11 @@ def sections(proof: Proof, pay_off: PayOff | None = None) -> Sections:
         "Is it the same when merged?": _merged(proof.merged) if proof.merged else {},
         "What does it save?": _savings(proof.request_cost, pay_off if pay_off and verdict(proof).usable else PayOff()),
     }
+    return _shown(cells_by_title)
+
+
+def _shown(cells_by_title: dict[str, dict[str, Cells]]) -> Sections:
+    """The sections and lines that hold figures, with a cell in every column."""
     return {
         title: {label: [_cell(cells.get(c, "")) for c in COLUMNS] for label, cells in lines.items() if cells}
         for title, lines in cells_by_title.items()
@@ -98,6 +158,16 @@ def size(count: float) -> str:
 
 def _cell(figure: Cell | str) -> Cell:
     return Cell(figure) if isinstance(figure, str) else figure
+
+
+def _gap(gap: Gap) -> Sections:
+    """What was known before the bake."""
+    unknown: Cells = {BAKED: "not measured"}
+    lines = {
+        "distance from prompted": {BASE: nats(gap.divergence), PROMPTED: "0", **unknown},
+        "same next token as prompted": {BASE: percent(gap.top_1), PROMPTED: "100 %", **unknown},
+    }
+    return _shown({"How much does the prompt change?": lines})
 
 
 def _effect(proof: Proof) -> dict[str, Cells]:

@@ -9,10 +9,10 @@ from rich.text import Text
 
 from bakery.engine.distill.conditions import BAKED, BASE, PROMPTED
 from bakery.evaluation.proof import AnsweredQuestion, Proof
-from bakery.evaluation.verdict import Verdict, VerdictLevel, others, verdict
+from bakery.evaluation.verdict import Verdict, VerdictLevel
 from bakery.progress import Spent
 from bakery.report.results import BakeResult
-from bakery.report.summary import COLUMNS, FOOTNOTE, PayOff, Sections, left_out, sections
+from bakery.report.summary import COLUMNS, PayOff, Sections, Summary, summary
 from bakery.report.usage import usage
 from bakery.rows.conversations import evenly
 from bakery.text import excerpt
@@ -28,7 +28,8 @@ _VERDICTS: dict[VerdictLevel, str] = {
 
 def print_proof(result: BakeResult, console: Console) -> None:
     """The figures, where the time went, and how to use what was baked."""
-    print_figures(result.proof, console, result.pay_off)
+    told = result.summary
+    _print_summary(told, console)
     console.print()
     console.print(time_table(result.spent))
     console.print()
@@ -37,7 +38,7 @@ def print_proof(result: BakeResult, console: Console) -> None:
     folder = str(result.output_dir)
     report = "; the full report is ", (f"{folder}/report.html", "bold")
     console.print(Text.assemble("The adapter is in ", (folder, "bold"), *report))
-    if verdict(result.proof).usable:
+    if told.verdict.usable:
         console.print("Use it:\n")
         # Soft wrapping leaves the lines as they are: what is copied is what was meant.
         console.print(Text(usage(result), style="cyan"), soft_wrap=True)
@@ -45,23 +46,26 @@ def print_proof(result: BakeResult, console: Console) -> None:
 
 def print_figures(proof: Proof, console: Console, pay_off: PayOff | None = None) -> None:
     """The verdict with its reasons, the other findings, the table, and a few answers side by side."""
+    _print_summary(summary(proof, pay_off), console)
+
+
+def _print_summary(told: Summary, console: Console) -> None:
     console.print()
-    _print_verdict(verdict(proof), console)
-    further = others(proof)
-    if further:
+    _print_verdict(told.verdict, console)
+    if told.others:
         console.print()
-    for finding in further:
+    for finding in told.others:
         mark, mark_style, text_style = _MARKS[finding.level]
         grid = Table.grid(padding=(0, 1))
         grid.add_row(Text(mark, style=mark_style), Text(finding.text, style=text_style))
         console.print(grid)
-    console.print()
-    console.print(_table(sections(proof, pay_off)))
-    console.print(Padding(Text(FOOTNOTE.format(small="The small figures"), style="dim"), (1, 0, 0, 0)))
-    if omitted := left_out(proof):
-        console.print(Text(omitted, style="dim"))
-    console.print()
-    console.print(_side_by_side(proof.main_set.questions))
+    if told.sections:
+        console.print()
+        console.print(_table(told.sections))
+        console.print(Padding(Text(told.footnote("The small figures"), style="dim"), (1, 0, 0, 0)))
+    if told.answered:
+        console.print()
+        console.print(_side_by_side(told.answered))
 
 
 def _print_verdict(reached: Verdict, console: Console) -> None:

@@ -9,7 +9,7 @@ _LONGEST_QUESTION = 34
 
 def usage(result: BakeResult) -> str:
     """Five lines of transformers and peft that load the adapter and ask it something; none has over 100 characters."""
-    asked = [answered.question for answered in result.proof.main_set.questions]
+    asked = [answered.question for answered in result.summary.answered]
     short = [_quoted(question.text) for question in asked if len(question.messages) == 1]
     question = next((text for text in short if len(text) <= _LONGEST_QUESTION), _quoted("Who are you?"))
     return "\n".join(

@@ -37,6 +37,16 @@ class BakeryConfig(BakingFields, TrainingArguments):  # type: ignore[misc]
         """Whether a bake may end before its last step."""
         return self.target_divergence is not None or self.patience is not None
 
+    @property
+    def is_proved(self) -> bool:
+        """Whether a proof follows the training."""
+        return self.proof != "none"
+
+    @property
+    def measures_gap(self) -> bool:
+        """Whether it is measured before the first step how much the prompt changes."""
+        return self.is_proved or not self.allow_no_gap
+
     def __getstate__(self) -> dict[str, Any]:
         """What is pickled, and so lies in every `training_args.bin`: everything but access tokens."""
         return {name: None if name.endswith("hub_token") else value for name, value in vars(self).items()}

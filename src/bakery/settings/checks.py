@@ -166,6 +166,12 @@ def _prompt_problem(prompt: Any) -> str | None:
     return None if prompt.strip() else " is empty; write it or take it out"
 
 
+def bake_problems(values: Values) -> Problems:
+    """What a bake cannot do and an evaluation with the same settings can: be judged by a proof that is left out."""
+    if values.get("fail_under") is not None and values.get("proof") == "none":
+        yield "fail_under", "needs the proof that proof: none leaves out; take out one of the two, or use proof: quick"
+
+
 def training_problems(values: Values) -> Problems:
     """What `TrainingArguments` would refuse only after torch is imported, or not at all."""
     evaluates = values.get("eval_strategy") not in (None, "no")

@@ -48,9 +48,10 @@ class BakingFields:
     allow_no_gap: bool = setting(False, "Bake even if the prompt changes (almost) nothing on the rows measured.")
     target_divergence: float | None = setting(None, "Stop at this divergence (nats/token) on validation rows.", 0.01)
     patience: int | None = setting(None, "Stop after this many measurements on validation rows without improvement.", 3)
-    proof: Literal["auto", "full", "quick"] = setting(
+    proof: Literal["auto", "full", "quick", "none"] = setting(
         "auto",
-        "auto: what a quarter of the bake's time allows, at least 16 questions; full: everything; quick: 16 questions.",
+        "auto: what a quarter of the bake's time allows, at least 16 questions; full: everything; quick: 16 questions; "
+        "none: nothing is measured after training.",
     )
     fail_under: float | None = setting(
         None, "Exit with code 7 if less than this share of the gap is closed, or the bake did harm. null: never.", 0.9
