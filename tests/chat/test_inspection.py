@@ -39,7 +39,7 @@ def test_plain_text_shows_every_character_once_and_marks_targets():
     text = as_plain(inspect_views(builder(), [ROW]))
     assert "«Arr, me.»⟦<|im_end|>⟧⏎" in text
     assert "== rows.json row 1" in text
-    assert re.search(r"teacher: \d+ tokens, \d+ targets", text)
+    assert re.search(r"teacher, with the prompt: \d+ tokens, \d+ of them learned", text)
     assert "\x1b" not in text
 
 
@@ -85,15 +85,34 @@ def test_a_row_that_is_only_a_prompt_tells_what_will_be_learned():
     (row,) = inspection.rows
     for show in (as_plain, as_html):
         text = show(inspection, (4, 32))
-        assert "the prompted model will write 4 answers of at most 32 tokens each" in text
+        assert "the teacher writes 4 answers of at most 32 tokens each" in text
         for tokens in (row.teacher, row.student):
             assert f"what is learned begins at token {len(tokens) + 1}" in text
-        assert "0 targets" not in text
-        assert "1 answer of at most 32 tokens," in show(inspection, (1, 32))
-        assert "will write it" in show(inspection)
+        assert "0 of them learned" not in text
+        assert "1 answer of at most 32 tokens when the bake starts, and the student learns every token of it" in show(
+            inspection, (1, 32)
+        )
+        assert "the teacher writes it" in show(inspection)
     stream = io.StringIO()
     Console(file=stream, force_terminal=True, width=200).print(as_rich(inspection, (4, 32)))
-    assert "will write 4 answers of at most 32 tokens each" in stream.getvalue()
+    assert "writes 4 answers of at most 32 tokens each" in stream.getvalue()
+
+
+def test_without_rows_it_is_told_who_writes_them():
+    inspection = inspect_views(builder(), [])
+    for show in (as_plain, as_html, on_terminal):
+        assert "the model writes some about the context itself" in " ".join(show(inspection).split())
+        assert "the model writes some" not in show(inspect_views(builder(), [ROW]))
+
+
+def test_every_form_says_in_a_sentence_who_teacher_and_student_are_and_what_a_mark_means():
+    inspection = inspect_views(builder(), [ROW])
+    for show in (as_plain, as_html, on_terminal):
+        text = " ".join(show(inspection).split())
+        assert (
+            "The teacher is the model that reads the prompt. The student is the same model without the prompt" in text
+        )
+        assert "end of the answer, learned" in text
 
 
 @needs_chromium

@@ -42,17 +42,18 @@ def test_the_most_serious_finding_is_first():
 
 def test_drift_on_the_users_own_rows_is_a_warning_and_on_neutral_ones_a_note_until_it_is_much():
     for name, level in (("anchor_file", "warning"), ("neutral", "note")):
-        told = "Under other prompts"
-        assert f"{told} ({TITLES[name]}) some has changed" in texts(made_proof(side_effects={name: nats(0.11)}), level)
+        told = "Under other prompts the model has changed"
+        text = texts(made_proof(side_effects={name: nats(0.11)}), level)
+        assert f"{told} somewhat (0.11 nats per token from the base, {TITLES[name]})." in text
         assert told not in texts(made_proof(side_effects={name: nats(0.09)}), level)
-    assert "much has changed" in texts(made_proof(side_effects={"neutral": nats(0.5)}), "warning")
+    assert "has changed a lot" in texts(made_proof(side_effects={"neutral": nats(0.5)}), "warning")
 
 
 def test_drift_is_told_once_and_worst_first():
     proof = made_proof(side_effects={"anchor_file": nats(0.2), "neutral": nats(0.7)})
     told = texts(proof, "warning") + texts(proof, "note")
     assert told.count("Under other prompts") == 1
-    assert "neutral prompts) much has changed (0.7 nats per token" in told
+    assert "has changed a lot (0.7 nats per token from the base, neutral prompts)" in told
 
 
 def test_the_advice_against_drift_follows_from_the_anchors_there_were():
@@ -61,8 +62,8 @@ def test_the_advice_against_drift_follows_from_the_anchors_there_were():
     without, with_some = (
         texts(made_proof(side_effects=drift, training=replace(end, anchors=count)), "warning") for count in (0, 37)
     )
-    assert "There were no anchors: leave self_anchors at auto" in without
-    assert "The 37 anchors do not cover such prompts" in with_some
+    assert "There were no anchors, which prevent that: leave self_anchors at auto" in without
+    assert "The 37 anchors, which were to prevent that, are not like these prompts" in with_some
     assert "no anchors" not in with_some
 
 

@@ -8,6 +8,7 @@ from bakery.engine.distill.conditions import BAKED, BASE, PROMPTED
 from bakery.errors import VerdictError
 from bakery.evaluation.proof import MergeCheck, TrainingEnd
 from bakery.evaluation.verdict import refuse_under, verdict
+from bakery.report.summary import summary
 from tests.proof_support import made_proof, nats, share
 
 END = TrainingEnd(steps=900, epochs=30.0, limit=None, falling=False, rows=160, anchors=64, loss=0.001)
@@ -95,7 +96,7 @@ def test_a_good_verdict_names_the_drift_beside_the_headline():
     reasons = verdict(made_proof(side_effects={"neutral": nats(0.03)})).reasons
     assert reasons == (
         "95.0% of the gap to the prompted model is closed.",
-        "Under other prompts little has changed (0.03 nats per token, neutral prompts).",
+        "Under other prompts the model has changed a little (0.03 nats per token from the base, neutral prompts).",
     )
 
 

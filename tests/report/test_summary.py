@@ -54,22 +54,22 @@ def test_a_section_without_figures_is_not_shown():
 def test_what_was_not_measured_is_no_line():
     labels = [label for lines in sections(made_proof(accuracy=None)).values() for label in lines]
     assert not any("correct answers" in label for label in labels)
-    assert not any("pay off" in label for label in labels)
+    assert not any("pays off" in label for label in labels)
 
 
 def test_the_pay_off_is_told_of_bakes_that_can_be_used_and_of_no_others():
     baked = list(COLUMNS).index(BAKED)
     savings = sections(made_proof(), PayOff(3915, 3500))["What does it save?"]
-    assert savings["requests to pay off"][baked].value == "3,915"
-    assert savings["requests to pay off, merged"][baked].value == "3,500"
+    assert savings["requests until it pays off"][baked].value == "3,915"
+    assert savings["requests until it pays off, merged"][baked].value == "3,500"
     failed = sections(made_proof(before=2.0, after=1.5), PayOff(3915, 3500))["What does it save?"]
-    assert not any("pay off" in label for label in failed)
+    assert not any("pays off" in label for label in failed)
 
 
 def test_the_largest_drift_comes_first_and_its_word_before_its_nats():
     drifts = {"neutral": nats_of(0.05), "anchor_file": nats_of(0.3)}
     lines = sections(made_proof(side_effects=drifts))["Is everything else unchanged?"]
-    assert list(lines) == ["drift, your prompts", "drift, neutral prompts"]
+    assert list(lines) == ["changed under your prompts", "changed under neutral prompts"]
     cells = [line[list(COLUMNS).index(BAKED)] for line in lines.values()]
-    assert [cell.value for cell in cells] == ["some", "little"]
+    assert [cell.value for cell in cells] == ["somewhat", "a little"]
     assert cells[0].range == "0.3 (0.28–0.32)"

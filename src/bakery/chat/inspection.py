@@ -23,12 +23,23 @@ from bakery.settings.config import ContextConfig
 STYLES: dict[Kind, str] = {"context": "", "header": "dim", "target": "bold green", "end": "bold black on green"}
 MARKS: dict[Kind, tuple[str, str]] = {"context": ("", ""), "header": ("", ""), "target": ("«", "»"), "end": ("⟦", "⟧")}
 EXPLANATIONS: dict[Kind, str] = {
-    "context": "context",
-    "header": "header, which the template writes",
-    "target": "target",
-    "end": "end of turn that is a target",
+    "context": "words that are only read",
+    "header": "written by the chat template, only read",
+    "target": "learned",
+    "end": "end of the answer, learned",
 }
-LEGEND = "context, header, «target», ⟦end of turn that is a target⟧, ⏎ newline"
+LEGEND = "«learned», ⟦end of the answer, learned⟧, ⏎ newline; everything else is only read"
+TITLE = "What the model reads, and what it learns"
+ROLES = (
+    "The teacher is the model that reads the prompt. The student is the same model without the prompt: it is trained "
+    "until it continues at every learned token (a target) as the teacher does. A token is a word or a piece of one."
+)
+TEMPLATE = "The chat template turns messages into the text that the model reads. What to know about this model's:"
+NO_ROWS = (
+    "No prompts are given: when the bake starts, the model writes some about the context itself. They will be in "
+    "prompts.jsonl of the run's folder; bakery inspect --config FILE --dataset FOLDER/prompts.jsonl shows them."
+)
+_COLUMNS = {"teacher": "teacher, with the prompt", "student": "student, without it"}
 
 Sampled = tuple[int, int]
 """Of a prompt without an answer: how many the teacher writes, and the most tokens of each."""
@@ -78,19 +89,19 @@ def _count(row: Shown, tokens: Sequence[Token]) -> str:
     if row.unanswered:
         return f"{len(tokens)} tokens; what is learned begins at token {len(tokens) + 1}"
     targets = sum(token.kind in ("target", "end") for token in tokens)
-    return f"{len(tokens)} tokens, {targets} targets"
+    return f"{len(tokens)} tokens, {targets} of them learned"
 
 
 def _coming(sampled: Sampled | None) -> str:
     """What is learned from a row that is only a prompt."""
     if sampled is None:
-        return "No answer yet: the prompted model will write it, and every token of it is a target."
+        return "No answer yet: the teacher writes it when the bake starts, and the student learns every token of it."
     answers, tokens = sampled
     several = f"{answers} answers" if answers > 1 else "1 answer"
-    each = " each" if answers > 1 else ""
+    each, them = (" each", "them") if answers > 1 else ("", "it")
     return (
-        f"No answer yet: the prompted model will write {several} of at most {tokens} tokens{each}, and every token "
-        "that it writes is a target."
+        f"No answer yet: the teacher writes {several} of at most {tokens} tokens{each} when the bake starts, and the "
+        f"student learns every token of {them}."
     )
 
 
@@ -105,7 +116,7 @@ def _remarks(inspection: Inspection) -> list[str]:
 
 def as_plain(inspection: Inspection, sampled: Sampled | None = None) -> str:
     """The inspection as lines of text without colour."""
-    lines = [f"marks: {LEGEND}"]
+    lines = [ROLES, f"marks: {LEGEND}", *([] if inspection.rows else ["", NO_ROWS])]
     for row in inspection.rows:
         lines += ["", f"== {_visible(row.source)}"]
         if row.refused:
@@ -115,13 +126,13 @@ def as_plain(inspection: Inspection, sampled: Sampled | None = None) -> str:
             lines.append(_coming(sampled))
         for name, tokens in (("teacher", row.teacher), ("student", row.student)):
             text = "".join(f"{MARKS[kind][0]}{_visible(text)}{MARKS[kind][1]}" for kind, text in _runs(tokens))
-            lines += [f"-- {name}: {_count(row, tokens)}", *(f"   {line}" for line in text.split("\n"))]
+            lines += [f"-- {_COLUMNS[name]}: {_count(row, tokens)}", *(f"   {line}" for line in text.split("\n"))]
     return "\n".join([*lines, "", *(_visible(remark) for remark in _remarks(inspection))])
 
 
 def as_rich(inspection: Inspection, sampled: Sampled | None = None) -> RenderableType:
     """The inspection in colour, teacher and student side by side."""
-    parts: list[RenderableType] = []
+    parts: list[RenderableType] = [Styled(ROLES), *([] if inspection.rows else [Styled(NO_ROWS)])]
     for row in inspection.rows:
         if row.refused:
             parts.append(Styled.assemble((_visible(row.source), "bold"), ("  refused: ", "red"), _visible(row.refused)))
@@ -129,33 +140,31 @@ def as_rich(inspection: Inspection, sampled: Sampled | None = None) -> Renderabl
         table = Table(title=Styled(_visible(row.source)), title_justify="left", expand=True)
         if row.unanswered:
             table.caption, table.caption_justify = Styled(_coming(sampled)), "left"
-        table.add_column(f"teacher: {_count(row, row.teacher)}", ratio=1)
-        table.add_column(f"student: {_count(row, row.student)}", ratio=1)
         cells = []
-        for tokens in (row.teacher, row.student):
+        for name, tokens in (("teacher", row.teacher), ("student", row.student)):
+            table.add_column(f"{_COLUMNS[name]}: {_count(row, tokens)}", ratio=1)
             cells.append(Styled.assemble(*((_visible(text), STYLES[kind]) for kind, text in _runs(tokens))))
         table.add_row(*cells)
         parts.append(table)
-    legend = Styled.assemble(*((f" {kind} ", style) for kind, style in STYLES.items()))
+    legend = Styled.assemble(*((f" {EXPLANATIONS[kind]} ", style) for kind, style in STYLES.items()))
     remarks = [Styled(_visible(r), "yellow" if r.startswith("warning") else "") for r in _remarks(inspection)]
     return Group(*parts, legend, *remarks)
 
 
 def as_html(inspection: Inspection, sampled: Sampled | None = None) -> str:
     """The inspection as one page that loads nothing from anywhere."""
-    title = "What teacher and student see"
     legend = "".join(f'<span class="{kind}">{text}</span> ' for kind, text in EXPLANATIONS.items())
-    rows = "\n".join(_row_html(row, sampled) for row in inspection.rows)
+    rows = "\n".join(_row_html(row, sampled) for row in inspection.rows) or f'<p class="coming">{NO_ROWS}</p>'
     remarks = "".join(
         f'<li class="{"warning" if remark.startswith("warning") else "note"}">{html.escape(_visible(remark))}</li>'
         for remark in _remarks(inspection) or ["nothing to note"]
     )
     return html_page(
-        title,
-        f'<h1>{title}</h1><p class="soft">The teacher is the model with the prompt, the student the model without it. '
-        "The student learns to continue at every target as the teacher does.</p>"
-        f'<p class="legend tokens">{legend}</p><p class="soft small">Point at a token for its id.</p>\n{rows}\n'
-        f'<h2>About the template</h2><ul class="findings">{remarks}</ul>',
+        TITLE,
+        f'<h1>{TITLE}</h1><p class="soft">{ROLES}</p>'
+        f'<p class="legend tokens">{legend}</p>'
+        f'<p class="soft small">Point at a token to see its number in the vocabulary.</p>\n{rows}\n'
+        f'<h2>About the chat template</h2><p class="soft">{TEMPLATE}</p><ul class="findings">{remarks}</ul>',
     )
 
 
@@ -167,7 +176,9 @@ def _row_html(row: Shown, sampled: Sampled | None) -> str:
     for name, tokens in (("teacher", row.teacher), ("student", row.student)):
         shown = "".join(_token_html(token) for token in tokens)
         count = _count(row, tokens)
-        cells.append(f'<section><h3>{name} <span>{count}</span></h3><pre class="tokens">{shown}</pre></section>')
+        cells.append(
+            f'<section><h3>{_COLUMNS[name]} <span>{count}</span></h3><pre class="tokens">{shown}</pre></section>'
+        )
     coming = f'<p class="coming">{_coming(sampled)}</p>' if row.unanswered else ""
     return f'{title}\n{coming}<div class="views">{"".join(cells)}</div>'
 

@@ -13,7 +13,7 @@ prompt             answers that are given cannot be baked
 thinking off       can be asked without thinking, and is where answers are given without
 writes before      something stands between the generation prompt and an answer; the model learns to write it
 no thinking        does not write the thinking that a message carries beside its content
-no tools           does not write tool calls
+no tools           leaves out tool calls
 """
 
 import json
@@ -178,8 +178,11 @@ def _history(locator: Locator) -> Iterator[TemplateCheck]:
 def _extras(locator: Locator) -> Iterator[TemplateCheck]:
     call = {"type": "function", "function": {"name": _AGAIN, "arguments": {"q": "x"}}}
     extras: dict[str, tuple[dict[str, Any], str]] = {
-        "no thinking": ({"reasoning_content": _AGAIN}, "the template does not write reasoning_content"),
-        "no tools": ({"tool_calls": [call]}, "the template does not write tool calls"),
+        "no thinking": (
+            {"reasoning_content": _AGAIN},
+            "the template leaves out thoughts (reasoning_content): the model does not see them",
+        ),
+        "no tools": ({"tool_calls": [call]}, "the template leaves out tool calls: the model does not see them"),
     }
     for name, (extra, text) in extras.items():
         if _AGAIN not in _renders(locator, [_user(_ASK), _assistant(_ANSWER, **extra)]):

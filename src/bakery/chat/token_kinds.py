@@ -88,7 +88,7 @@ def _prompt(builder: ViewBuilder, conversation: Conversation) -> Shown:
 def _tokens(builder: ViewBuilder, view: View) -> list[Token]:
     """All tokens of a view with their kinds."""
     targets, ends = set(view.targets), [(span.end, span.stop) for span in view.spans]
-    words = _words(builder, view)
+    words = [*_words(builder, view), *((span.content, span.end) for span in view.spans)]
     shown: list[Token] = []
     before = (-1, -1)
     for i, (token_id, (a, b)) in enumerate(zip(view.tokens.ids, view.tokens.offsets, strict=True)):

@@ -19,7 +19,7 @@ CLOSED_WELL, CLOSED_HALF = 0.9, 0.5
 LEAST_ROWS = 16
 """Fewer questions than this tell nothing about others."""
 LITTLE, MUCH, HARM = 0.1, 0.5, 1.0
-"""Drift in nats per token: little below the first, some below the second, then much; from the third on, harm."""
+"""Drift in nats per token: a little below the first, somewhat below the second, then a lot; from the third on, harm."""
 MERGED_AGREEMENT, MERGED_LOST = 0.98, 0.2
 """Agreement a merged model must have with its adapter, and the share of the change that rounding may lose."""
 _UNMOVED = 0.01
@@ -93,8 +93,16 @@ def unproved(training: TrainingEnd | None, adapter: Path) -> list[Finding]:
 
 
 def amount(drift: float) -> str:
-    """How much drift that is, in a word."""
-    return "little" if drift < LITTLE else "some" if drift < MUCH else "much"
+    """How much the model has changed, in words."""
+    return "a little" if drift < LITTLE else "somewhat" if drift < MUCH else "a lot"
+
+
+def drift_told(drift: float, measured_on: str) -> str:
+    """The sentence about drift, by the name of the rows under other prompts."""
+    return (
+        f"Under other prompts the model has changed {amount(drift)} ({drift:.2g} nats per token from the base, "
+        f"{TITLES[measured_on]})."
+    )
 
 
 def _gap(proof: Proof) -> Iterator[Finding]:
@@ -319,8 +327,7 @@ def _elsewhere(proof: Proof) -> Iterator[Finding]:
         harm, much = drift.mean >= HARM, drift.mean >= MUCH
         yield Finding(
             "warning" if much or name == "anchor_file" else "note",
-            f"Under other prompts ({TITLES[name]}) {amount(drift.mean)} has changed ({drift.mean:.2g} nats per token "
-            f"from the base). {_against_drift(proof.training)}",
+            f"{drift_told(drift.mean, name)} {_against_drift(proof.training)}",
             "harmful" if harm else "partial" if much else None,
             about="drift",
         )
@@ -337,13 +344,17 @@ def _elsewhere(proof: Proof) -> Iterator[Finding]:
 def _against_drift(training: TrainingEnd | None) -> str:
     """What limits drift, by what the bake had."""
     if training is None:
-        return "A smaller strength limits that: bakery eval --strength sweep shows what it costs."
+        return "An adapter at a smaller strength changes less: bakery eval --strength sweep shows what that costs."
     if training.anchors:
         return (
-            f"The {training.anchors:,} anchors do not cover such prompts: give rows like those that matter to you as "
-            "anchor_dataset, or try a smaller strength (bakery eval --strength sweep)."
+            f"The {training.anchors:,} anchors, which were to prevent that, are not like these prompts: add rows like "
+            "those that matter to you to anchor_dataset, or use the adapter at a smaller strength (bakery eval "
+            "--strength sweep shows which)."
         )
-    return "There were no anchors: leave self_anchors at auto, or give rows that stay the same as anchor_dataset."
+    return (
+        "There were no anchors, which prevent that: leave self_anchors at auto, or give prompts whose answers are to "
+        "stay as they are as anchor_dataset."
+    )
 
 
 def _merged(proof: Proof) -> Iterator[Finding]:

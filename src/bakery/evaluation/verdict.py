@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from bakery.errors import VerdictError
-from bakery.evaluation.findings import Finding, findings
-from bakery.evaluation.proof import TITLES, Proof
+from bakery.evaluation.findings import Finding, drift_told, findings
+from bakery.evaluation.proof import Proof
 
 VerdictLevel = Literal["good", "partial", "failed", "harmful", "unknown"]
 _WORST_FIRST: tuple[VerdictLevel, ...] = ("harmful", "failed", "unknown", "partial", "good")
@@ -86,4 +86,4 @@ def _little_drift(proof: Proof) -> list[str]:
     drift, name = proof.drift, proof.drifted_on
     if drift is None or name is None:
         return []
-    return [f"Under other prompts little has changed ({drift.mean:.2g} nats per token, {TITLES[name]})."]
+    return [drift_told(drift.mean, name)]

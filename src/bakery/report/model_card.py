@@ -22,8 +22,8 @@ tags: [lora, context-distillation, bakery]
 
 # A baked context
 
-A LoRA adapter for `{base_model}` that makes it answer as if it had been given a prompt of {prefix_tokens} tokens,
-without the prompt. Made with bakery {version}.
+A LoRA adapter for `{base_model}`, trained to answer as if it had been given a prompt of {prefix_tokens} tokens, without
+the prompt. Made with bakery {version}.
 
 **{headline}**
 

@@ -104,7 +104,7 @@ def _tiles(proof: Proof) -> str:
         tiles.append((percent(baked.agreement), "answers equal to the prompted model's", ""))
     if proof.drift:
         cell = drift(proof.drift)
-        tiles.append((Cell(cell.value), "change under other prompts", cell.range))
+        tiles.append((Cell(cell.value), "changed under other prompts", cell.range))
     tiles.append((Cell(str(round(proof.request_cost.saved_tokens))), "prompt tokens saved per request", ""))
     shown = "".join(
         f'<div class="tile"><b>{escape(cell.value)}</b><span>{escape(text)}</span>'

@@ -105,7 +105,7 @@ def sections(proof: Proof, pay_off: PayOff | None = None) -> Sections:
             for score in proof.rules
         },
         "Is everything else unchanged?": {
-            f"drift, {TITLES[name]}": {BASE: "none", BAKED: drift(estimate)}
+            f"changed under {TITLES[name]}": {BASE: "not at all", BAKED: drift(estimate)}
             for name, estimate in sorted(proof.side_effects.items(), key=lambda item: -item[1].mean)
         },
         "Is it the same when merged?": _merged(proof.merged) if proof.merged else {},
@@ -219,8 +219,8 @@ def _savings(cost: RequestCost, pay_off: PayOff) -> dict[str, Cells]:
         "time to first token": {BASE: merged, PROMPTED: prompted, BAKED: baked},
         "time to first token, merged": {BAKED: merged},
         "memory for the prompt": _of_the_prompt(size(cost.saved_bytes)) if cost.saved_bytes else {},
-        "requests to pay off": {BAKED: f"{pay_off.apart:,}"} if pay_off.apart else {},
-        "requests to pay off, merged": {BAKED: f"{pay_off.merged:,}"} if pay_off.merged else {},
+        "requests until it pays off": {BAKED: f"{pay_off.apart:,}"} if pay_off.apart else {},
+        "requests until it pays off, merged": {BAKED: f"{pay_off.merged:,}"} if pay_off.merged else {},
     }
 
 
