@@ -131,3 +131,25 @@ def test_what_a_bake_takes_is_told_before_it_and_only_to_who_listens(saved_base,
     assert begun.startswith("baking into")
     assert told.startswith("  expected: ")
     assert "written" in told
+
+
+def test_without_a_proof_only_the_gap_is_asked_for_and_not_even_that_where_no_gap_is_allowed(saved_base, tmp_path):
+    for allowed in (False, True):
+        chosen = _settings(saved_base, tmp_path / f"out {allowed}")
+        chosen.bakery.proof, chosen.bakery.allow_no_gap = "none", allowed
+        progress = Progress(Verbosity.QUIET)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("bakery.baking.proof_of", None)
+            result = bake(chosen, progress)
+        assert result.proof is None
+        assert (result.training.steps, result.training.limit) == (2, "max_steps: 2")
+        assert "proof" not in result.seconds
+        assert (result.gap is None, "gap" not in result.seconds) == (allowed, allowed)
+
+
+def test_a_bake_that_is_to_be_judged_without_a_proof_is_refused_before_anything_is_loaded(tmp_path):
+    chosen = _settings(tmp_path / "no model", tmp_path / "out")
+    chosen.bakery.proof, chosen.bakery.fail_under = "none", 0.9
+    with pytest.raises(ConfigError, match=r"^fail_under: needs the proof"):
+        bake(chosen, QUIET)
+    assert list(tmp_path.iterdir()) == []

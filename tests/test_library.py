@@ -58,3 +58,9 @@ def test_the_bake_of_the_documentation_runs(tmp_path, monkeypatch):
     exec(code, {"print": lambda *values: told.append(values)})
     assert (tmp_path / "outputs/ada/adapter_model.safetensors").is_file()
     assert told[0][1] == Path("outputs/ada")
+
+
+def test_the_trainer_proves_when_it_is_asked_to_even_where_a_bake_would_not(tmp_path):
+    trainer = trained(tmp_path, [f"What is {number}?" for number in range(3)])
+    trainer.args.proof = "none"
+    assert trainer.prove().measured_on == "validation"

@@ -314,10 +314,10 @@ def _eval(command: Command) -> None:
         checked = _check(replace(command, config=str(saved)), of_run=True)
     else:
         checked = _check(command)
-    check_adapter(name, checked.model.model_name_or_path, "command line: --adapter")
     asked = checked.given.entries.get("proof")
     if asked is not None and asked.location == COMMAND_LINE and asked.value == "none":  # in a file it is the bake's
         raise ConfigError("command line: --proof: none leaves nothing to evaluate; leave it out, or use quick")
+    check_adapter(name, checked.model.model_name_or_path, "command line: --adapter")
     data = load_bake_data(checked.context, checked.data)
     settings, progress = build(checked), Progress(verbosity)
     from rich.console import Console

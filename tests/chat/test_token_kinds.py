@@ -37,3 +37,9 @@ def test_a_prompt_without_answer_is_shown_up_to_the_generation_prompt():
     assert shown.unanswered
     assert "".join(token.text for token in shown.student).endswith("<|im_start|>assistant\n")
     assert not [token for token in shown.student if token.kind in ("target", "end")]
+
+
+def test_words_of_an_answer_that_are_not_learned_are_words_and_no_header():
+    (shown,) = inspect_views(builder(target_span_pattern="me"), [ROW]).rows
+    kinds = {"".join(token.text for token in shown.student if token.kind == kind) for kind in ("context", "target")}
+    assert kinds == {"Who are you?Arr,.", " me"}

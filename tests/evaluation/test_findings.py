@@ -1,10 +1,11 @@
 """The sentences about the figures: every threshold from both sides, the most serious first."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
-from bakery.evaluation.findings import findings
+from bakery.evaluation.findings import findings, unproved
 from bakery.evaluation.proof import TITLES, TrainingEnd
 from tests.proof_support import made_proof, nats, share, texts
 
@@ -116,3 +117,16 @@ def test_clauses_that_no_row_holds_are_named():
     told = texts(replace(made_proof(before=2.0, after=1.0), training=end), "warning")
     assert 'never touch "The code 0 is secret.", "The code 1 is secret.", "The code 2 is secret." and 2 more' in told
     assert "Add a training prompt about each" in told
+
+
+def test_without_a_proof_it_is_told_how_to_get_one_and_what_the_training_already_shows():
+    end = TrainingEnd(steps=9, epochs=2.0, limit="max_steps: 9", falling=True, untouched=("The code is 41.",))
+    first, second, *notes = unproved(end, Path("out/it is"))
+    assert first.text.startswith("No proof was measured (proof: none)")
+    assert second.text.endswith("run: bakery eval --adapter 'out/it is'")
+    assert {first.limits, second.limits} == {"unknown"}
+    assert [note.level for note in notes] == ["note", "note"]
+    assert "Undertrained" in notes[0].text
+    assert 'never touch "The code is 41."' in notes[1].text
+    for nothing in (None, replace(end, falling=False, untouched=()), replace(end, limit=None, untouched=())):
+        assert len(unproved(nothing, Path("out"))) == 2

@@ -1,13 +1,15 @@
 """The verdict: every level from figures made to be so, the worst one counts, and scripts are stopped by it."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from bakery.engine.distill.conditions import BAKED, BASE, PROMPTED
 from bakery.errors import VerdictError
+from bakery.evaluation.findings import unproved
 from bakery.evaluation.proof import MergeCheck, TrainingEnd
-from bakery.evaluation.verdict import refuse_under, verdict
+from bakery.evaluation.verdict import conclusion, refuse_under, verdict
 from bakery.report.summary import summary
 from tests.proof_support import made_proof, nats, share
 
@@ -135,3 +137,9 @@ def test_a_script_is_stopped_below_its_share_and_by_harm():
         refuse_under(SHORT, 0.41)
     with pytest.raises(VerdictError, match="the verdict is harmful"):
         refuse_under(made_proof(side_effects={"neutral": nats(1.5)}), 0.5)
+
+
+def test_without_a_proof_nothing_is_known_and_the_last_sentence_says_what_to_do():
+    told = conclusion(unproved(replace(END, limit="max_steps: 9", falling=True), Path("out")))
+    assert (told.level, told.usable) == ("unknown", False)
+    assert told.reasons[-1].endswith("bakery eval --adapter out")

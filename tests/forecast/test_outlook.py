@@ -74,3 +74,12 @@ def test_given_steps_are_no_range_and_minutes_are_a_bound(place):
 def test_steps_are_those_of_the_trainer(tmp_path):
     assert steps_expected(settings(tmp_path, num_train_epochs=3), 10) == Range(9, 9)
     assert steps_expected(settings(tmp_path, num_train_epochs=3, gradient_accumulation_steps=2), 10) == Range(6, 6)
+
+
+def test_without_a_proof_none_is_expected_and_the_memory_is_no_more(place):
+    whole, without = (_with(place, proof=proof).forecast(place.data) for proof in ("full", "none"))
+    assert [part.name for part in without.parts] == ["writing", "gap", "sampling", "training"]
+    assert without.seconds.high < whole.seconds.high
+    assert without.memory.peak <= whole.memory.peak
+    nothing = _with(place, proof="none", allow_no_gap=True).forecast(place.data)
+    assert [part.name for part in nothing.parts] == ["writing", "sampling", "training"]

@@ -1,12 +1,24 @@
 """The figures as people read them: short, never rounded to nothing, with their intervals."""
 
+from pathlib import Path
+
 import pytest
 
 from bakery.engine.distill.conditions import BAKED
 from bakery.evaluation.estimates import Estimate
 from bakery.evaluation.evaluator import CONDITIONS
 from bakery.evaluation.proof import MergeCheck, RuleScore
-from bakery.report.summary import COLUMNS, PayOff, decimal, nats, percent, sections, size
+from bakery.report.summary import (
+    COLUMNS,
+    PayOff,
+    decimal,
+    nats,
+    percent,
+    sections,
+    size,
+    summary,
+    summary_without_proof,
+)
 from tests.proof_support import made_proof, share
 from tests.proof_support import nats as nats_of
 
@@ -73,3 +85,23 @@ def test_the_largest_drift_comes_first_and_its_word_before_its_nats():
     cells = [line[list(COLUMNS).index(BAKED)] for line in lines.values()]
     assert [cell.value for cell in cells] == ["somewhat", "a little"]
     assert cells[0].range == "0.3 (0.28–0.32)"
+
+
+def test_what_is_known_without_a_proof_is_the_gap_and_no_figure_of_the_baked_model():
+    told = summary_without_proof(made_proof().gap, None, Path("out"))
+    ((title, lines),) = told.sections.items()
+    base, _, baked, both = COLUMNS
+    for line in lines.values():
+        shown = dict(zip(COLUMNS, line, strict=True))
+        assert shown[base].value in ("2", "30.0 %")
+        assert (shown[baked].value, shown[both].value) == ("unknown", "")
+    assert title == "How much does the prompt change?"
+    assert "Measured before the training" in told.footnote("x")
+    assert not told.answered
+    nothing = summary_without_proof(None, None, Path("out"))
+    assert (nothing.sections, nothing.footnote("x")) == ({}, "")
+
+
+def test_the_footnote_names_the_rows_and_what_was_left_out():
+    told = summary(made_proof(left_out=("4 of 20 held-out questions",)))
+    assert "Measured on held-out questions. Left out, to keep the proof short: 4 of 20" in told.footnote("x")

@@ -28,3 +28,14 @@ def test_a_copy_keeps_the_token_and_is_independent():
     copied = copy.copy(config)
     copied.seed = 4
     assert (copied.hub_token, config.seed) == ("SECRET", 3)
+
+
+def test_the_gap_is_left_out_only_with_the_proof_and_where_a_prompt_without_effect_is_allowed():
+    assert all(BakeryConfig(proof=proof).is_proved for proof in ("auto", "full", "quick"))
+    assert not BakeryConfig(proof="none").is_proved
+    measured = {
+        (proof, allowed): BakeryConfig(proof=proof, allow_no_gap=allowed).measures_gap
+        for proof in ("quick", "none")
+        for allowed in (False, True)
+    }
+    assert [asked for asked, there in measured.items() if not there] == [("none", True)]

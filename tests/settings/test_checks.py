@@ -4,7 +4,16 @@ import pytest
 
 from bakery.errors import ConfigError
 from bakery.settings.catalog import all_fields
-from bakery.settings.checks import PATH_KEYS, PREFIX_KEYS, RANGES, Range, refuse, retained_problems, validate
+from bakery.settings.checks import (
+    PATH_KEYS,
+    PREFIX_KEYS,
+    RANGES,
+    Range,
+    bake_problems,
+    refuse,
+    retained_problems,
+    validate,
+)
 from tests.settings.support import GOOD, refusal
 
 
@@ -70,3 +79,12 @@ def test_what_contradicts_itself_is_refused(given, says):
 def test_retained_turns_leave_the_student_something_to_be_without():
     assert not list(retained_problems(2, 1))
     assert "use at most 1" in refusal(lambda: refuse(retained_problems(2, 2)))
+
+
+def test_only_a_bake_without_a_proof_cannot_be_judged_by_one():
+    for proof in ("auto", "full", "quick"):
+        assert not list(bake_problems({"fail_under": 0.9, "proof": proof}))
+    assert not list(bake_problems({"fail_under": None, "proof": "none"}))
+    told = refusal(lambda: refuse(bake_problems({"fail_under": 0.9, "proof": "none"})))
+    assert "take out one of the two, or use proof: quick" in told
+    validate(with_defaults(fail_under=0.9, proof="none"))  # an evaluation with the same settings has a proof

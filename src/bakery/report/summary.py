@@ -162,7 +162,7 @@ def _cell(figure: Cell | str) -> Cell:
 
 def _gap(gap: Gap) -> Sections:
     """What was known before the bake."""
-    unknown: Cells = {BAKED: "not measured"}
+    unknown: Cells = {BAKED: "unknown"}
     lines = {
         "distance from prompted": {BASE: nats(gap.divergence), PROMPTED: "0", **unknown},
         "same next token as prompted": {BASE: percent(gap.top_1), PROMPTED: "100 %", **unknown},
