@@ -28,7 +28,7 @@ def bake_page(result: BakeResult) -> str:
     """report.html of a bake."""
     about = (
         f"A prompt of {result.prefix_tokens} tokens, baked into {result.base_model} in "
-        f"{result.seconds.get('bake', 0.0):.0f} s: {result.rows:,} rows, {result.steps:,} steps."
+        f"{result.seconds.get('bake', 0.0):.0f} s: {result.rows:,} examples, {result.steps:,} steps of training."
     )
     told, proof = result.summary, result.proof
     return _page(
@@ -78,7 +78,7 @@ def _page(
         f'<ul class="findings">{items}</ul>' if items else "",
         tiles,
         _table(told) if told.sections else "",
-        f'<h2>Where it differs</h2><div class="charts">{charts}</div>' if charts else "",
+        f'<h2>How far from the prompted model</h2><div class="charts">{charts}</div>' if charts else "",
         _examples(examples) if examples else "",
         f"<h2>Use it</h2><pre><code>{escape(usage)}</code></pre>" if usage else "",
         f'<p class="soft small">Made with bakery {escape(__version__)}. Every figure is in results.json.</p>',
