@@ -9,6 +9,8 @@ from bakery.engine.session import open_session
 from bakery.forecast.figures import Range
 from bakery.forecast.outlook import OPEN_EPOCHS, Outlook, probes, steps_expected
 from bakery.rows.bake_data import load_bake_data
+from bakery.rows.conversations import Conversation
+from bakery.rows.questions import ScoredQuestion
 from bakery.settings.build import BakeSettings
 from bakery.settings.config import ContextConfig, DataConfig, LoraConfig, ModelConfig
 from tests.engine_support import PREFIX, QUESTIONS, settings
@@ -77,6 +79,13 @@ def test_steps_are_those_of_the_trainer(tmp_path):
 
 
 def test_without_a_proof_none_is_expected_and_the_memory_is_no_more(place):
+    asked = [ScoredQuestion(({"role": "user", "content": f"Who is {n}?"},), (), "row") for n in range(40)]
+    answered = [
+        Conversation(({"role": "user", "content": "Who?"}, {"role": "assistant", "content": "Me."}), None, "row")
+    ]
+    data = replace(place.data, train=answered, heldout=asked)
+    whole, without = (_with(place, proof=proof).forecast(data).memory.logits for proof in ("full", "none"))
+    assert without < whole, "answers are given, so most of what is sampled at a time is sampled for the proof"
     whole, without = (_with(place, proof=proof).forecast(place.data) for proof in ("full", "none"))
     assert [part.name for part in without.parts] == ["writing", "gap", "sampling", "training"]
     assert without.seconds.high < whole.seconds.high
