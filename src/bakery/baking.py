@@ -96,14 +96,15 @@ def plan(settings: BakeSettings, progress: Progress | None = None, data: BakeDat
 
 @dataclass(frozen=True)
 class PreparedBake:
-    """A trainer that has seen its rows, and how much the prompt changes on them; `telling` tells the rest."""
+    """A trainer that has seen its rows, and how much the prompt changes on them, with who asked."""
 
     trainer: ContextBakingTrainer
     rows: ProofRows
     gap: Gap
+    evaluator: Evaluator
     progress: Progress
     context: str = ""  # the words of all that is baked, unless they are to stay out of the run folder
-    telling: Telling | None = None  # of what is still to come
+    telling: Telling | None = None  # tells what is still to come
 
 
 def prepare(settings: BakeSettings, data: BakeData, progress: Progress) -> PreparedBake:
@@ -142,11 +143,11 @@ def prepare(settings: BakeSettings, data: BakeData, progress: Progress) -> Prepa
     progress.say(f"  the prompt moves the model by {gap.divergence.mean:.3g} nats per token")
     refuse_no_gap(gap, args.allow_no_gap)
     context = "\n".join(topic.text for topic in topics_of(data)) if args.keep_prompt else ""
-    return PreparedBake(trainer, rows, gap, progress, context, telling)
+    return PreparedBake(trainer, rows, gap, evaluator, progress, context, telling)
 
 
-def _evaluator(trainer: ContextBakingTrainer) -> Evaluator:
-    return Evaluator.for_bake(trainer.engine, trainer.session.builder, trainer.args)
+def _evaluator(trainer: ContextBakingTrainer, earlier: Evaluator | None = None) -> Evaluator:
+    return Evaluator.for_bake(trainer.engine, trainer.session.builder, trainer.args, earlier)
 
 
 def _open(settings: BakeSettings, data: BakeData, progress: Progress, today: datetime | None = None) -> Session:
@@ -177,7 +178,7 @@ def prove(prepared: PreparedBake, base_model: str) -> BakeResult:
     return BakeResult(
         output_dir=Path(trainer.args.output_dir or "outputs"),
         base_model=base_model,
-        proof=proof_of(trainer, prepared.rows, prepared.context),
+        proof=proof_of(trainer, prepared.rows, prepared.context, prepared.evaluator),
         prefix_tokens=trainer.prefix_tokens(),
         rows=len(trainer.train_dataset),
         steps=trainer.state.global_step,
@@ -189,20 +190,24 @@ def prove(prepared: PreparedBake, base_model: str) -> BakeResult:
     )
 
 
-def proof_of(trainer: ContextBakingTrainer, rows: ProofRows, context: str = "") -> Proof:
+def proof_of(
+    trainer: ContextBakingTrainer, rows: ProofRows, context: str = "", earlier: Evaluator | None = None
+) -> Proof:
     """The proof of what a trainer has trained, measured on as many of the rows as `proof` allows.
 
     Args:
         trainer: with its adapter as it is to be proved.
         rows: to measure on.
         context: the words of all that is baked, to name the clauses that no row touches.
+        earlier: who has asked the teacher before the bake, and need not ask the same again.
 
     Raises:
         BakeryError: a row cannot be aligned, or the adapter cannot be merged.
     """
     progress = trainer.progress
     with progress.stage("proof", "measuring the proof", sum(rows.work), "answers") as on_progress:
-        evaluator = replace(_evaluator(trainer), on_progress=on_progress.tokens_only())
+        evaluator = replace(_evaluator(trainer, earlier), on_progress=on_progress.tokens_only())
+        evaluator.learn(trainer.validation_answers, trainer.args.sampling_temperature)
         rows = _affordable(evaluator, rows, trainer.args.proof, progress)
         on_progress.expect(sum(rows.work))
         baseline = measure_baseline(evaluator, rows, on_progress)
