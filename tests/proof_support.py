@@ -9,7 +9,7 @@ from peft import PeftModel
 
 from bakery.engine.distill.conditions import BAKED, BAKED_PROMPTED, BASE
 from bakery.evaluation.estimates import Estimate, mean
-from bakery.evaluation.evaluator import CONDITIONS, Evaluator, Reply
+from bakery.evaluation.evaluator import CONDITIONS, Evaluator
 from bakery.evaluation.findings import findings
 from bakery.evaluation.proof import (
     AnsweredQuestion,
@@ -25,6 +25,7 @@ from bakery.evaluation.proof import (
 )
 from bakery.evaluation.proof_rows import ProofRows, as_rows, neutral
 from bakery.evaluation.proving import Baseline, measure_baseline, measure_proof
+from bakery.evaluation.replies import Reply
 from bakery.evaluation.request_cost import RequestCost
 from bakery.rows.conversations import Conversation
 from bakery.rows.questions import ScoredQuestion

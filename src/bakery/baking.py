@@ -98,14 +98,15 @@ def plan(settings: BakeSettings, progress: Progress | None = None, data: BakeDat
 
 @dataclass(frozen=True)
 class PreparedBake:
-    """A trainer that has seen its rows, and how much the prompt changes on them; `telling` tells the rest."""
+    """A trainer that has seen its rows, and how much the prompt changes on them, with who asked."""
 
     trainer: ContextBakingTrainer
     rows: ProofRows
     gap: Gap | None  # None where it is left out with the proof
+    evaluator: Evaluator
     progress: Progress
     context: str = ""  # the words of all that is baked, unless they are to stay out of the run folder
-    telling: Telling | None = None  # of what is still to come
+    telling: Telling | None = None  # tells what is still to come
 
 
 def prepare(settings: BakeSettings, data: BakeData, progress: Progress) -> PreparedBake:
@@ -138,23 +139,24 @@ def prepare(settings: BakeSettings, data: BakeData, progress: Progress) -> Prepa
         checks = check_template(session.tokenizer, settings.context.chat_template_kwargs)
     for line in [*warnings_for(checks, session.builder.rules), *session.builder.remarks()]:
         progress.say(f"  note: {line}")
-    gap = _gap(trainer, rows) if args.measures_gap else None
+    evaluator = _evaluator(trainer)
+    gap = _gap(evaluator, trainer, rows) if args.measures_gap else None
     context = "\n".join(topic.text for topic in topics_of(data)) if args.keep_prompt else ""
-    return PreparedBake(trainer, rows, gap, progress, context, telling)
+    return PreparedBake(trainer, rows, gap, evaluator, progress, context, telling)
 
 
-def _gap(trainer: ContextBakingTrainer, rows: ProofRows) -> Gap:
+def _gap(evaluator: Evaluator, trainer: ContextBakingTrainer, rows: ProofRows) -> Gap:
     """How much the prompt changes, from a few short answers."""
     count, progress = min(GAP_ROWS, len(rows.measured)), trainer.progress
     with progress.stage("gap", "measuring the gap", 2 * count, "answers") as on_progress:
-        gap = measure_gap(_evaluator(trainer), rows, on_progress, short=True)
+        gap = measure_gap(evaluator, rows, on_progress, short=True)
     progress.say(f"  the prompt changes the model by {gap.divergence.mean:.3g} nats per token")
     refuse_no_gap(gap, trainer.args.allow_no_gap)
     return gap
 
 
-def _evaluator(trainer: ContextBakingTrainer) -> Evaluator:
-    return Evaluator.for_bake(trainer.engine, trainer.session.builder, trainer.args)
+def _evaluator(trainer: ContextBakingTrainer, earlier: Evaluator | None = None) -> Evaluator:
+    return Evaluator.for_bake(trainer.engine, trainer.session.builder, trainer.args, earlier)
 
 
 def _open(settings: BakeSettings, data: BakeData, progress: Progress, today: datetime | None = None) -> Session:
@@ -185,7 +187,9 @@ def prove(prepared: PreparedBake, base_model: str) -> BakeResult:
     With `proof: none` nothing is asked, and the result holds what is known without.
     """
     trainer, progress = prepared.trainer, prepared.progress
-    proof = proof_of(trainer, prepared.rows, prepared.context) if trainer.args.is_proved else None
+    proof = None
+    if trainer.args.is_proved:
+        proof = proof_of(trainer, prepared.rows, prepared.context, prepared.evaluator)
     return BakeResult(
         output_dir=Path(trainer.args.output_dir or "outputs"),
         base_model=base_model,
@@ -203,20 +207,24 @@ def prove(prepared: PreparedBake, base_model: str) -> BakeResult:
     )
 
 
-def proof_of(trainer: ContextBakingTrainer, rows: ProofRows, context: str = "") -> Proof:
+def proof_of(
+    trainer: ContextBakingTrainer, rows: ProofRows, context: str = "", earlier: Evaluator | None = None
+) -> Proof:
     """The proof of what a trainer has trained, measured on as many of the rows as `proof` allows.
 
     Args:
         trainer: with its adapter as it is to be proved.
         rows: to measure on.
         context: the words of all that is baked, to name the clauses that no row touches.
+        earlier: who has asked the teacher before the bake, and need not ask the same again.
 
     Raises:
         BakeryError: a row cannot be aligned, or the adapter cannot be merged.
     """
     progress = trainer.progress
     with progress.stage("proof", "measuring the proof", sum(rows.work), "answers") as on_progress:
-        evaluator = replace(_evaluator(trainer), on_progress=on_progress.tokens_only())
+        evaluator = replace(_evaluator(trainer, earlier), on_progress=on_progress.tokens_only())
+        evaluator.learn(trainer.validation_answers, trainer.args.sampling_temperature)
         rows = _affordable(evaluator, rows, trainer.args.proof, progress)
         on_progress.expect(sum(rows.work))
         baseline = measure_baseline(evaluator, rows, on_progress)

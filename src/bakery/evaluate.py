@@ -68,7 +68,7 @@ def run_eval(
     merged = settings.bakery.weights == "merged"
     with progress.stage("proof", "measuring the proof", rows.work[1] * len(wanted), "answers") as on_progress:
         for strength in wanted:
-            at_strength = replace(baseline, evaluator=replace(baseline.evaluator, strength=strength))
+            at_strength = replace(baseline, evaluator=baseline.evaluator.at(strength))
             proofs.append((strength, measure_proof(at_strength, on_progress, merged=merged)))
     result = EvalResult(
         adapter=folder,

@@ -115,7 +115,8 @@ def test_a_bake_that_goes_on_another_day_keeps_the_date_it_began_with(dated, sho
 
 def test_an_adapter_is_evaluated_with_the_date_of_its_bake(dated, shown, tmp_path, monkeypatch, capfd):
     out = tmp_path / "out"
-    assert main([*dated, "--output_dir", str(out), "--max_steps", "1"]) == 0, capfd.readouterr().err
+    whole = ["--max_steps", "1", "--proof", "full"]
+    assert main([*dated, "--output_dir", str(out), *whole]) == 0, capfd.readouterr().err
     baked = json.loads((out / "results.json").read_text())
     monkeypatch.setattr(Clock, "day", Clock.day + timedelta(days=1))
     assert main(["eval", *dated, "--adapter", str(out), "--output_dir", str(tmp_path / "eval")]) == 0

@@ -1,13 +1,11 @@
 """The price of a proof: never fewer rows than a verdict needs, more rows for more time, and nothing is asked twice."""
 
-from dataclasses import replace
-
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bakery.engine.distill.conditions import BAKED, BASE, PROMPTED
-from bakery.engine.distill.engine import Engine
+from bakery.engine.distill.samplers.local import LocalSampler
 from bakery.evaluation.budget import seconds_a_reply, some, within
 from bakery.evaluation.evaluator import Evaluator
 from bakery.evaluation.proof_rows import EXAMPLES, ProofRows
@@ -44,10 +42,10 @@ def made_rows(main: int = 48, other: int = 30, own: int = 40, neutral: int = 24,
 
 
 def counts(rows: ProofRows) -> list[int]:
-    """How many rows there are of every kind, the most valuable first, and the examples and noise."""
-    parts = (rows.sets["heldout"], rows.side_effects.get("anchor_file", ()), rows.side_effects.get("neutral", ()),
-             rows.sets.get("eval", ()), rows.generalisation.get("neutral", ()))  # fmt: skip
-    return [*map(len, parts), rows.examples, int(rows.noise)]
+    """How many rows there are of every kind, the most valuable first; of what is measured or not, 1 or 0."""
+    first = (rows.sets["heldout"], rows.side_effects.get("anchor_file", ()), rows.side_effects.get("neutral", ()))
+    then = rows.sets.get("eval", ()), rows.generalisation.get("neutral", ())
+    return [*map(len, first), int(rows.both), *map(len, then), rows.examples, int(rows.noise)]
 
 
 @law
@@ -75,13 +73,14 @@ def test_with_time_for_all_nothing_is_left_out_and_with_none_it_is_said():
     assert (counts(whole), whole.left_out) == (counts(made_rows()), ())
     assert whole.examples == EXAMPLES
     least = within(made_rows(), 0)
-    assert counts(least) == [16, 16, 0, 0, 0, 0, 0]
+    assert counts(least) == [16, 16, 0, 0, 0, 0, 0, 0]
     assert least.left_out == (
         "32 of 48 held-out questions",
         "24 of 40 your prompts (drift)",
         "all 24 neutral prompts (drift)",
         "all 30 evaluation questions",
         "all 20 neutral prompts (other topics)",
+        "the baked model with the prompt",
     )
 
 
@@ -102,20 +101,23 @@ def evaluator(tmp_path):
 
 
 def test_the_first_questions_are_timed_and_never_asked_again(evaluator, monkeypatch):
-    rows, clock = made_rows(), iter([10.0, 34.0])
-    assert seconds_a_reply(evaluator, rows, lambda: next(clock)) == 24 / (3 * 16)
+    rows, clock = made_rows(), iter([10.0, 90.0])
+    # Base, prompted and baked model on 16 questions, drawn answers of the teacher to these and to 16 drift rows.
+    assert seconds_a_reply(evaluator, rows, lambda: next(clock)) == 80 / (5 * 16)
     sampled: list = []
-    answers = Engine.answers
+    sample = LocalSampler.sample
 
-    def counted(self, condition, prompts, **how):
+    def counted(self, prompts, *rest):
         sampled.extend(prompts)
-        return answers(self, condition, prompts, **how)
+        return sample(self, prompts, *rest)
 
-    monkeypatch.setattr(Engine, "answers", counted)
+    monkeypatch.setattr(LocalSampler, "sample", counted)
     prompts = evaluator.prompts([*some(rows.measured, 16)])
     for condition in (BASE, PROMPTED, BAKED):
         evaluator.replies(condition, prompts)
+    evaluator.answered(some(rows.measured, 16))
     assert sampled == []
-    weaker = replace(evaluator, strength=0.5)
-    weaker.replies(BAKED, prompts)
+    evaluator.at(0.5).replies(BAKED, prompts)
     assert len(sampled) == 16, "another strength is another model"
+    evaluator.answered(rows.measured)
+    assert len(sampled) == 16 + 32, "of more rows only the others are asked"

@@ -7,8 +7,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bakery.engine.distill.conditions import BAKED, BAKED_PROMPTED, BASE, PROMPTED
+from bakery.engine.distill.samplers.local import LocalSampler
 from bakery.evaluation.evaluator import CONDITIONS, Evaluator, first_difference
 from bakery.evaluation.proof_rows import as_rows
+from bakery.evaluation.replies import Ask
 from tests.engine_support import make_trainer, tiny_model
 from tests.proof_support import proof_rows
 
@@ -64,3 +66,46 @@ def test_sums_by_prompt_hold_every_token_once(evaluator):
     assert sum(sums) == pytest.approx(comparison.divergence.double().sum().item())
     same = replace(comparison, rows=replace(rows, pairs=tuple(replace(pair, source="one") for pair in rows.pairs)))
     assert len(same.by_prompt(comparison.divergence)[0]) == 1, "the pairs of one row are one prompt"
+
+
+def test_a_question_gets_the_same_drawn_answer_whatever_is_asked_with_it(evaluator):
+    rows = as_rows(proof_rows().sets["heldout"])
+    fresh = [Evaluator.by(evaluator.engine, evaluator.builder, 8, seed=5) for _ in range(2)]
+    together, (alone,) = fresh[0].answered(rows).pairs, fresh[1].answered(rows[3:4]).pairs
+    assert together[3] == alone
+
+
+def test_a_longer_answer_goes_on_from_a_shorter_one_and_is_that_of_no_draft(evaluator):
+    prompts = evaluator.prompts(as_rows(proof_rows().sets["heldout"]))
+    short, fresh = (Evaluator.by(evaluator.engine, evaluator.builder, size, seed=5) for size in (3, 8))
+    short.replies(PROMPTED, prompts, temperature=1.0, seed=5)
+    longer = Evaluator.by(evaluator.engine, evaluator.builder, 8, seed=5, earlier=short)
+    assert longer.replies(PROMPTED, prompts, temperature=1.0, seed=5) == fresh.replies(
+        PROMPTED, prompts, temperature=1.0, seed=5
+    )
+
+
+def test_what_is_asked_together_is_one_batch_for_each_state_of_the_adapters(evaluator, monkeypatch):
+    prompts, batches = evaluator.prompts(as_rows(proof_rows().sets["heldout"])), []
+    decode = LocalSampler._decode
+    monkeypatch.setattr(LocalSampler, "_decode", lambda *rest: batches.append(1) or decode(*rest))
+    fresh = Evaluator.by(evaluator.engine, evaluator.builder, 8, seed=5)
+    asks = {condition: Ask(condition, prompts) for condition in CONDITIONS}
+    replies = fresh.ask({**asks, "drawn": Ask(PROMPTED, prompts, 1.0, 5)})
+    assert len(batches) == 2
+    for condition in CONDITIONS:
+        alone = Evaluator.by(evaluator.engine, evaluator.builder, 8, seed=5)
+        assert replies[condition] == alone.replies(condition, prompts)
+
+
+def test_an_answer_that_training_was_measured_on_is_not_asked_for_again(evaluator):
+    (row,) = as_rows(proof_rows().sets["heldout"])[:1]
+    (prompt,) = evaluator.prompts([row])
+    pair = prompt.with_answer([5, 6, 7, 8, 9, 10, 11, 12])
+    fresh = Evaluator.by(evaluator.engine, evaluator.builder, 8, seed=5)
+    fresh.learn([pair], temperature=0.7)
+    assert fresh.answered([row]).pairs != (pair,), "drawn at another temperature it is another answer"
+    fresh = Evaluator.by(evaluator.engine, evaluator.builder, 8, seed=5)
+    fresh.learn([pair], temperature=1.0)
+    (answered,) = fresh.answered([row]).pairs
+    assert answered.teacher_ids == pair.teacher_ids

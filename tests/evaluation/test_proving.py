@@ -75,7 +75,7 @@ def test_a_few_beginnings_tell_the_gap_and_all_rows_that_there_is_none(evaluator
     many = replace(rows, measured=[replace(row, source=f"{row.source} {n}") for n in range(3) for row in rows.measured])
     gap = measure_gap(evaluator, many, short=True)
     assert (gap.divergence.n, gap.agreement) == (16, None)
-    blind = replace(evaluator, engine=replace(evaluator.engine, teacher_condition=BASE))
+    blind = Evaluator.by(replace(evaluator.engine, teacher_condition=BASE), evaluator.builder, 12, seed=5)
     none = measure_gap(blind, many, short=True)
     assert (none.is_none, none.divergence.n) == (True, 24)
 

@@ -62,7 +62,7 @@ def test_sampling_and_teacher_together_read_every_chunk_once(path, monkeypatch):
     session = open_session("starter")
     prompts = [session.builder.prompts(row) for row in rows]
     engine = session.engine(prompts[:2])
-    engine.prefixes.clear()
+    engine.prefixes.shrink(0)
     read = []
     compute = prefix.prefix_key_values
     monkeypatch.setattr(prefix, "prefix_key_values", lambda *given: read.append(given[1]) or compute(*given))

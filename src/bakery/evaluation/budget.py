@@ -1,31 +1,34 @@
 """How much of a proof is measured: its rows in the order of what they are worth, for as long as the time allows.
 
-    held-out questions, asked of all conditions      at least 16 of them: what a verdict needs
-    rows under other prompts, for the drift          at least 16 of the first set
+    held-out questions, asked of base, prompted and baked model     at least 16 of them: what a verdict needs
+    rows under other prompts, for the drift                         at least 16 of the first set
     what is left of both
-    other sets of questions, answers shown token by token, rows of other topics, the teacher's noise
+    the baked model with the prompt, other sets of questions, rows of other topics, answers shown token by token,
+    the teacher's noise
 
-The unit is a reply: what the model takes to answer one question, measured on the first questions themselves.
+The unit is a reply: what the model takes to answer one question, measured on the first rows themselves.
 """
 
 import random
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
-from bakery.engine.distill.conditions import BAKED, BASE, PROMPTED
+from bakery.engine.distill.conditions import BAKED
 from bakery.evaluation.evaluator import Evaluator
 from bakery.evaluation.findings import LEAST_ROWS
 from bakery.evaluation.proof import TITLES
 from bakery.evaluation.proof_rows import ProofRows, as_rows
+from bakery.evaluation.proving import baseline_asks
+from bakery.evaluation.replies import Ask
 
 SHARE = 0.25
 """What a proof may take of the bake's own time."""
-_REPLIES = {"sets": 6.0, "side_effects": 1.5, "generalisation": 1.7}
+_REPLIES = {"sets": 4.5, "side_effects": 2.0, "generalisation": 2.5}
 """What a row of a kind takes, in replies, the comparisons along it included."""
-_EXAMPLE, _NOISE = 1.5, 2.0
-"""The same of a question shown token by token, and of two samples of the teacher's answer to it."""
+_BOTH, _EXAMPLE, _NOISE = 2.0, 1.5, 2.0
+"""The same of a question to the baked model with the prompt, of one shown token by token, of two further samples."""
 
 _ABOUT = {"sets": "", "side_effects": " (drift)", "generalisation": " (other topics)"}
 
@@ -35,16 +38,17 @@ Row = TypeVar("Row")
 
 
 def seconds_a_reply(evaluator: Evaluator, rows: ProofRows, now: Callable[[], float] = time.perf_counter) -> float:
-    """What one reply takes here, measured on the first questions; the evaluator remembers their replies.
+    """What one reply takes here, measured on the first rows; the evaluator remembers their replies.
 
     Of several processes all get the time of the slowest.
     """
-    questions = some(rows.sets[rows.measured_on], LEAST_ROWS)
-    prompts, started = evaluator.prompts(as_rows(questions)), now()
-    for condition in (BASE, PROMPTED, BAKED):
-        evaluator.replies(condition, prompts)
-    spent = (now() - started) / (3 * len(prompts))
-    return max(evaluator.engine.processes.gather([spent]))
+    first, started = within(rows, 0), now()
+    asks = baseline_asks(evaluator, first)
+    evaluator.ask(asks)
+    baked = Ask(BAKED, evaluator.prompts(as_rows(first.sets[first.measured_on])))
+    evaluator.ask({None: baked})
+    count = sum(len(one.prompts) for one in (*asks.values(), baked))
+    return max(evaluator.engine.processes.gather([(now() - started) / count]))
 
 
 def within(rows: ProofRows, replies: float) -> ProofRows:
@@ -53,15 +57,17 @@ def within(rows: ProofRows, replies: float) -> ProofRows:
     others = [("sets", name) for name in rows.sets if name != rows.measured_on]
     topics = [("generalisation", name) for name in rows.generalisation]
     needed = {part: min(LEAST_ROWS, len(_rows(rows, part))) for part in (main, *drift[:1])}
-    left = replies - sum(count * _REPLIES[kind] for (kind, _), count in needed.items())
-    counts: dict[Part, int] = {}
-    for part in (main, *drift, *others, *topics):
+    allowance = _Allowance(replies - sum(count * _REPLIES[kind] for (kind, _), count in needed.items()))
+
+    def count(part: Part) -> int:
         least = needed.get(part, 0)
-        more = min(len(_rows(rows, part)) - least, max(0, int(left / _REPLIES[part[0]])))
-        left -= more * _REPLIES[part[0]]
-        counts[part] = least + more
-    examples = min(rows.examples, counts[main], max(0, int(left / _EXAMPLE)))
-    noise = left - examples * _EXAMPLE >= counts[main] * _NOISE
+        return least + allowance.take(len(_rows(rows, part)) - least, _REPLIES[part[0]])
+
+    counts = {part: count(part) for part in (main, *drift)}
+    both = allowance.take_all(counts[main], _BOTH)
+    counts |= {part: count(part) for part in (*others, *topics)}
+    examples = allowance.take(min(rows.examples, counts[main]), _EXAMPLE)
+    noise = allowance.take_all(counts[main], _NOISE)
     chosen: dict[str, dict[str, list[Any]]] = {
         kind: {name: some(own, counts[kind, name]) for name, own in getattr(rows, kind).items() if counts[kind, name]}
         for kind in _REPLIES
@@ -74,9 +80,29 @@ def within(rows: ProofRows, replies: float) -> ProofRows:
         generalisation=chosen["generalisation"],
         measured=some(rows.measured, counts[main]),
         examples=examples,
+        both=both,
         noise=noise,
-        left_out=tuple(text for text in left_out if text),
+        left_out=(*(text for text in left_out if text), *([] if both else ["the baked model with the prompt"])),
     )
+
+
+@dataclass
+class _Allowance:
+    """Replies that may still be spent."""
+
+    left: float
+
+    def take(self, most: int, price: float) -> int:
+        """As many things of a price as there are and as can be paid."""
+        count = min(most, max(0, int(self.left / price)))
+        self.left -= count * price
+        return count
+
+    def take_all(self, count: int, price: float) -> bool:
+        """All of them, or none."""
+        paid = self.left >= count * price
+        self.left -= count * price if paid else 0.0
+        return paid
 
 
 def _rows(rows: ProofRows, part: Part) -> Sequence[object]:

@@ -4,8 +4,9 @@
 Every divergence is KL(teacher || condition) at temperature 1 in nats per token, summed by prompt.
 """
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import TypeVar
 
 import torch
 from torch import Tensor
@@ -13,9 +14,10 @@ from torch import Tensor
 from bakery.chat.views import PromptPair, ViewBuilder, ViewPair
 from bakery.engine.distill.conditions import BAKED, BAKED_PROMPTED, BASE, PROMPTED, Condition
 from bakery.engine.distill.engine import Engine
-from bakery.engine.distill.teacher import Teacher
+from bakery.engine.distill.teacher import CachedTeacher, Teacher
 from bakery.evaluation import estimates
 from bakery.evaluation.estimates import Estimate
+from bakery.evaluation.replies import Ask, KnownReplies, Reply, Request
 from bakery.progress import NO_PROGRESS, ProgressCallback
 from bakery.rows.conversations import Conversation
 from bakery.settings.arguments import BakeryConfig
@@ -24,14 +26,8 @@ CONDITIONS = (BASE, PROMPTED, BAKED, BAKED_PROMPTED)
 NAMES = {BASE: "base", PROMPTED: "prompted", BAKED: "baked", BAKED_PROMPTED: "baked_prompted"}
 """What the conditions are called in results.json."""
 
-
-@dataclass(frozen=True)
-class Reply:
-    """What one condition said to one question. `stopped`: it ended its turn by itself."""
-
-    text: str
-    ids: tuple[int, ...]
-    stopped: bool
+Adapters = tuple[tuple[str, float], ...]
+Key = TypeVar("Key", bound=Hashable)
 
 
 @dataclass(frozen=True)
@@ -87,83 +83,137 @@ class Comparison:
 class Evaluator:
     """How the model is asked: by which engine, through which views, how long its answers may be, at which strength.
 
-    Every answer and every comparison of a row is reported as one piece of work.
+    Every answer and every comparison of a row is reported as one piece of work. Answers and what the teacher said to
+    them are remembered: the adapters must stay as they are.
     """
 
     engine: Engine
     builder: ViewBuilder
     max_new_tokens: int
     seed: int
+    teacher: CachedTeacher = field(repr=False)
+    known: KnownReplies = field(repr=False)
     on_progress: ProgressCallback = NO_PROGRESS
     strength: float = 1.0
-    known: dict[tuple[Condition, int, tuple[int, ...]], Reply] = field(default_factory=dict, repr=False, compare=False)
-    """Greedy replies by condition, longest length and what was read; only as long as the adapter stays as it is."""
 
     @classmethod
-    def by(cls, engine: Engine, builder: ViewBuilder, max_new_tokens: int, seed: int) -> "Evaluator":
-        """The proof is always told in forward KL at temperature 1, whatever the bake minimised."""
-        return cls(replace(engine, temperature=1.0, beta=0.0), builder, max_new_tokens, seed)
+    def by(
+        cls, engine: Engine, builder: ViewBuilder, max_new_tokens: int, seed: int, earlier: "Evaluator | None" = None
+    ) -> "Evaluator":
+        """The proof is always told in forward KL at temperature 1, whatever the bake minimised.
+
+        Args:
+            engine: asks the model.
+            builder: makes the views.
+            max_new_tokens: longest answer.
+            seed: of the answers that are drawn.
+            earlier: whose answers of the teacher need not be asked for again.
+        """
+        engine = replace(engine, temperature=1.0, beta=0.0, remembered={})
+        known = earlier.known.of(engine.teacher_condition.adapters) if earlier else KnownReplies()
+        teacher = earlier.teacher if earlier else engine.teacher([])
+        return cls(engine, builder, max_new_tokens, seed, teacher, known)
 
     @classmethod
-    def for_bake(cls, engine: Engine, builder: ViewBuilder, args: BakeryConfig) -> "Evaluator":
+    def for_bake(
+        cls, engine: Engine, builder: ViewBuilder, args: BakeryConfig, earlier: "Evaluator | None" = None
+    ) -> "Evaluator":
         """The same with the lengths and the seed of a bake with these settings."""
-        return cls.by(engine, builder, args.eval_max_new_tokens or args.trajectory_length, args.seed + 2)
+        return cls.by(engine, builder, args.eval_max_new_tokens or args.trajectory_length, args.seed + 2, earlier)
+
+    def at(self, strength: float) -> "Evaluator":
+        """The same for an adapter at another strength."""
+        return replace(self, engine=replace(self.engine, remembered={}), strength=strength)
 
     def prompts(self, rows: Sequence[Conversation], *, anchor: bool = False) -> list[PromptPair]:
         """Both views of unanswered rows."""
         return [self.builder.prompts(row, anchor=anchor) for row in rows]
 
+    def learn(self, pairs: Sequence[ViewPair], temperature: float) -> None:
+        """Take these for answers that the teacher gave when it was asked for them at this temperature."""
+        if temperature != 1.0:
+            return
+        ends = self.engine.sampling_settings(max_new_tokens=1).stop_ids
+        for pair in pairs:
+            ids = tuple(pair.teacher_ids[target] for target in pair.teacher_targets)
+            asked = Request(self.actual(PROMPTED), tuple(pair.teacher_ids[: pair.teacher_targets[0]]), 1.0, self.seed)
+            self.known.replies.setdefault(asked, self._reply(ids, stopped=ids[-1] in ends))
+
+    def _reply(self, ids: tuple[int, ...], *, stopped: bool) -> Reply:
+        text = str(self.engine.tokenizer.decode(list(ids), skip_special_tokens=True)).strip()
+        return Reply(text, ids, stopped)
+
+    def ask(self, asks: Mapping[Key, Ask]) -> dict[Key, list[Reply]]:
+        """The replies to all of these questions; what is asked under one state of the adapters is one batch.
+
+        The conditions are those of `CONDITIONS`. What is known is not asked again.
+        """
+        requests = {key: replace(one, condition=self.actual(one.condition)).requests() for key, one in asks.items()}
+        missing: dict[Adapters, dict[Request, PromptPair]] = {}
+        for key, one in asks.items():
+            for request, prompt in zip(requests[key], one.prompts, strict=True):
+                if self.known.reply(request, self.max_new_tokens) is None:
+                    missing.setdefault(request.condition.adapters, {})[request] = prompt
+        self.on_progress(sum(map(len, requests.values())) - sum(map(len, missing.values())))
+        for adapters, prompts in missing.items():
+            self._sample(Condition(adapters), prompts)
+        return {key: [self._known(request) for request in own] for key, own in requests.items()}
+
     def replies(
         self, condition: Condition, prompts: Sequence[PromptPair], *, temperature: float = 0.0, seed: int = 0
     ) -> list[Reply]:
-        """One reply a prompt, the most likely words at temperature 0; those are asked for once."""
-        actual = self.actual(condition)
-        if temperature:
-            replies = self._ask(actual, prompts, temperature, seed)
-        else:
-            read = [one.teacher_ids if actual.prompted else one.student_ids for one in prompts]
-            keys = [(actual, self.max_new_tokens, tuple(ids)) for ids in read]
-            new = {key: prompt for key, prompt in zip(keys, prompts, strict=True) if key not in self.known}
-            self.known.update(zip(new, self._ask(actual, list(new.values()), temperature, seed), strict=True))
-            replies = [self.known[key] for key in keys]
-        self.on_progress(len(prompts))
-        return replies
+        """One reply a prompt, the most likely words at temperature 0."""
+        return self.ask({None: Ask(condition, prompts, temperature, seed)})[None]
 
-    def _ask(self, condition: Condition, prompts: Sequence[PromptPair], temperature: float, seed: int) -> list[Reply]:
-        if not prompts:
-            return []
-        trajectories = self.engine.answers(
-            condition,
-            prompts,
-            max_new_tokens=self.max_new_tokens,
-            temperature=temperature,
-            seed=seed,
-            on_progress=self.on_progress.tokens_only(),
-        )
-        decode = self.engine.tokenizer.decode
-        return [
-            Reply(str(decode(list(one.ids), skip_special_tokens=True)).strip(), one.ids, one.stopped)
-            for one in trajectories
-        ]
+    def _known(self, request: Request) -> Reply:
+        reply = self.known.reply(request, self.max_new_tokens)
+        assert reply is not None
+        return reply
 
-    def answered(self, rows: Sequence[Conversation], *, anchor: bool = False) -> AnsweredRows:
-        """Rows with their answers; where one is missing, the teacher's tokens at temperature 1 are taken.
+    def _sample(self, condition: Condition, wanted: Mapping[Request, PromptPair]) -> None:
+        """Ask, and remember the replies; only the adapters of the condition count."""
+        prompted = self.actual(PROMPTED)
+        asked = []
+        for request, prompt in wanted.items():
+            # A baked model mostly says what the prompted one says.
+            alike = replace(request, condition=prompted, ids=tuple(prompt.teacher_ids))
+            draft = self.known.draft(request, *([alike] if condition.adapters != prompted.adapters else []))
+            asked.append(request.sampling_prompt(prompt.prefix_key, draft))
+        settings = self.engine.sampling_settings(max_new_tokens=self.max_new_tokens)
+        sampled = self.engine.sampler(condition).sample(asked, settings, self.on_progress)
+        for request, one in zip(wanted, sampled, strict=True):
+            self.known.replies[request] = self._reply(one.ids, stopped=one.stopped)
+
+    def ask_for_answers(self, rows: Sequence[Conversation], *, anchor: bool = False) -> Ask:
+        """The question for the answers that rows lack: of the teacher, at temperature 1.
 
         With `anchor` the teacher sees what the student sees: it is the base.
         """
-        given = [pair for row in rows if row.answered for pair in self.builder.views(row, anchor=anchor)]
         prompts = self.prompts([row for row in rows if not row.answered], anchor=anchor)
-        written = self.replies(PROMPTED, prompts, temperature=1.0, seed=self.seed)
+        return Ask(PROMPTED, prompts, temperature=1.0, seed=self.seed)
+
+    def with_answers(
+        self, rows: Sequence[Conversation], written: Sequence[Reply], *, anchor: bool = False
+    ) -> AnsweredRows:
+        """Rows with their answers; `written` holds those to `ask_for_answers`."""
+        given = [pair for row in rows if row.answered for pair in self.builder.views(row, anchor=anchor)]
+        prompts = self.ask_for_answers(rows, anchor=anchor).prompts
         self.on_progress(len(rows) - len(prompts))
         return self.with_teacher(
             [*given, *(prompt.with_answer(reply.ids) for prompt, reply in zip(prompts, written, strict=True))]
         )
 
+    def answered(self, rows: Sequence[Conversation], *, anchor: bool = False) -> AnsweredRows:
+        """Rows with their answers; where one is missing, it is asked for."""
+        written = self.ask({None: self.ask_for_answers(rows, anchor=anchor)})[None]
+        return self.with_answers(rows, written, anchor=anchor)
+
     def with_teacher(self, pairs: Sequence[ViewPair]) -> AnsweredRows:
         """These rows with their teacher; its signal is stored unless it can only give whole logits."""
         if self.engine.shortcuts.states_are_logits:
             return AnsweredRows(tuple(pairs), self.engine.live_teacher())
-        return AnsweredRows(tuple(pairs), self.engine.teacher(pairs, self.on_progress.tokens_only()))
+        self.teacher.read(pairs, self.on_progress.tokens_only())
+        return AnsweredRows(tuple(pairs), self.teacher)
 
     def compare(self, condition: Condition, rows: AnsweredRows) -> Comparison:
         """How far the model under a condition is from the teacher, at every token of the rows' answers."""

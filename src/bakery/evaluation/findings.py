@@ -107,7 +107,7 @@ def drift_told(drift: float, measured_on: str) -> str:
 
 def _gap(proof: Proof) -> Iterator[Finding]:
     divergence, closed = proof.divergence, proof.divergence.share_closed
-    before, after, both = divergence.before.mean, divergence.after.mean, divergence.baked_prompted.mean
+    before, after, both = divergence.before.mean, divergence.after.mean, divergence.baked_prompted
     if proof.gap.is_none or closed is None:
         yield Finding(
             "warning",
@@ -143,11 +143,11 @@ def _gap(proof: Proof) -> Iterator[Finding]:
         )
     else:
         yield Finding("good", f"{share:.1%} of the gap to the prompted model is closed.")
-    if both > max(LITTLE, 2 * after):
+    if both and both.mean > max(LITTLE, 2 * after):
         yield Finding(
             "note",
-            f"Use the baked model without the prompt: with both, it is {both:.2g} nats per token from the prompted "
-            f"model, without the prompt {after:.2g}.",
+            f"Use the baked model without the prompt: with both, it is {both.mean:.2g} nats per token from the "
+            f"prompted model, without the prompt {after:.2g}.",
         )
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from bakery.engine.distill.conditions import Condition
 from bakery.evaluation.estimates import Estimate
-from bakery.evaluation.evaluator import Reply
+from bakery.evaluation.replies import Reply
 from bakery.evaluation.request_cost import RequestCost
 from bakery.rows.questions import ScoredQuestion
 
@@ -59,7 +59,7 @@ class Divergence:
 
     before: Estimate  # of the base
     after: Estimate  # of the baked model
-    baked_prompted: Estimate  # of the baked model that is given the prompt as well
+    baked_prompted: Estimate | None  # of the baked model that is given the prompt as well; None: no time for it
     share_closed: Estimate | None  # 1 - after / before; None where there was no gap
     tokens: int  # compared
     teacher_entropy: Estimate  # the teacher's own uncertainty

@@ -24,6 +24,8 @@ _NEUTRAL = Path(__file__).parent / "neutral" / "prompts.json"
 _MEASURED_ROWS = 256
 _TRAINING_ROWS = 64
 _SYSTEM_ROLES = ("system", "developer")
+FLOOR_ROWS = 4
+"""Rows on which the teacher is held against itself."""
 EXAMPLES = 12
 """Questions of which a proof shows every reply token by token."""
 
@@ -40,6 +42,7 @@ class ProofRows:
     rules: tuple[Rule, ...]  # the clauses of the prompt, each about at least one question
     leaks: Mapping[str, int]  # by file, how many of its rows were also trained on
     examples: int = EXAMPLES  # questions of which every reply is shown token by token
+    both: bool = True  # whether the baked model is asked with the prompt as well
     noise: bool = True  # whether two samples of the teacher are held against each other
     left_out: tuple[str, ...] = ()  # what was not to be measured for want of time
 
@@ -50,8 +53,9 @@ class ProofRows:
             sum(map(len, rows.values())) for rows in (self.sets, self.side_effects, self.generalisation)
         )
         measured, main = len(self.measured), len(self.sets[self.measured_on])
-        before = 2 * asked + 3 * measured + others + 2 * unlike + 2 * main * self.noise
-        return before, 2 * asked + 2 * measured + others + unlike + 3 * min(self.examples, main)
+        before = 2 * asked + 2 * measured + min(FLOOR_ROWS, measured) + others + 2 * unlike + 2 * main * self.noise
+        baked = (1 + self.both) * (asked + measured)
+        return before, baked + others + unlike + 3 * min(self.examples, main)
 
 
 def proof_rows(data: BakeData, rules: tuple[Rule, ...] = ()) -> ProofRows:

@@ -7,12 +7,13 @@ measure_proof      baked, and baked with the prompt as well, on the same rows wi
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 from bakery.chat.views import PromptPair
 from bakery.engine.distill.conditions import BAKED, BAKED_PROMPTED, BASE, PROMPTED, Condition
 from bakery.errors import DataError
 from bakery.evaluation import estimates
-from bakery.evaluation.evaluator import AnsweredRows, Comparison, Evaluator, Reply, first_difference
+from bakery.evaluation.evaluator import AnsweredRows, Comparison, Evaluator, first_difference
 from bakery.evaluation.merging import measure_merged
 from bakery.evaluation.proof import (
     NO_GAP_NATS,
@@ -27,7 +28,8 @@ from bakery.evaluation.proof import (
     SetScore,
     TeacherNoise,
 )
-from bakery.evaluation.proof_rows import ProofRows, as_rows
+from bakery.evaluation.proof_rows import FLOOR_ROWS, ProofRows, as_rows
+from bakery.evaluation.replies import Ask, Reply
 from bakery.evaluation.request_cost import RequestCost, measure_request_cost
 from bakery.evaluation.shown_answers import examples
 from bakery.progress import NO_PROGRESS, ProgressCallback
@@ -49,11 +51,6 @@ class SetReplies:
     questions: Sequence[ScoredQuestion]
     prompts: Sequence[PromptPair]
     replies: Mapping[Condition, Sequence[Reply]]
-
-    def asked(self, evaluator: Evaluator, *conditions: Condition) -> "SetReplies":
-        """The same with the replies of further conditions."""
-        further = {condition: evaluator.replies(condition, self.prompts) for condition in conditions}
-        return replace(self, replies={**self.replies, **further})
 
 
 @dataclass(frozen=True)
@@ -78,20 +75,50 @@ class Baseline:
 def measure_baseline(evaluator: Evaluator, rows: ProofRows, on_progress: ProgressCallback = NO_PROGRESS) -> Baseline:
     """Ask base and prompted, and let the teacher answer every row."""
     evaluator = replace(evaluator, on_progress=on_progress)
-    sets = {name: _ask(evaluator, questions) for name, questions in rows.sets.items()}
-    main, before = sets[rows.measured_on], _before(evaluator, rows.measured)
+    prompts = {name: evaluator.prompts(as_rows(questions)) for name, questions in rows.sets.items()}
+    replies = evaluator.ask(baseline_asks(evaluator, rows))
+    sets = {
+        name: SetReplies(questions, prompts[name], {own: replies["sets", name, own] for own in (BASE, PROMPTED)})
+        for name, questions in rows.sets.items()
+    }
+    main = sets[rows.measured_on]
+    before = evaluator.compare(BASE, evaluator.with_answers(rows.measured, replies["measured", rows.measured_on]))
     return Baseline(
         evaluator=evaluator,
         rows=rows,
         sets=sets,
         before=before,
-        floor=float(evaluator.compare(PROMPTED, before.rows).divergence.abs().mean()),
-        side_effects={name: evaluator.answered(others, anchor=True) for name, others in rows.side_effects.items()},
-        generalisation={name: _before(evaluator, others) for name, others in rows.generalisation.items()},
-        noise=_noise(evaluator, main.prompts) if rows.noise else None,
+        floor=_floor(evaluator, before.rows),
+        side_effects={
+            name: evaluator.with_answers(others, replies["side_effects", name], anchor=True)
+            for name, others in rows.side_effects.items()
+        },
+        generalisation={
+            name: evaluator.compare(BASE, evaluator.with_answers(others, replies["generalisation", name]))
+            for name, others in rows.generalisation.items()
+        },
+        noise=_noise(replies["noise", 1], replies["noise", 2]) if rows.noise else None,
         request_cost=measure_request_cost(evaluator.engine, main.prompts),
         gap=_gap(before, main),
     )
+
+
+def baseline_asks(evaluator: Evaluator, rows: ProofRows) -> dict[tuple[Any, ...], Ask]:
+    """All that is asked of base and teacher: by the kind of rows and their name."""
+    asks: dict[tuple[Any, ...], Ask] = {
+        ("measured", rows.measured_on): evaluator.ask_for_answers(rows.measured),
+        **{
+            ("side_effects", name): evaluator.ask_for_answers(own, anchor=True)
+            for name, own in rows.side_effects.items()
+        },
+        **{("generalisation", name): evaluator.ask_for_answers(own) for name, own in rows.generalisation.items()},
+    }
+    for name, questions in rows.sets.items():
+        prompts = evaluator.prompts(as_rows(questions))
+        asks |= {("sets", name, condition): Ask(condition, prompts) for condition in (BASE, PROMPTED)}
+        if rows.noise and name == rows.measured_on:
+            asks |= {("noise", one): Ask(PROMPTED, prompts, 1.0, evaluator.seed + one) for one in (1, 2)}
+    return asks
 
 
 def measure_gap(
@@ -108,7 +135,10 @@ def measure_gap(
     """
     evaluator = replace(evaluator, on_progress=on_progress)
     if not short:
-        return _gap(_before(evaluator, rows.measured), _ask(evaluator, rows.sets[rows.measured_on]))
+        questions = rows.sets[rows.measured_on]
+        prompts = evaluator.prompts(as_rows(questions))
+        replies = evaluator.ask({condition: Ask(condition, prompts) for condition in (BASE, PROMPTED)})
+        return _gap(_before(evaluator, rows.measured), SetReplies(questions, prompts, replies))
     beginning = replace(evaluator, max_new_tokens=min(GAP_TOKENS, evaluator.max_new_tokens))
     gap = _gap(_before(beginning, evenly(rows.measured, GAP_ROWS)))
     # A few rows may be those on which the prompt does not matter: all of them say that it changes nothing, or none.
@@ -136,7 +166,14 @@ def measure_proof(baseline: Baseline, on_progress: ProgressCallback = NO_PROGRES
         ModelError: the adapter cannot be merged.
     """
     evaluator, rows, before = replace(baseline.evaluator, on_progress=on_progress), baseline.rows, baseline.before
-    replies = {name: asked.asked(evaluator, BAKED, BAKED_PROMPTED) for name, asked in baseline.sets.items()}
+    conditions = (BAKED, BAKED_PROMPTED) if rows.both else (BAKED,)
+    further = evaluator.ask(
+        {(name, one): Ask(one, asked.prompts) for name, asked in baseline.sets.items() for one in conditions}
+    )
+    replies = {
+        name: replace(asked, replies={**asked.replies, **{one: further[name, one] for one in conditions}})
+        for name, asked in baseline.sets.items()
+    }
     sets = {name: _score(asked) for name, asked in replies.items()}
     questions = [answered for score in sets.values() for answered in score.questions]
     main = rows.measured_on
@@ -144,7 +181,7 @@ def measure_proof(baseline: Baseline, on_progress: ProgressCallback = NO_PROGRES
         measured_on=main,
         gap=baseline.gap,
         sets=sets,
-        divergence=_divergence(evaluator, before, baseline.floor),
+        divergence=_divergence(evaluator, before, baseline.floor, both=rows.both),
         rules=tuple(_rule_score(rule, asked) for rule in rows.rules if (asked := _asked_about(rule, questions))),
         side_effects={name: evaluator.compare(BAKED, others).nats() for name, others in baseline.side_effects.items()},
         generalisation={name: _generalisation(evaluator, base) for name, base in baseline.generalisation.items()},
@@ -157,20 +194,19 @@ def measure_proof(baseline: Baseline, on_progress: ProgressCallback = NO_PROGRES
     )
 
 
-def _ask(evaluator: Evaluator, questions: Sequence[ScoredQuestion]) -> SetReplies:
-    """The replies that do not depend on the adapter."""
-    return SetReplies(questions, evaluator.prompts(as_rows(questions)), {}).asked(evaluator, BASE, PROMPTED)
-
-
 def _before(evaluator: Evaluator, rows: Sequence[Conversation]) -> Comparison:
     """The base compared with the teacher."""
     return evaluator.compare(BASE, evaluator.answered(rows))
 
 
-def _noise(evaluator: Evaluator, prompts: Sequence[PromptPair]) -> TeacherNoise:
+def _floor(evaluator: Evaluator, rows: AnsweredRows) -> float:
+    """The teacher against itself in another batch, on a few rows: rounding alone."""
+    few = replace(rows, pairs=rows.pairs[:FLOOR_ROWS])
+    return float(evaluator.compare(PROMPTED, few).divergence.abs().mean())
+
+
+def _noise(one: Sequence[Reply], other: Sequence[Reply]) -> TeacherNoise:
     """Two samples of the prompted model at temperature 1 to the same questions."""
-    seeds = (evaluator.seed + 1, evaluator.seed + 2)
-    one, other = (evaluator.replies(PROMPTED, prompts, temperature=1.0, seed=seed) for seed in seeds)
     return TeacherNoise(_agreement(one, other), _first_difference(one, other))
 
 
@@ -226,17 +262,19 @@ def _first_difference(one: Sequence[Reply], other: Sequence[Reply]) -> float | N
     return estimates.median([position for position in positions if position is not None])
 
 
-def _divergence(evaluator: Evaluator, before: Comparison, floor: float) -> Divergence:
-    after, both = (evaluator.compare(condition, before.rows) for condition in (BAKED, BAKED_PROMPTED))
+def _divergence(evaluator: Evaluator, before: Comparison, floor: float, *, both: bool) -> Divergence:
+    after = evaluator.compare(BAKED, before.rows)
+    prompted = evaluator.compare(BAKED_PROMPTED, before.rows) if both else None
+    top_1 = {BASE: before.top_1(), BAKED: after.top_1(), **({BAKED_PROMPTED: prompted.top_1()} if prompted else {})}
     return Divergence(
         before=before.nats(),
         after=after.nats(),
-        baked_prompted=both.nats(),
+        baked_prompted=prompted.nats() if prompted else None,
         share_closed=_share_closed(before, after),
         tokens=before.divergence.numel(),
         teacher_entropy=before.entropy(),
         floor=floor,
-        top_1={BASE: before.top_1(), BAKED: after.top_1(), BAKED_PROMPTED: both.top_1()},
+        top_1=top_1,
         positions=_positions(before, after),
     )
 

@@ -173,7 +173,7 @@ def _gap(gap: Gap) -> Sections:
 def _effect(proof: Proof) -> dict[str, Cells]:
     divergence, main = proof.divergence, proof.main_set.conditions
     closed, other = divergence.share_closed, proof.generalisation.get("neutral")
-    both: Cells = {BAKED_PROMPTED: nats(divergence.baked_prompted)}
+    both: Cells = {BAKED_PROMPTED: nats(divergence.baked_prompted)} if divergence.baked_prompted else {}
     correct: dict[str, Cells] = {
         f"correct answers, {len(score.questions)} {TITLES[name]}": {
             condition: percent(one.accuracy) for condition, one in score.conditions.items() if one.accuracy

@@ -163,6 +163,7 @@ class ContextBakingTrainer(Trainer):  # type: ignore[misc]
         check_lengths([*self.views.all, *self._anchor_views.all], self.session.model, args)
         self._validation_views = {name: view_rows(builder, own) for name, own in rows.validation.items()}
         self._validation: dict[str, tuple[list[ViewPair], Teacher]] = {}
+        self.validation_answers: list[ViewPair] = []  # that the teacher wrote
         self._teacher: Teacher | None = None
         self._pairs: list[ViewPair] = []
 
@@ -205,7 +206,7 @@ class ContextBakingTrainer(Trainer):  # type: ignore[misc]
         self._pairs = preparation.within_length([*self.views.pairs, *self._anchor_views.pairs, *sampled])
         self._teacher = preparation.ask_teacher(self._pairs, known)
         if not isinstance(self._teacher, LiveTeacher):
-            self.engine.prefixes.clear()  # training wants the memory
+            self.engine.prefixes.shrink()  # training wants the memory
         self.train_dataset = [
             {"row": row, "input_ids": pair.student_ids, "targets": pair.student_targets}
             for row, pair in enumerate(self._pairs)
@@ -366,6 +367,7 @@ class ContextBakingTrainer(Trainer):  # type: ignore[misc]
 
     def _with_teacher(self, views: Views) -> tuple[list[ViewPair], Teacher]:
         sampled, known = self.preparation.sample(views.prompts, self.args.seed + 1)
+        self.validation_answers += sampled
         pairs = self.preparation.within_length([*views.pairs, *sampled])
         return pairs, self.preparation.ask_teacher(pairs, known)
 

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from bakery.engine.attention.packed import KeyValues, Layout, RowCache, Unpackable, packed_attention
+from bakery.engine.attention.packed import KeyValues, Layout, Prefill, RowCache, Unpackable, packed_attention
 
 lengths = st.lists(st.integers(1, 40), min_size=1, max_size=12)
 HEADS, WIDTH = 2, 4
@@ -45,7 +45,7 @@ def test_the_first_tokens_of_keys_and_values_are_a_view_of_them():
 
 def test_rows_that_grow_hold_their_prompts_and_then_their_own_tokens():
     prompts = _key_values(5 + 3)
-    cache = RowCache(prompts, [5, 3], owners=[0, 1, 1], new=2)
+    cache = RowCache([Prefill(prompts, (5, 3), (0, 1, 1))], capacity=7)
     assert cache.lengths.tolist() == [5, 3, 3]
     key, value = torch.randn(2, 3, HEADS, 1, WIDTH, generator=torch.Generator().manual_seed(0))
     keys, _ = cache.write(0, key, value)
@@ -54,7 +54,7 @@ def test_rows_that_grow_hold_their_prompts_and_then_their_own_tokens():
     assert torch.equal(keys[2, :, :3], prompts.layers[0][0][:, 5:])
     assert torch.equal(keys[[0, 1, 2], :, [5, 3, 3]], key[:, :, 0])
     cache.advance()
-    cache.select(torch.tensor([2]))
+    cache.select([2])
     assert (cache.lengths.tolist(), cache.longest) == ([4], 4)
 
 

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from bakery.engine.distill.moments import equal_part, moments
+from bakery.engine.distill.moments import equal_part, log_partition, moments
 
 N, H, V = 7, 6, 50
 
@@ -30,6 +30,16 @@ def test_the_log_partition_is_mean_times_state_plus_entropy():
     ours = moments(hidden, weight, 0.7, (3, 8))
     log_partition = torch.logsumexp(0.7 * hidden @ weight.T, dim=-1)
     torch.testing.assert_close(0.7 * (ours.mean * hidden).sum(-1) + ours.entropy, log_partition)
+
+
+@pytest.mark.parametrize("tile", [(1, 1), (2, 7), (7, 50), None], ids=str)
+def test_the_log_partition_alone_is_that_of_the_definition(tile):
+    hidden, weight = problem()
+    logits = 0.7 * hidden @ weight.T
+    partition, best = log_partition(hidden.requires_grad_(), weight, 0.7, tile)
+    torch.testing.assert_close(partition, logits.logsumexp(-1))
+    assert best.tolist() == logits.argmax(-1).tolist()
+    assert not partition.requires_grad
 
 
 def test_a_peaked_distribution_has_its_tokens_embedding_and_no_entropy():

@@ -137,6 +137,22 @@ def test_in_half_precision_moments_are_as_close_to_the_truth_as_logits_and_far_l
     assert abs(by_moments.mean()) < 0.3 * abs(by_logits.mean()) + 2.5e-5
 
 
+@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float64, 1e-12), (torch.float32, 1e-5), (torch.bfloat16, 0)])
+@pytest.mark.parametrize("apart", [0.0, 0.02, 0.5])
+def test_without_a_gradient_the_value_is_the_same(dtype, tolerance, apart):
+    generator = torch.Generator().manual_seed(3)
+    weight = torch.randn(3000, 64, generator=generator).to(dtype)
+    teacher = 0.3 * torch.randn(20, 64, generator=generator)
+    student = (teacher + apart * torch.randn(20, 64, generator=generator)).to(dtype)
+    objective = DivergenceObjective(LMHead(weight))
+    signal = objective.signal(teacher.to(dtype))
+    with_gradient = objective.divergence(student.clone().requires_grad_(), signal)
+    without = objective.divergence(student, signal)
+    torch.testing.assert_close(without.divergence, with_gradient.divergence.detach(), rtol=1e-4, atol=tolerance)
+    assert torch.equal(without.agreement, with_gradient.agreement)
+    assert torch.equal(without.teacher_entropy, with_gradient.teacher_entropy)
+
+
 def test_autocast_does_not_round_what_the_head_holds():
     student, teacher, head, _ = _case(8, torch.float32)
     wanted = _measured(student, teacher, head).divergence

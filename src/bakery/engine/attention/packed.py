@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import groupby
 from typing import Any
 
 import torch
@@ -63,30 +64,72 @@ class KeyValues:
         return KeyValues({n: (keys[:, :tokens], values[:, :tokens]) for n, (keys, values) in self.layers.items()})
 
 
+@dataclass(frozen=True)
+class Prefill:
+    """Prompts that were read in one pass behind one prefix, and the rows that begin with them.
+
+    Args:
+        own: keys and values of the prompts, packed; their prefix left out.
+        lengths: tokens of every prompt.
+        owners: for every row the prompt it begins with.
+        prefix: keys and values that all of these rows attend to first.
+    """
+
+    own: KeyValues
+    lengths: tuple[int, ...]
+    owners: tuple[int, ...]
+    prefix: KeyValues | None = None
+
+
 class RowCache:
     """Keys and values of the B rows that are being sampled, by layer: [B, k, capacity, d], filled from the left.
 
-    `lengths` [B] says how far each row is filled. Rows share nothing here; what they share is the prefix.
+    `lengths` [B] says how far each row is filled, its prefix left out. Rows behind one prefix lie beside each other and
+    share its keys and values; rows behind different prefixes may grow together.
     """
 
-    def __init__(self, prompts: KeyValues, prompt_lengths: Sequence[int], owners: Sequence[int], new: int) -> None:
-        """Spread packed prompts over rows: row i starts as a copy of prompt `owners[i]`, with room for `new` tokens."""
-        capacity = max(prompt_lengths) + new
-        starts = row_starts(prompt_lengths)
+    def __init__(self, parts: Sequence[Prefill], capacity: int) -> None:
+        """Spread packed prompts over rows, each with room for `capacity` tokens: its prompt's and its own."""
+        self._prefixes = [part.prefix for part in parts]
+        self._part_of = [number for number, part in enumerate(parts) for _ in part.owners]
+        self._capacity = capacity
         self.layers: dict[int, tuple[Tensor, Tensor]] = {}
-        for layer, pair in prompts.layers.items():
-            buffers = []
-            for packed in pair:
-                heads, _, width = packed.shape
-                buffer = packed.new_zeros(len(owners), heads, capacity, width)
-                for row, owner in enumerate(owners):
-                    start, length = starts[owner], prompt_lengths[owner]
-                    buffer[row, :, :length] = packed[:, start : start + length]
-                buffers.append(buffer)
-            self.layers[layer] = (buffers[0], buffers[1])
+        for layer in parts[0].own.layers:
+            keys, values = zip(*(part.own.layers[layer] for part in parts), strict=True)
+            self.layers[layer] = (self._spread(parts, keys), self._spread(parts, values))
         device = next(iter(self.layers.values()))[0].device
-        self.lengths = torch.tensor([prompt_lengths[owner] for owner in owners], device=device)
+        self.lengths = torch.tensor([part.lengths[own] for part in parts for own in part.owners], device=device)
+        self._locate()
+
+    def _spread(self, parts: Sequence[Prefill], packed: Sequence[Tensor]) -> Tensor:
+        """Every row's copy of its prompt's keys or values, which are [k, T, d] for each part."""
+        heads, _, width = packed[0].shape
+        buffer = packed[0].new_zeros(len(self._part_of), heads, self._capacity, width)
+        row = 0
+        for part, own in zip(parts, packed, strict=True):
+            starts = row_starts(part.lengths)
+            for owner in part.owners:
+                length = part.lengths[owner]
+                buffer[row, :, :length] = own[:, starts[owner] : starts[owner] + length]
+                row += 1
+        return buffer
+
+    def _locate(self) -> None:
+        """What follows from which rows there are; `segments` holds the rows of every prefix."""
         self.longest = int(self.lengths.max())
+        self.segments: list[tuple[KeyValues | None, slice]] = []
+        first: list[int] = []
+        for part, rows in groupby(self._part_of):
+            prefix, start = self._prefixes[part], len(first)
+            first += [prefix.length if prefix else 0 for _ in rows]
+            self.segments.append((prefix, slice(start, len(first))))
+        self.longest_prefix = max(first)
+        self._first_positions = torch.tensor(first, device=self.lengths.device)
+
+    @property
+    def positions(self) -> Int[Tensor, "B"]:
+        """Of the next token of every row, the prefix counted."""
+        return self.lengths + self._first_positions
 
     def write(
         self, layer: int, key: Float[Tensor, "B k 1 d"], value: Float[Tensor, "B k 1 v"]
@@ -100,15 +143,22 @@ class RowCache:
         return keys[:, :, :filled], values[:, :, :filled]
 
     def advance(self) -> None:
-        """Every row has grown by the token just written."""
-        self.lengths = self.lengths + 1
-        self.longest += 1
+        """Every row has grown by the token just written; a full row, which has ended, writes over its last token."""
+        self.lengths = (self.lengths + 1).clamp(max=self._capacity - 1)
+        self.longest = min(self.longest + 1, self._capacity - 1)
 
-    def select(self, rows: Int[Tensor, "rows"]) -> None:
-        """Let go of all rows but these (indices)."""
-        self.layers = {layer: (keys[rows], values[rows]) for layer, (keys, values) in self.layers.items()}
-        self.lengths = self.lengths[rows]
-        self.longest = int(self.lengths.max())
+    def shorten(self, lengths: Sequence[int]) -> None:
+        """Forget what lies beyond these lengths [B]."""
+        self.lengths = torch.tensor(lengths, device=self.lengths.device)
+        self.longest = max(lengths)
+
+    def select(self, rows: Sequence[int]) -> None:
+        """Let go of all rows but these (indices, ascending)."""
+        index = torch.tensor(rows, device=self.lengths.device)
+        self.layers = {layer: (keys[index], values[index]) for layer, (keys, values) in self.layers.items()}
+        self.lengths = self.lengths[index]
+        self._part_of = [self._part_of[row] for row in rows]
+        self._locate()
 
 
 @dataclass(frozen=True)
@@ -119,7 +169,7 @@ class Layout:
         lengths: of the packed rows.
         prefix: keys and values every row attends to first; none: the rows stand alone.
         capture: filled with this pass's own keys and values [k, T, d].
-        cache: one new token a row (T = B), attending to the row's own cached tokens.
+        cache: one new token a row (T = B), attending to the row's own cached tokens and to the prefix it is behind.
     """
 
     lengths: tuple[int, ...]
@@ -130,8 +180,9 @@ class Layout:
     @cached_property
     def longest(self) -> int:
         """Tokens of the longest row, its prefix included."""
-        own = max(self.lengths) if self.cache is None else self.cache.longest + 1
-        return own + (self.prefix.length if self.prefix else 0)
+        if self.cache is not None:
+            return self.cache.longest + 1 + self.cache.longest_prefix
+        return max(self.lengths) + (self.prefix.length if self.prefix else 0)
 
     @cached_property
     def groups(self) -> list[tuple[Tensor, int]]:
@@ -201,12 +252,10 @@ def packed_attention(
     if layer is None:
         raise Unpackable("attention layers carry no index")
     rule = Rule(query.shape[-1] ** -0.5 if scaling is None else scaling, softcap, sliding_window)
-    prefix = layout.prefix.layers[layer] if layout.prefix is not None else None
-
     if layout.cache is not None:
         keys, values = layout.cache.write(layer, key, value)
-        positions = layout.cache.lengths  # of the newest token, counted from the row's own first
-        return _grown(query, keys, values, positions, prefix, rule, windowed=not rule.sees_all(layout.longest)), None
+        return _grown(query, keys, values, layout.cache, layer, rule, windowed=not rule.sees_all(layout.longest)), None
+    prefix = layout.prefix.layers[layer] if layout.prefix is not None else None
     if layout.capture is not None:
         layout.capture.store(layer, key[0].detach(), value[0].detach())
     if prefix is None:
@@ -288,21 +337,19 @@ def _behind_prefix(
 
 
 def _grown(
-    query: Tensor,
-    keys: Tensor,
-    values: Tensor,
-    positions: Tensor,
-    prefix: tuple[Tensor, Tensor] | None,
-    rule: Rule,
-    *,
-    windowed: bool,
+    query: Tensor, keys: Tensor, values: Tensor, cache: RowCache, layer: int, rule: Rule, *, windowed: bool
 ) -> Tensor:
-    """One new token a row [B, h, 1, d] over its cached keys [B, k, S, d] and the prefix -> [B, 1, h, d]."""
-    own, lse = attend_grown(query, keys, values, positions + 1, rule)
-    if prefix is None:
-        return own[:, None]
-    # All rows ask the same keys: one matrix product with the rows as its queries.
-    together = query[:, :, 0].transpose(0, 1)[None]
-    absolute = prefix[0].shape[1] + positions if windowed else None
-    common, common_lse = attend(together, prefix[0][None], prefix[1][None], rule, positions=absolute)
-    return merge(own, lse, common[0].transpose(0, 1), common_lse[0].transpose(0, 1))[:, None]
+    """One new token a row [B, h, 1, d] over its cached keys [B, k, S, d] and its prefix -> [B, 1, h, d]."""
+    own, lse = attend_grown(query, keys, values, cache.lengths + 1, rule)
+    parts = []
+    for prefix, rows in cache.segments:
+        if prefix is None:
+            parts.append(own[rows])
+            continue
+        prefix_keys, prefix_values = prefix.layers[layer]
+        # Rows behind one prefix ask the same keys: one matrix product with the rows as its queries.
+        together = query[rows, :, 0].transpose(0, 1)[None]
+        absolute = cache.positions[rows] if windowed else None
+        common, common_lse = attend(together, prefix_keys[None], prefix_values[None], rule, positions=absolute)
+        parts.append(merge(own[rows], lse[rows], common[0].transpose(0, 1), common_lse[0].transpose(0, 1)))
+    return torch.cat(parts)[:, None]

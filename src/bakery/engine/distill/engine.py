@@ -46,6 +46,8 @@ class Engine:
         processes: they share all work here; every one of them must ask the same.
         teacher_condition: under which the teacher answers.
         student_condition: under which the student does.
+        remembered: keys and values of prefixes under other adapters than the teacher's, by adapters, for as long as
+            these are not trained; none: they are computed anew each time.
     """
 
     model: nn.Module
@@ -59,6 +61,7 @@ class Engine:
     processes: ProcessGroup = SINGLE_PROCESS
     teacher_condition: Condition = PROMPTED
     student_condition: Condition = BAKED
+    remembered: dict[tuple[tuple[str, float], ...], PrefixCache] | None = None
 
     @cached_property
     def objective(self) -> DivergenceObjective:
@@ -107,7 +110,7 @@ class Engine:
         on_progress: ProgressCallback = NO_PROGRESS,
         cache: Cache | None = None,
         known: KnownSignals | None = None,
-    ) -> Teacher:
+    ) -> CachedTeacher:
         """The teacher that has read these rows once, and remembers what it said in memory or in a cache."""
         return CachedTeacher(
             self.live_teacher(), pairs, on_progress, cache=cache, processes=self.processes, known=known
@@ -154,10 +157,11 @@ class Engine:
         return TargetPass(self.model, condition, self.shortcuts, prefixes, self.token_budget, self.autocast)
 
     def _prefixes(self, condition: Condition) -> PrefixCache:
-        """Of frozen adapters keys and values stay valid; those of others, which may be trained, are computed anew."""
+        """Under the teacher's adapters, which are frozen, keys and values stay valid; of others see `remembered`."""
         if condition.adapters == self.teacher_condition.adapters:
             return self.prefixes
-        return PrefixCache(self.model, progress=self.prefixes.progress)
+        fresh = PrefixCache(self.model, progress=self.prefixes.progress)
+        return fresh if self.remembered is None else self.remembered.setdefault(condition.adapters, fresh)
 
 
 def sampling_prompts(prompts: Sequence[PromptPair], condition: Condition) -> list[SamplingPrompt]:

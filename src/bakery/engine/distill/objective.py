@@ -28,7 +28,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from bakery.engine.distill.moments import equal_part, moments
+from bakery.engine.distill.moments import equal_part, log_partition, moments
 from bakery.engine.distill.signals import Moments, States, TeacherSignal
 from bakery.engine.model.lm_head import IdentityHead, LMHead, at_least_float32
 from bakery.engine.tensor_types import Float
@@ -156,6 +156,13 @@ class DivergenceObjective:
     def _from_moments(
         self, student_states: Tensor, p: Moments, with_gradient: bool
     ) -> tuple[TokenDivergence, Tensor | None]:
+        weight = cast(LMHead, self.head).weight
+        if not with_gradient and weight.dtype == at_least_float32(weight[:0]).dtype:
+            hidden = student_states.to(weight.dtype)
+            partition, best = log_partition(hidden, weight, self._factor)
+            divergence = partition - self._factor * (p.mean * hidden).sum(-1) - p.entropy
+            return TokenDivergence(divergence, p.entropy, (p.best == best).to(divergence.dtype)), None
+        # In half precision the logits of the log-partition would be rounded, which moments feel to second order only.
         q = self._moments(student_states)
         gradient = (q.mean - p.mean).mul_(self._factor)
         measured = TokenDivergence(
@@ -163,7 +170,7 @@ class DivergenceObjective:
             p.entropy,
             (p.best == q.best).to(gradient.dtype),
         )
-        return measured, gradient.to(student_states.dtype) if with_gradient else None
+        return measured, gradient.to(student_states.dtype)
 
     def _from_logits(
         self, student_states: Tensor, teacher_states: Tensor, with_gradient: bool

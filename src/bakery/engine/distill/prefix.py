@@ -87,6 +87,7 @@ class PrefixCache:
             return nullcontext(NO_PROGRESS)
         return self.progress.stage("prefix", "reading the prefix", tokens, "tokens")
 
-    def clear(self) -> None:
-        """Let go of everything."""
-        self._cached.clear()
+    def shrink(self, limit_bytes: int = 2**28) -> None:
+        """Let go of everything, unless it takes so little memory that reading it again is dearer."""
+        if sum(cached.bytes for cached in self._cached.values()) > limit_bytes:
+            self._cached.clear()

@@ -81,10 +81,14 @@ class CachedTeacher:
         processes: ProcessGroup = SINGLE_PROCESS,
         known: KnownSignals | None = None,
     ) -> None:
-        self._live, self._cache = live, cache
+        self._live, self._cache, self._processes = live, cache, processes
         # Of every row the signal of its block, and where the row begins and ends in it.
         self._rows = {key: (signal, 0, len(signal)) for key, signal in (known or {}).items()}
-        self._read(pairs, on_progress, processes)
+        self.read(pairs, on_progress)
+
+    def read(self, pairs: Sequence[ViewPair], on_progress: ProgressCallback = NO_PROGRESS) -> None:
+        """Ask about the rows that were not met before, in large blocks; every process must ask about the same."""
+        self._read(pairs, on_progress, self._processes)
 
     def signal(self, pairs: Sequence[ViewPair]) -> TeacherSignal:
         """The signal at all targets of these rows (at least one), row after row."""

@@ -1,5 +1,7 @@
 """Sampling: the same answers whatever is batched, greedy as transformers does it, and an honest end of every answer."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -10,9 +12,11 @@ from transformers import GenerationConfig
 from bakery.engine.distill.conditions import BASE
 from bakery.engine.distill.forward import Shortcuts
 from bakery.engine.distill.prefix import PrefixCache
+from bakery.engine.distill.samplers.batches import behind_prefixes
 from bakery.engine.distill.samplers.local import LocalSampler, _choose
 from bakery.engine.distill.samplers.sampler import SamplingPrompt, SamplingSettings, collect
 from bakery.engine.distill.shortcut_trial import try_shortcuts
+from bakery.engine.distill.signals import States
 from bakery.engine.model.lm_head import read_head
 from bakery.engine.model.loading import attach_adapter
 from bakery.progress import ProgressCallback
@@ -162,20 +166,94 @@ def test_between_two_tokens_of_a_stream_the_model_is_free(model, shortcuts, want
     assert collect(other) == _sampled(model, shortcuts, seed=8)
 
 
+class _Passes:
+    """Counts the forward passes of a model's decoder."""
+
+    def __init__(self, model):
+        self.count = 0
+        self._handle = model.base_model.model.model.register_forward_hook(self._add)
+
+    def _add(self, *_):
+        self.count += 1
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self._handle.remove()
+
+
+def _with_drafts(drafts):
+    return [replace(prompt, draft=tuple(draft)) for prompt, draft in zip(_prompts(), drafts, strict=True)]
+
+
+@pytest.mark.parametrize("temperature", [0.0, 1.0])
+@settings(deadline=None, max_examples=25)
+@given(data=st.data())
+def test_a_draft_changes_no_answer_however_wrong_it_is(model, shortcuts, temperature, data):
+    asked = _settings(temperature=temperature, per_prompt=1)
+    without = _sampler(model, shortcuts).sample(_prompts(), asked)
+    drafts = []
+    for trajectory in without:
+        right = list(trajectory.ids[: data.draw(st.integers(0, 12))])
+        drafts.append(right + data.draw(st.lists(st.integers(0, VOCABULARY - 1), max_size=14)))
+    assert _sampler(model, shortcuts).sample(_with_drafts(drafts), asked) == without
+
+
+def test_a_draft_that_holds_is_read_in_one_pass(model, shortcuts):
+    asked = _settings(temperature=0.0, per_prompt=1, stop_ids=frozenset())
+    sampler = _sampler(model, shortcuts)
+    without = sampler.sample(_prompts(), asked)  # from here on the prefix is read
+    for cut, passes in ((12, 1), (7, 5)):
+        with _Passes(model) as counted:
+            assert sampler.sample(_with_drafts(one.ids[:cut] for one in without), asked) == without
+        assert counted.count == passes
+
+
+def test_the_states_behind_a_draft_are_recorded_as_those_without(model, shortcuts):
+    asked = _settings(temperature=0.0, per_prompt=1)
+    sampler = replace(_sampler(model, shortcuts), signal_of=States)
+    without = sampler.sample(_prompts(), asked)
+    drafts = [[*one.ids[:number], 1, 1] for number, one in enumerate(without)]
+    for one, other in zip(without, sampler.sample(_with_drafts(drafts), asked), strict=True):
+        torch.testing.assert_close(one.signal.states, other.signal.states)
+        assert len(one.signal) == len(one.ids)
+
+
+def test_prompts_behind_several_prefixes_with_their_own_draws_are_one_batch(model, shortcuts):
+    """The first prompts stand behind a prefix, the others behind none; some are greedy, some drawn."""
+    others = random_rows([6, 4], seed=3)
+    prompts = [
+        *(replace(prompt, temperature=0.0) for prompt in _prompts()),
+        *(replace(prompt, stream=(9, number)) for number, prompt in enumerate(_prompts())),
+        *(SamplingPrompt(ids, "other") for ids in others),
+    ]
+    asked, sampler = _settings(per_prompt=1), _sampler(model, shortcuts)
+    assert len(list(behind_prefixes(prompts, asked, frozenset(range(len(prompts))), 10**6))) == 1
+    together = [trajectory.ids for trajectory in sampler.sample(prompts, asked)]
+    greedy = [one.ids for one in sampler.sample(_prompts(), replace(asked, temperature=0.0))]
+    drawn = [one.ids for one in sampler.sample(_prompts(), replace(asked, seed=9))]
+    assert together[:5] == greedy
+    assert together[5:10] == drawn
+    for at, ids in enumerate(together[10:], 10):
+        alone = [replace(prompts[at], stream=(7, at))]
+        assert sampler.sample(alone, asked)[0].ids == ids
+
+
 @settings(deadline=None)
 @given(seed=st.integers(0, 10**6), temperature=st.sampled_from([0.1, 0.8, 1.0, 3.0]))
 def test_a_uniform_number_chooses_the_token_whose_share_it_falls_into(seed, temperature):
     logits = torch.randn(1, 11, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
     shares = torch.softmax(logits[0] / temperature, -1).tolist()
     for u in np.random.default_rng(seed).random(5):
-        chosen = int(_choose(logits, torch.tensor([u]), temperature))
+        chosen = int(_choose(logits, torch.tensor([u]), torch.tensor([temperature])))
         below = sum(shares[:chosen])
         assert below - 1e-12 <= u * sum(shares) <= below + shares[chosen] + 1e-12
 
 
 def test_a_token_of_probability_zero_is_never_chosen():
     logits = torch.tensor([[float("-inf"), 0.0, float("-inf"), 0.0, float("-inf")]])
-    chosen = [int(_choose(logits, torch.tensor([u]), 1.0)) for u in (0.0, 0.3, 0.5, 0.7, 1 - 2**-53)]
+    chosen = [int(_choose(logits, torch.tensor([u]), torch.ones(1))) for u in (0.0, 0.3, 0.5, 0.7, 1 - 2**-53)]
     assert chosen == [1, 1, 3, 3, 3]
 
 

@@ -10,10 +10,23 @@ from bakery.progress import NO_PROGRESS, ProgressCallback
 
 @dataclass(frozen=True)
 class SamplingPrompt:
-    """Token ids that end with the generation prompt; prompts of one key may share their first tokens' computation."""
+    """What is to be answered, and what sets its answers apart from those of the prompts beside it.
+
+    Args:
+        ids: token ids that end with the generation prompt.
+        prefix_key: prompts of one key may share their first tokens' computation.
+        temperature: its own; none: that of the settings.
+        stream: names its random numbers; none: the seed of the settings and the prompt's index.
+        draft: what the answer probably is, as an earlier answer that was cut. It changes how fast the answer comes, not
+            the answer: it is read in one pass, and holds as far as it is what would have been drawn. Samplers may
+            ignore it, and do where a prompt gets several answers.
+    """
 
     ids: Sequence[int]
     prefix_key: str = ""
+    temperature: float | None = None
+    stream: tuple[int, ...] | None = None
+    draft: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
