@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 Floats = Sequence[float] | NDArray[np.float64]
 
 DRAWS = 2000
-_Z = 1.959964
+Z = 1.959964
+"""Standard errors on either side of a 95 % interval."""
 
 
 @dataclass(frozen=True)
@@ -90,9 +91,9 @@ def share_recovered(base: Sequence[float], prompted: Sequence[float], baked: Seq
 
 def wilson(successes: float, n: int) -> tuple[float, float]:
     """The 95 % score interval of a share."""
-    share, square = successes / n, _Z * _Z / n
+    share, square = successes / n, Z * Z / n
     centre = (share + square / 2) / (1 + square)
-    half = _Z / (1 + square) * sqrt(share * (1 - share) / n + square / (4 * n))
+    half = Z / (1 + square) * sqrt(share * (1 - share) / n + square / (4 * n))
     return max(0.0, centre - half), min(1.0, centre + half)
 
 
