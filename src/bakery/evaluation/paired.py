@@ -19,7 +19,7 @@ import numpy as np
 
 from bakery.engine.distill.conditions import Condition
 from bakery.evaluation import estimates
-from bakery.evaluation.estimates import Z, Estimate
+from bakery.evaluation.estimates import Estimate, Z
 from bakery.evaluation.findings import LEAST_ROWS
 
 FigureName = Literal["share_closed", "divergence", "right", "same", "rule", "drift"]
