@@ -26,6 +26,7 @@ from bakery.report.comparison.words import (
 from bakery.report.summary import Cell
 
 TITLE = "Adapters compared"
+_HEADS = ("difference", "what it says")
 
 
 def comparison_page(result: CompareResult) -> str:
@@ -40,6 +41,7 @@ def comparison_page(result: CompareResult) -> str:
         f'<ul class="findings">{items}</ul>',
         *_figures(result, result.figures, f"Measured on {TITLES[result.measured_on]}"),
         *_differences(result, result.figures),
+        *_against_prompted(result),
         *_unseen(result),
         *_questions(result),
         f'<p class="soft small">Made with bakery {escape(__version__)}. Every figure is in compare.json.</p>',
@@ -56,26 +58,34 @@ def _figures(result: CompareResult, figures: Sequence[PairedFigure], title: str)
 
 
 def _differences(result: CompareResult, figures: Sequence[PairedFigure]) -> Iterator[str]:
-    """Every adapter against the first, then every adapter against the prompted model."""
-    first = result.first
+    """Every adapter against the first."""
+    first = result.first.condition, result.first.label
     for adapter in result.adapters[1:]:
-        yield _against(figures, (adapter.condition, adapter.label), (first.condition, first.label))
-    judged = [figure for figure in figures if figure.name in JUDGED]
-    for adapter in result.adapters if judged else ():
-        yield _against(judged, (adapter.condition, adapter.label), (PROMPTED, PROMPTED_MODEL))
+        rows = [_difference(one, label(one), (adapter.condition, adapter.label), first) for one in figures]
+        yield f"<h2>{escape(adapter.label)} against {escape(first[1])}</h2>{_table(_HEADS, ''.join(rows), 'words')}"
 
 
-def _against(figures: Sequence[PairedFigure], one: tuple[Condition, str], other: tuple[Condition, str]) -> str:
-    rows = []
-    for figure in figures:
-        difference = figure.difference(one[0], other[0])
-        if difference is not None:
-            word, told = judgement(figure, difference), sentence(figure, one[1], other[1], difference)
-            shown = difference_cell(figure, difference)
-            words = f'<td class="words"><b class="{word}">{word}</b> <span>{escape(told)}</span></td>'
-            rows.append(f'<tr><th scope="row">{escape(label(figure))}</th>{_cell(shown)}{words}</tr>')
-    heads = ["difference", "what it says"]
-    return f"<h2>{escape(one[1])} against {escape(other[1])}</h2>{_table(heads, ''.join(rows), 'words')}"
+def _against_prompted(result: CompareResult) -> Iterator[str]:
+    """Every adapter against the prompted model, where one can be better than the other."""
+    prompted = PROMPTED, PROMPTED_MODEL
+    rows = [
+        _difference(figure, f"{adapter.label}: {label(figure)}", (adapter.condition, adapter.label), prompted)
+        for figure in result.figures
+        if figure.name in JUDGED
+        for adapter in result.adapters
+    ]
+    if rows:
+        yield f"<h2>Against {PROMPTED_MODEL}</h2>{_table(_HEADS, ''.join(rows), 'words')}"
+
+
+def _difference(figure: PairedFigure, title: str, one: tuple[Condition, str], other: tuple[Condition, str]) -> str:
+    """A row with a difference and what it means; none where either was not measured."""
+    difference = figure.difference(one[0], other[0])
+    if difference is None:
+        return ""
+    word, told = judgement(figure, difference), sentence(figure, one[1], other[1], difference)
+    words = f'<td class="words"><b class="{word}">{word}</b> <span>{escape(told)}</span></td>'
+    return f'<tr><th scope="row">{escape(title)}</th>{_cell(difference_cell(figure, difference))}{words}</tr>'
 
 
 def _unseen(result: CompareResult) -> Iterator[str]:
@@ -84,15 +94,14 @@ def _unseen(result: CompareResult) -> Iterator[str]:
     if figures:
         title = f"On the {result.unseen} questions that none is known to have been trained on"
         yield from _figures(result, figures, title)
-        for adapter in result.adapters[1:]:
-            yield _against(figures, (adapter.condition, adapter.label), (result.first.condition, result.first.label))
+        yield from _differences(result, figures)
 
 
 def _questions(result: CompareResult) -> Iterator[str]:
     """Every question with all answers, those first on which the adapters differ."""
     yield (
         f'<h2>Answers side by side</h2><p class="soft">{escape(compared_with(result))} Those come first. ✓ and ✗ mark '
-        "right and wrong answers where one is expected; = marks an answer equal to the prompted model's, token for "
+        "right and wrong answers where one is expected; “= prompted” an answer equal to the prompted model's, token for "
         "token.</p>"
     )
     columns = _columns(result)
@@ -113,7 +122,7 @@ def _question(answered: AnsweredQuestion, columns: dict[Condition, str], trained
         mark = "" if right is None else "right" if right[condition] else "wrong"
         equal = condition != PROMPTED and reply.ids == prompted
         end = "" if reply.stopped else '<span class="end">… (cut off)</span>'
-        head = f"{escape(name)}{' <b>=</b>' if equal else ''}"
+        head = f"{escape(name)}{' <small>= prompted</small>' if equal else ''}"
         replies.append(f'<div><h4>{head}</h4><p class="{mark}">{escape(reply.text)}{end}</p></div>')
     notes = [f"expected: {' or '.join(question.answers)}"] if question.answers else []
     notes += [f"trained on by {', '.join(trained)}"] if trained else []
@@ -129,12 +138,11 @@ def _columns(result: CompareResult) -> dict[Condition, str]:
     return {BASE: "base", PROMPTED: "prompted", **{each.condition: each.label for each in result.adapters}}
 
 
-def _table(heads: Sequence[str], rows: str, name: str = "") -> str:
+def _table(heads: Sequence[str], rows: str, name: str = "figures") -> str:
     cells = "".join(f'<th scope="col">{escape(head)}</th>' for head in heads)
-    kind = f' class="{name}"' if name else ""
     return (
-        f'<div class="scroll"><table{kind} style="--columns: {len(heads)}"><thead><tr><th></th>{cells}</tr></thead>'
-        f"<tbody>{rows}</tbody></table></div>"
+        f'<div class="scroll"><table class="{name}" style="--columns: {len(heads)}">'
+        f"<thead><tr><th></th>{cells}</tr></thead><tbody>{rows}</tbody></table></div>"
     )
 
 

@@ -10,9 +10,9 @@ from bakery.report.summary import Cell, decimal, nats, percent
 
 PROMPTED_MODEL = "the prompted model"
 FOOTNOTE = (
-    "{small} are 95 % intervals over prompts, those of differences paired prompt by prompt. Points are percentage points; "
-    "distances and drift are KL divergences in nats per token. Every interval stands for itself: of twenty differences "
-    "between equals, one looks real."
+    "{small} are 95 % intervals over prompts, those of differences paired prompt by prompt. Points are percentage "
+    "points; distances and drift are KL divergences in nats per token. Every interval stands for itself: of twenty "
+    "differences between equals, one looks real."
 )
 JUDGED: tuple[FigureName, ...] = ("right", "rule")
 """Figures by which an adapter may be better or worse than the prompted model itself."""
@@ -63,7 +63,7 @@ def label(figure: PairedFigure) -> str:
         "right": f"correct answers, {n} {_about(figure)}",
         "same": "same answer as prompted",
         "rule": f"rule: {figure.about}",
-        "drift": f"drift, {n} {_about(figure)}",
+        "drift": f"drift, {_about(figure)} ({n})",
     }[figure.name]
 
 
@@ -93,7 +93,7 @@ def judgement(figure: PairedFigure, difference: Difference) -> str:
 def sentence(figure: PairedFigure, one: str, other: str, difference: Difference) -> str:
     """What a difference means; `one` and `other` are what the two are called."""
     clause = _clause(figure, one, other, difference)
-    return f"{clause if difference.told != 'unclear' else clause[0].upper() + clause[1:]}."
+    return f"{clause if clause.startswith(one) else _capital(clause)}."
 
 
 def headlines(result: CompareResult) -> list[str]:
@@ -112,9 +112,9 @@ def headlines(result: CompareResult) -> list[str]:
             if figure is None or difference is None or (figure is drift and difference.told == "unclear"):
                 continue
             subject = "it" if any(clause.startswith(adapter.label) for clause in clauses) else adapter.label
-            clauses.append(_clause(figure, subject, first.label, difference))
+            clauses.append(_clause(figure, subject, first.label, difference, named=bool(clauses)))
         text = "; ".join(clauses)
-        told.append(f"{text if text.startswith(adapter.label) else text[0].upper() + text[1:]}.")
+        told.append(f"{text if text.startswith(adapter.label) else _capital(text)}.")
     return told
 
 
@@ -182,10 +182,17 @@ def _about_adapter(adapter: ComparedAdapter, result: CompareResult) -> list[str]
     return told
 
 
-def _clause(figure: PairedFigure, one: str, other: str, difference: Difference) -> str:
-    """What a difference means, without a capital at its beginning and without a full stop."""
+def _capital(text: str) -> str:
+    return text[0].upper() + text[1:]
+
+
+def _clause(figure: PairedFigure, one: str, other: str, difference: Difference, *, named: bool = False) -> str:
+    """What a difference means, without a capital at its beginning and without a full stop.
+
+    `named`: the reader knows already between which two, where none is told.
+    """
     n, about = difference.n, _about(figure)
-    subject = _SUBJECTS[figure.name].format(about=about)
+    subject = _SUBJECTS[figure.name].format(about=about) + ("" if named else f" between {one} and {other}")
     rows = "rows" if figure.name == "drift" else "questions"
     low, high = difference.low, difference.high
     if difference.told != "unclear" and low is not None and high is not None:
@@ -196,9 +203,9 @@ def _clause(figure: PairedFigure, one: str, other: str, difference: Difference) 
     if n < LEAST_ROWS:
         return f"a difference in {subject} cannot be told from {n} {rows}; that takes {LEAST_ROWS}"
     if low is None or high is None:
-        return f"no difference in {subject} was seen on {n} {rows}, which does not tell how large it is on others"
+        return f"no difference in {subject} was seen on {n} {rows}; how large it is on others is not known"
     if difference.stderr == 0:
-        return f"no difference in {subject} was seen on {n} {rows}; up to {_size(figure, high)} may be missed by them"
+        return f"no difference in {subject} was seen on {n} {rows}, which could miss one of up to {_size(figure, high)}"
     return (
         f"no difference in {subject} can be told from {n} {rows} ({_signed(figure, low)} to "
         f"{_signed(figure, high)}{'' if figure.name in LESS_IS_BETTER else ' points'})"
