@@ -13,14 +13,13 @@ from bakery.errors import BakeryError
 from bakery.rows.bake_data import BakeData, load_bake_data
 from bakery.rows.conversations import Conversation, load_rows, prompt_key
 from bakery.settings.build import build, check_settings
-from bakery.settings.config import ContextConfig
-from bakery.settings.reading import read_settings_file
+from bakery.settings.reading import Setting, Settings, read_settings_file
 from bakery.settings.relative_paths import SETTINGS_FILE
 from bakery.writing.completion import reserved_rows
 from bakery.writing.topics import topics_of
 from bakery.writing.written import PROMPTS
 
-_NO_PROMPT = ContextConfig(prefix_messages=[{"role": "system", "content": "The prompt was left out of the folder."}])
+_STAND_IN = [{"role": "system", "content": "The prompt that was left out of the folder."}]
 
 
 @dataclass(frozen=True)
@@ -51,10 +50,12 @@ def trained_on(folder: Path) -> TrainedOn:
     if not (folder / SETTINGS_FILE).is_file():
         return TrainedOn()
     try:
-        settings = build(check_settings(read_settings_file(folder / SETTINGS_FILE)))
-        without_prompt = not settings.bakery.keep_prompt
-        data = load_bake_data(_NO_PROMPT if without_prompt else settings.context, settings.data)
-        data = reserved_rows(data, settings, folder)
+        given = read_settings_file(folder / SETTINGS_FILE)
+        without_prompt = "keep_prompt" in given.entries and not given.entries["keep_prompt"].value
+        if without_prompt:
+            given = given.overridden_by(Settings({"prefix_messages": Setting(_STAND_IN, str(folder))}))
+        settings = build(check_settings(given))
+        data = reserved_rows(load_bake_data(settings.context, settings.data), settings, folder)
         learned = data.train
         if without_prompt and not (settings.data.dataset or settings.data.training_prompts):
             # Rows that brought their own prompts are left out of the folder too; what was written for them is not.

@@ -36,8 +36,8 @@ from bakery.report.summary import Cell
 SCHEMA = 1
 """Version of compare.json. New keys may be added; a key that changes its name or its meaning raises it."""
 _STYLES = {"better": "bold green", "worse": "bold red", "unclear": "dim"}
-_NARROWEST, _SHORTEST_NAME = 7, 10
-"""Characters of a column at least, and of an adapter's name before it is broken."""
+_LABEL, _NARROWEST, _SHORTEST_NAME, _GAP = 16, 7, 10, 2
+"""Characters: of labels and of a column at least, of an adapter's name before it is broken, between two columns."""
 
 
 def comparison_figures(result: CompareResult) -> dict[str, Any]:
@@ -148,10 +148,9 @@ def print_comparison(result: CompareResult, console: Console) -> None:
     console.print()
     _print_tables(result, result.figures, console)
     if result.unseen_figures:
-        console.print()
         console.print(Text(f"On the {result.unseen} questions that none is known to have been trained on", "bold"))
         _print_tables(result, result.unseen_figures, console)
-    console.print(Padding(Text(FOOTNOTE.format(small="The small figures"), style="dim"), (1, 0, 1, 0)))
+    console.print(Padding(Text(FOOTNOTE.format(small="The small figures"), style="dim"), (0, 0, 1, 0)))
     folder = result.output_dir
     console.print(
         Text.assemble(
@@ -167,16 +166,14 @@ def _print_tables(result: CompareResult, figures: Sequence[PairedFigure], consol
     first = result.first
     columns = {BASE: "base", PROMPTED: "prompted", **{each.condition: each.label for each in result.adapters}}
     shown = {label(figure): [(cell(figure, condition), "") for condition in columns] for figure in figures}
-    console.print(_table("Figures", list(columns.values()), shown))
-    console.print()
+    _print_table("Figures", list(columns.values()), shown, console)
     others = result.adapters[1:]
     against = {label(one): [_judged(one, each.condition, first.condition) for each in others] for one in figures}
-    console.print(_table(f"Compared with {first.label}", [each.label for each in others], against))
+    _print_table(f"Compared with {first.label}", [each.label for each in others], against, console)
     judged = [figure for figure in figures if figure.name in JUDGED]
     if judged:
-        console.print()
         prompted = {label(one): [_judged(one, each.condition, PROMPTED) for each in result.adapters] for one in judged}
-        console.print(_table(f"Compared with {PROMPTED_MODEL}", [each.label for each in result.adapters], prompted))
+        _print_table(f"Compared with {PROMPTED_MODEL}", [each.label for each in result.adapters], prompted, console)
 
 
 def _judged(figure: PairedFigure, one: Condition, other: Condition) -> tuple[Cell, str]:
@@ -185,17 +182,31 @@ def _judged(figure: PairedFigure, one: Condition, other: Condition) -> tuple[Cel
     return (Cell(), "") if difference is None else (difference_cell(figure, difference), judgement(figure, difference))
 
 
-def _table(title: str, heads: Sequence[str], rows: dict[str, list[tuple[Cell, str]]]) -> Table:
-    """Columns as wide as their figures; the names above them are broken where they are longer."""
-    table = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    table.add_column(overflow="fold", min_width=14)
+def _print_table(title: str, heads: Sequence[str], rows: dict[str, list[tuple[Cell, str]]], console: Console) -> None:
+    """Columns as wide as their figures, the names above them broken where they are longer; so many as fit side by side.
+
+    Those that do not fit follow in a table of their own.
+    """
+    widths = []
     for at, head in enumerate(heads):
         lines = [text for cells in rows.values() for text in (cells[at][0].value, cells[at][0].range, cells[at][1])]
-        widest = max(_NARROWEST, min(len(head), _SHORTEST_NAME), *map(len, lines))
-        table.add_column(Text(head), justify="right", overflow="fold", min_width=widest, max_width=widest)
-    for name, cells in rows.items():
-        table.add_row(Padding(Text(name), (0, 0, 0, 2)), *(_shown(*one) for one in cells))
-    return table
+        widths.append(max(_NARROWEST, min(len(head), _SHORTEST_NAME), *map(len, lines)))
+    groups: list[list[int]] = [[]]
+    for at, width in enumerate(widths):
+        if groups[-1] and _LABEL + width + sum(widths[other] + _GAP for other in groups[-1]) > console.width:
+            groups.append([])
+        groups[-1].append(at)
+    for columns in groups:
+        table = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False)
+        table.padding = (0, _GAP, 0, 0)
+        table.add_column(overflow="fold", min_width=_LABEL - _GAP)
+        for at in columns:
+            width = widths[at]
+            table.add_column(Text(heads[at]), justify="right", overflow="fold", min_width=width, max_width=width)
+        for name, cells in rows.items():
+            table.add_row(Padding(Text(name), (0, 0, 0, 2)), *(_shown(*cells[at]) for at in columns))
+        console.print(table)
+        console.print()
 
 
 def _shown(figure: Cell, word: str) -> Group:

@@ -101,8 +101,8 @@ def _questions(result: CompareResult) -> Iterator[str]:
     """Every question with all answers, those first on which the adapters differ."""
     yield (
         f'<h2>Answers side by side</h2><p class="soft">{escape(compared_with(result))} Those come first. ✓ and ✗ mark '
-        "right and wrong answers where one is expected; “= prompted” an answer equal to the prompted model's, token for "
-        "token.</p>"
+        "right and wrong answers where one is expected; “= prompted” marks one that is equal to the prompted model's, "
+        "token for token.</p>"
     )
     columns = _columns(result)
     for _, answered in result.questions():

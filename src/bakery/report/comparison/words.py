@@ -1,5 +1,7 @@
 """A comparison in words and rounded figures, the same for terminal, page and compare.json."""
 
+from collections.abc import Sequence
+
 from bakery.engine.distill.conditions import BASE, PROMPTED, Condition
 from bakery.evaluation.estimates import Estimate
 from bakery.evaluation.findings import LEAST_ROWS
@@ -92,8 +94,7 @@ def judgement(figure: PairedFigure, difference: Difference) -> str:
 
 def sentence(figure: PairedFigure, one: str, other: str, difference: Difference) -> str:
     """What a difference means; `one` and `other` are what the two are called."""
-    clause = _clause(figure, one, other, difference)
-    return f"{clause if clause.startswith(one) else _capital(clause)}."
+    return _finished([_clause(figure, one, other, difference)], difference)
 
 
 def headlines(result: CompareResult) -> list[str]:
@@ -107,14 +108,15 @@ def headlines(result: CompareResult) -> list[str]:
     told = []
     for adapter in result.adapters[1:]:
         clauses: list[str] = []
+        differences: list[Difference] = []
         for figure in (*figures, drift):
             difference = figure.difference(adapter.condition, first.condition) if figure else None
             if figure is None or difference is None or (figure is drift and difference.told == "unclear"):
                 continue
-            subject = "it" if any(clause.startswith(adapter.label) for clause in clauses) else adapter.label
+            subject = "it" if any(one.told != "unclear" for one in differences) else adapter.label
             clauses.append(_clause(figure, subject, first.label, difference, named=bool(clauses)))
-        text = "; ".join(clauses)
-        told.append(f"{text if text.startswith(adapter.label) else _capital(text)}.")
+            differences.append(difference)
+        told.append(_finished(clauses, differences[0]))
     return told
 
 
@@ -123,7 +125,7 @@ def warnings(result: CompareResult) -> list[str]:
     told = [text for adapter in result.adapters for text in _about_adapter(adapter, result)]
     rest = result.unseen
     if result.unseen_figures:
-        told.append(f"The figures on the {rest} questions that none is known to have been trained on stand beside.")
+        told.append(f"Figures on the {rest} questions that none is known to have been trained on are given as well.")
     elif result.leaked:
         told.append(
             f"Only {rest} questions are left that none is known to have been trained on: too few for figures of their "
@@ -182,8 +184,10 @@ def _about_adapter(adapter: ComparedAdapter, result: CompareResult) -> list[str]
     return told
 
 
-def _capital(text: str) -> str:
-    return text[0].upper() + text[1:]
+def _finished(clauses: Sequence[str], first: Difference) -> str:
+    """Clauses as a sentence; the first begins with the name of an adapter, which stays as it is, or tells nothing."""
+    text = "; ".join(clauses)
+    return f"{text[0].upper() + text[1:] if first.told == 'unclear' else text}."
 
 
 def _clause(figure: PairedFigure, one: str, other: str, difference: Difference, *, named: bool = False) -> str:
