@@ -154,7 +154,7 @@ def test_a_further_adapter_that_does_not_fit_is_one_line(tmp_path):
     model = tiny_model(trained=True)
     save_adapter(model, tokenizer(), tmp_path)
     described = json.loads((tmp_path / "adapter_config.json").read_text())
-    for changes, says in (({"r": 3}, "does not fit this base model"), ({"bias": "all"}, "does not fit .*bias")):
+    for changes, says in (({"r": 3}, "does not fit this base model"), ({"bias": "all"}, "has trained biases")):
         (tmp_path / "adapter_config.json").write_text(json.dumps({**described, **changes}))
         with pytest.raises(ModelError, match=says) as error:
             load_further_adapter(tiny_model(), tmp_path, "further")

@@ -159,6 +159,11 @@ def load_further_adapter(model: PeftModel, folder: str | Path, name: str) -> Non
     """
     with _fitting(Path(folder)):
         model.load_adapter(str(folder), adapter_name=name, is_trainable=False)
+    if any(getattr(config, "bias", "none") != "none" for config in model.peft_config.values()):
+        raise ModelError(
+            f"{folder} cannot be loaded beside the other adapters: one of them has trained biases (bias: all or "
+            "lora_only), which are the base's own and would act on all; only adapters with bias: none go together"
+        )
     model.eval()
 
 
