@@ -70,6 +70,15 @@ def test_what_is_written_is_what_was_measured(result, tmp_path):
     assert (first["right"], first["as_prompted"], first["trained_on"]) == ([True, False], [True, False], [False, False])
 
 
+def test_adapters_that_do_not_fit_side_by_side_are_shown_below():
+    file = io.StringIO()
+    print_comparison(result_of(3), Console(file=file, width=60))
+    lines = file.getvalue().splitlines()
+    assert max(map(len, lines)) <= 60
+    assert sum(line.startswith("Figures") for line in lines) == 4, "two parts, of all questions and of those unseen"
+    assert len(re.findall(r"0\.0016–0\.002[34]", file.getvalue())) == 6, "no figure is broken"
+
+
 @pytest.mark.parametrize("count", [2, 3])
 def test_the_terminal_fits_eighty_columns(count):
     file = io.StringIO()
