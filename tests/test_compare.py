@@ -169,7 +169,7 @@ def test_the_library_compares_without_a_command_line_and_writes_only_the_compari
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["compare.html", "compare.json"]
     assert len(result.measured.questions["heldout"]) == 16, "proof: quick asks as many as a verdict needs"
     assert result.unseen_figures == ()
-    with pytest.raises(ConfigError, match="at least two folders"):
+    with pytest.raises(ConfigError, match="two adapters or more, got 1"):
         run_compare(settings, [runs / "a"], progress=quiet)
     with pytest.raises(ConfigError, match="belongs to the base"):
         run_compare(settings, [runs / "a", foreign(tmp_path)], progress=quiet)
@@ -184,8 +184,8 @@ def foreign(folder: Path) -> str:
 @pytest.mark.parametrize(
     ("folders", "code", "says"),
     [
-        ([], 2, "compare: needs at least two folders of adapters, right behind it, got 0"),
-        (["a"], 2, "compare: needs at least two folders of adapters, right behind it, got 1"),
+        ([], 2, "compare: needs the folders of two adapters or more as its first words, got 0"),
+        (["a"], 2, "compare: needs the folders of two adapters or more as its first words, got 1"),
         (["a", "b/../a"], 2, "b/../a is given twice"),
         (["a", "nope"], 2, "no such folder: nope"),
         (["a", "empty"], 2, "empty holds no adapter: it has no adapter_config.json"),

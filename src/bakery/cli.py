@@ -354,6 +354,9 @@ def _compare(command: Command) -> None:
     from bakery.settings.paths import check_adapter, check_adapters
 
     verbosity, folders, location = _verbosity(command), command.folders, "command line: compare"
+    if len(folders) < 2:
+        given = f"needs the folders of two adapters or more as its first words, got {len(folders)}"
+        raise ConfigError(f"{location}: {given}; write bakery compare DIR DIR")
     check_adapters(folders, location)
     checked = _check_beside(command, folders[0])
     for folder in folders:

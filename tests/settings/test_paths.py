@@ -125,7 +125,7 @@ def test_an_output_folder_that_cannot_be_written_is_one_line(failing, tmp_path, 
 @pytest.mark.parametrize("count", [0, 1])
 def test_one_adapter_cannot_be_compared(adapter, count):
     assert refusal(lambda: check_adapters([adapter] * count, "compare")) == (
-        f"compare: needs at least two folders of adapters, right behind it, got {count}"
+        f"compare: needs the folders of two adapters or more, got {count}"
     )
 
 

@@ -98,7 +98,7 @@ def check_adapters(names: Sequence[str], location: str) -> None:
         ConfigError: they cannot be used.
     """
     if len(names) < 2:
-        raise ConfigError(f"{location}: needs at least two folders of adapters, right behind it, got {len(names)}")
+        raise ConfigError(f"{location}: needs the folders of two adapters or more, got {len(names)}")
     paths = [as_path(name, ConfigError, location).resolve() for name in names]
     for number, (name, path) in enumerate(zip(names, paths, strict=True)):
         if path in paths[:number]:

@@ -105,7 +105,7 @@ def test_a_reader_is_warned_of_questions_that_were_trained_on():
     trained = {"trained_on": frozenset(names(10))}
     told = warnings(made_result(GOOD, GOOD, adapters=[{}, trained]))
     assert told == [
-        "B was trained on 10 of the 40 questions: its figures may be too good.",
+        "B was trained on 10 of the 40 questions: its figures on all of them do not tell how it does on others.",
         "Figures on the 30 questions that none is known to have been trained on are given as well.",
     ]
     few = warnings(made_result(GOOD, GOOD, adapters=[{}, {"trained_on": frozenset(names(30))}]))
