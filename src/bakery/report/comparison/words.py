@@ -167,8 +167,8 @@ def _about_adapter(adapter: ComparedAdapter, result: CompareResult) -> list[str]
         told.append(f"Whether {name} was trained on these questions is not known: its folder does not tell.")
     elif known:
         told.append(
-            f"{name} was trained on {len(known)} of the {len(result.asked)} questions: its figures on all of them do not "
-            "tell how it does on others."
+            f"{name} was trained on {len(known)} of the {len(result.asked)} questions: its figures on all of them do "
+            "not tell how it does on others."
         )
     if adapter.anchors:
         told.append(
