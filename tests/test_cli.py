@@ -279,6 +279,40 @@ def test_a_plan_is_printed_and_nothing_else_is_done(place, saved_base, capsys):
     assert sorted(path.name for path in place.iterdir()) == ["config.yaml"]
 
 
+@pytest.mark.parametrize(
+    ("words", "folders", "overrides"),
+    [
+        (["compare", "a", "b/c"], ("a", "b/c"), ()),
+        (["compare", "a", "b", "c", "-q", "--seed", "7"], ("a", "b", "c"), ("--seed", "7")),
+        (["compare", "-q", "a", "b"], (), ("a", "b")),
+        (["eval", "--adapter", "a"], (), ()),
+    ],
+)
+def test_folders_follow_the_verb_that_takes_them(words, folders, overrides):
+    command = read_command(words)
+    assert (command.folders, command.overrides) == (folders, overrides)
+
+
+@pytest.mark.parametrize("config", [["--config", "config.yaml"], []])
+def test_compare_hands_on_folders_settings_and_output(config, place, monkeypatch, capsys):
+    asked = {}
+    compare, report = ModuleType("bakery.compare"), ModuleType("bakery.report.comparison.outputs")
+    compare.run_compare = lambda *given, **options: asked.update(given=given, **options) or "compared"
+    report.print_comparison = lambda result, console: print(result)
+    monkeypatch.setitem(sys.modules, "bakery.compare", compare)
+    monkeypatch.setitem(sys.modules, "bakery.report.comparison.outputs", report)
+    for name in ("a", "b"):
+        (place / name).mkdir()
+        (place / name / "adapter_config.json").write_text('{"base_model_name_or_path": "/elsewhere/starter"}')
+    (place / "a" / "bakery.yaml").write_text(CONFIG)
+    assert main(["compare", "a", "b", *config, "--seed", "7"]) == 0
+    settings, folders = asked["given"]
+    assert (settings.bakery.seed, folders, asked["output_dir"]) == (7, ("a", "b"), None)
+    assert main(["compare", "a", "b", *config, "--output_dir", "elsewhere"]) == 0
+    assert asked["output_dir"] == "elsewhere"
+    assert capsys.readouterr().out == "compared\ncompared\n"
+
+
 def test_a_plan_belongs_to_a_bake(place):
     with pytest.raises(ConfigError, match="--plan: belongs to the verb bake"):
         read_command(["inspect", "--config", "config.yaml", "--plan"])

@@ -25,7 +25,7 @@ FLOORS = (
     ("evaluation",),
     ("forecast",),
     ("report",),
-    ("baking", "evaluate", "library", "cli", "__main__", "__init__"),
+    ("baking", "compare", "evaluate", "library", "cli", "__main__", "__init__"),
 )
 LEVEL = {name: level for level, names in enumerate(FLOORS) for name in names}
 TORCH_FREE = (

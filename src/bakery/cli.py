@@ -32,6 +32,7 @@ Bake a context into LoRA weights: afterwards the model behaves as if prompted.
 usage: bakery [bake] [--config FILE] [--plan] [--any_setting VALUE ...]
        bakery inspect --config FILE [--rows N] [--html FILE] [--gap]
        bakery eval --adapter DIR [--config FILE] [--strength X Y ... | sweep]
+       bakery compare DIR DIR [DIR ...] [--config FILE]
        bakery schema
 
 verbs
@@ -39,6 +40,7 @@ verbs
   inspect    show what teacher and student see of a few rows, token by token; loads no weights;
              --gap loads the model too and measures how much the prompt changes it
   eval       prove an adapter that is there already, also at other strengths (0 base, 1 as baked)
+  compare    ask several adapters the same questions and hold each against the first
   schema     print the JSON schema of the settings file, for editors
 
 options
@@ -66,7 +68,9 @@ FIRST_COMMAND = 'bakery --model_name_or_path Qwen/Qwen3-0.6B --system_prompt "Yo
 _STRONGEST = 1.5
 GRACE_SECONDS = 10.0
 """How long a process that failed beside others waits to be ended before it says why."""
-VERBS = ("bake", "inspect", "eval", "schema")
+VERBS = ("bake", "inspect", "eval", "compare", "schema")
+_TAKES_FOLDERS = ("compare",)
+"""Verbs that are followed by folders."""
 _SHORT = {"-c": "--config", "-q": "--quiet", "-h": "--help"}
 _FLAGS = ("quiet", "verbose", "help", "version", "gap", "plan")
 _OPTIONS = ("config", "rows", "html", "adapter", "strength")
@@ -92,6 +96,7 @@ class Command:
     plan: bool = False
     adapter: str | None = None
     strength: tuple[str, ...] = ()
+    folders: tuple[str, ...] = ()
     overrides: tuple[str, ...] = ()
 
 
@@ -106,6 +111,9 @@ def read_command(words: Sequence[str]) -> Command:
     rest = list(words)
     if rest and not rest[0].startswith("-"):
         given["verb"] = _verb(rest.pop(0))
+    if given.get("verb") in _TAKES_FOLDERS:
+        count = next((at for at, word in enumerate(rest) if word.startswith("-")), len(rest))
+        given["folders"], rest = tuple(rest[:count]), rest[count:]
     while rest:
         word = rest.pop(0)
         option, equals, value = word.partition("=")
@@ -186,7 +194,9 @@ def _run(command: Command) -> int:
     elif command.version:
         print(f"bakery {__version__}")
     else:
-        {"bake": _bake, "inspect": _inspect, "eval": _eval, "schema": _schema}[command.verb](command)
+        {"bake": _bake, "inspect": _inspect, "eval": _eval, "compare": _compare, "schema": _schema}[command.verb](
+            command
+        )
     return 0
 
 
@@ -306,14 +316,7 @@ def _eval(command: Command) -> None:
     verbosity, strengths, name = _verbosity(command), _strengths(command.strength), command.adapter
     if name is None:
         raise ConfigError("command line: --adapter: has no value; give the folder of an adapter")
-    folder = Path(name).expanduser()
-    if command.config is None:  # the settings that the bake left beside its adapter
-        saved = folder / "bakery.yaml"
-        if not saved.is_file():
-            raise ConfigError(f"no settings: {name} has no bakery.yaml; give --config FILE with the context to prove")
-        checked = _check(replace(command, config=str(saved)), of_run=True)
-    else:
-        checked = _check(command)
+    checked = _check_beside(command, name)
     asked = checked.given.entries.get("proof")
     if asked is not None and asked.location == COMMAND_LINE and asked.value == "none":  # in a file it is the bake's
         raise ConfigError("command line: --proof: none leaves nothing to evaluate; leave it out, or use quick")
@@ -326,11 +329,53 @@ def _eval(command: Command) -> None:
     from bakery.evaluation.verdict import refuse_under
     from bakery.report.strengths import print_eval
 
-    given = checked.given.entries.get("output_dir")
-    output_dir = given.value if given is not None and given.location == COMMAND_LINE else None
+    folder, output_dir = Path(name).expanduser(), _given_output(checked)
     result = run_eval(settings, folder, strengths or SWEEP, output_dir=output_dir, progress=progress, data=data)
     print_eval(result, Console())
     refuse_under(result.main[1], settings.bakery.fail_under)
+
+
+def _check_beside(command: Command, folder: str) -> CheckedSettings:
+    """The settings of the command line or, without a file, those that a bake left beside its adapter in a folder."""
+    if command.config is not None:
+        return _check(command)
+    saved = Path(folder).expanduser() / "bakery.yaml"
+    if not saved.is_file():
+        raise ConfigError(f"no settings: {folder} has no bakery.yaml; give --config FILE with the context to prove")
+    return _check(replace(command, config=str(saved)), of_run=True)
+
+
+def _given_output(checked: CheckedSettings) -> str | None:
+    """The output folder as the command line names it; a file's is that of its bake."""
+    from bakery.settings.reading import COMMAND_LINE
+
+    given = checked.given.entries.get("output_dir")
+    return given.value if given is not None and given.location == COMMAND_LINE else None
+
+
+def _compare(command: Command) -> None:
+    from bakery.progress import Progress
+    from bakery.rows.bake_data import load_bake_data
+    from bakery.settings.build import build
+    from bakery.settings.paths import check_adapter, check_adapters
+
+    verbosity, folders, location = _verbosity(command), command.folders, "command line: compare"
+    if len(folders) < 2:
+        given = f"needs the folders of two adapters or more as its first words, got {len(folders)}"
+        raise ConfigError(f"{location}: {given}; write bakery compare DIR DIR")
+    check_adapters(folders, location)
+    checked = _check_beside(command, folders[0])
+    for folder in folders:
+        check_adapter(folder, checked.model.model_name_or_path, f"{location}: {folder}")
+    data = load_bake_data(checked.context, checked.data)
+    settings, progress = build(checked), Progress(verbosity)
+    from rich.console import Console
+
+    from bakery.compare import run_compare
+    from bakery.report.comparison.outputs import print_comparison
+
+    result = run_compare(settings, folders, output_dir=_given_output(checked), progress=progress, data=data)
+    print_comparison(result, Console())
 
 
 def _strengths(words: Sequence[str]) -> tuple[float, ...] | None:

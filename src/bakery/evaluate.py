@@ -4,10 +4,14 @@ Nothing is trained, and nothing is written but the results of an evaluation in t
 not depend on the adapter's strength is measured once.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import cast
 
+from peft import PeftModel
+
+from bakery.engine.model.loading import load_further_adapter
 from bakery.engine.session import open_session
 from bakery.errors import ConfigError, ModelError
 from bakery.evaluation.budget import within
@@ -59,7 +63,7 @@ def run_eval(
     folder = Path(adapter)
     if not (folder / "adapter_config.json").is_file():
         raise ModelError(f"adapter: {folder} holds no adapter_config.json; give the folder of a PEFT adapter")
-    evaluator, rows = _open(settings, folder, progress, data)
+    evaluator, rows = open_to_prove(settings, folder, progress, data)
     if settings.bakery.proof == "quick":
         rows = within(rows, 0)
     with progress.stage("gap", "measuring the gap", rows.work[0], "answers") as on_progress:
@@ -88,7 +92,7 @@ def run_gap(settings: BakeSettings, *, progress: Progress | None = None, data: B
         BakeryError: whatever a bake refuses.
     """
     progress = progress or Progress()
-    evaluator, rows = _open(settings, settings.lora, progress, data)
+    evaluator, rows = open_to_prove(settings, settings.lora, progress, data)
     work = 2 * len(rows.sets[rows.measured_on]) + 2 * len(rows.measured)
     with progress.stage("gap", "measuring the gap", work, "answers") as on_progress:
         return measure_gap(evaluator, rows, on_progress)
@@ -108,10 +112,25 @@ def check_strengths(strengths: Sequence[float]) -> list[float]:
     return sorted(set(strengths))
 
 
-def _open(
-    settings: BakeSettings, adapter: LoraConfig | Path, progress: Progress, data: BakeData | None
+def open_to_prove(
+    settings: BakeSettings,
+    adapter: LoraConfig | Path,
+    progress: Progress,
+    data: BakeData | None = None,
+    further: Mapping[str, Path] | None = None,
 ) -> tuple[Evaluator, ProofRows]:
-    """The rows that a bake with these settings would be proved on, and the model with the shortcuts that hold there."""
+    """The rows that a bake with these settings would be proved on, and the model with the shortcuts that hold there.
+
+    Args:
+        settings: those of the bake.
+        adapter: the folder of a trained adapter, or the settings of a fresh one.
+        progress: where stages are shown.
+        data: the rows, where they are read already.
+        further: folders of other adapters of the same base, by the names under which they are loaded beside the first.
+
+    Raises:
+        BakeryError: whatever a bake refuses, or an adapter that does not fit.
+    """
     args = settings.bakery
     data = data or load_bake_data(settings.context, settings.data)
     folder = adapter if isinstance(adapter, Path) else None
@@ -127,6 +146,8 @@ def _open(
             today=read_date(adapter) if isinstance(adapter, Path) else None,
             progress=progress,
         )
+        for name, other in (further or {}).items():
+            load_further_adapter(cast(PeftModel, session.model), other, name)
     data = measurable_rows(data, settings, session, progress)
     rows = proof_rows(data, parse_rules(settings.data.rules))
     engine = session.engine([session.builder.prompts(unanswered(row)) for row in rows.measured])

@@ -6,7 +6,15 @@ from pathlib import Path
 import pytest
 
 from bakery.errors import ConfigError, ResourceError
-from bakery.settings.paths import check_adapter, check_checkpoint, check_output, resolve_model, try_output
+from bakery.settings.paths import (
+    check_adapter,
+    check_adapters,
+    check_checkpoint,
+    check_output,
+    distinct_ends,
+    resolve_model,
+    try_output,
+)
 from tests.settings.support import refusal
 
 
@@ -112,3 +120,31 @@ def test_an_output_folder_that_cannot_be_written_is_one_line(failing, tmp_path, 
         ResourceError, match=r"^output_dir: .*out cannot be written: No space left on device; choose another"
     ):
         try_output(str(tmp_path / "out"))
+
+
+@pytest.mark.parametrize("count", [0, 1])
+def test_one_adapter_cannot_be_compared(adapter, count):
+    assert refusal(lambda: check_adapters([adapter] * count, "compare")) == (
+        f"compare: needs the folders of two adapters or more, got {count}"
+    )
+
+
+def test_folders_that_cannot_be_compared_are_refused(adapter, model, tmp_path):
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "adapter_config.json").write_text("{}")
+    check_adapters([adapter, str(other)], "compare")
+    again = str(Path(adapter) / ".." / "adapter")
+    (tmp_path / "link").symlink_to(adapter)
+    for name in (adapter, again, str(tmp_path / "link")):
+        assert "is given twice; give each adapter once" in refusal(
+            lambda name=name: check_adapters([adapter, name], "c")
+        )
+    assert "no such folder: nope" in refusal(lambda: check_adapters([adapter, "nope"], "compare"))
+    assert "holds no adapter" in refusal(lambda: check_adapters([adapter, model], "compare"))
+
+
+def test_folders_are_called_by_the_shortest_ends_that_differ():
+    paths = [Path("/x/one/run"), Path("/x/two/run"), Path("/y/two/run"), Path("/z/other")]
+    assert distinct_ends(paths) == ["one/run", "x/two/run", "y/two/run", "other"]
+    assert distinct_ends([Path("/run"), Path("/deep/run")]) == ["/run", "deep/run"]

@@ -9,7 +9,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bakery.training.schedule import OpenSchedule
-from bakery.training.stopping import StopWhenDone, UntilDone, has_stalled, measurements, next_measurement
+from bakery.training.stopping import (
+    FIRST_MEASUREMENT,
+    StopWhenDone,
+    UntilDone,
+    has_stalled,
+    measurements,
+    next_measurement,
+)
 
 MANY = 100_000
 """Steps that no bake of these tests comes to."""
@@ -249,3 +256,8 @@ def test_whether_a_bake_has_stalled_does_not_depend_on_the_unit(divergences, pow
 def test_nothing_has_stalled_before_it_has_begun():
     assert not has_stalled([])
     assert not has_stalled([(1, 1.0)])
+
+
+def test_a_training_logged_twice_only_has_stalled_where_the_second_line_is_no_better():
+    assert has_stalled([(FIRST_MEASUREMENT, 1.0), (2 * FIRST_MEASUREMENT, 1.0)])
+    assert not has_stalled([(FIRST_MEASUREMENT, 1.0), (2 * FIRST_MEASUREMENT, 0.5)])

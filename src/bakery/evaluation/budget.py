@@ -64,15 +64,17 @@ def within(rows: ProofRows, replies: float) -> ProofRows:
         return least + allowance.take(len(_rows(rows, part)) - least, _REPLIES[part[0]])
 
     counts = {part: count(part) for part in (main, *drift)}
-    both = allowance.take_all(counts[main], _BOTH)
+    both = rows.both and allowance.take_all(counts[main], _BOTH)
     counts |= {part: count(part) for part in (*others, *topics)}
     examples = allowance.take(min(rows.examples, counts[main]), _EXAMPLE)
-    noise = allowance.take_all(counts[main], _NOISE)
+    noise = rows.noise and allowance.take_all(counts[main], _NOISE)
     chosen: dict[str, dict[str, list[Any]]] = {
         kind: {name: some(own, counts[kind, name]) for name, own in getattr(rows, kind).items() if counts[kind, name]}
         for kind in _REPLIES
     }
-    left_out = [_less(counts[part], _rows(rows, part), part) for part in counts]
+    left_out = [text for part in counts if (text := _less(counts[part], _rows(rows, part), part))]
+    if rows.both and not both:
+        left_out.append("the baked model with the prompt")
     return replace(
         rows,
         sets=chosen["sets"],
@@ -82,7 +84,7 @@ def within(rows: ProofRows, replies: float) -> ProofRows:
         examples=examples,
         both=both,
         noise=noise,
-        left_out=(*(text for text in left_out if text), *([] if both else ["the baked model with the prompt"])),
+        left_out=tuple(left_out),
     )
 
 

@@ -8,6 +8,7 @@ nothing to resample, and Wilson's score interval (1927) stands in.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from math import sqrt
 
 import numpy as np
@@ -16,7 +17,8 @@ from numpy.typing import NDArray
 Floats = Sequence[float] | NDArray[np.float64]
 
 DRAWS = 2000
-_Z = 1.959964
+Z = 1.959964
+"""Standard errors on either side of a 95 % interval."""
 
 
 @dataclass(frozen=True)
@@ -63,14 +65,19 @@ def ratio(sums: Floats, counts: Floats) -> Estimate:
     if not n or below.sum() == 0:
         raise ValueError("nothing to divide by: there are no values, or all counts are zero")
     value = float(above.sum() / below.sum())
-    # How often each prompt is drawn: [draws, n].
-    weights = np.random.default_rng(0).multinomial(n, np.full(n, 1 / n), size=DRAWS).astype(np.float64)
+    weights = _weights(n)
     drawn_above, drawn_below = weights @ above, weights @ below
     drawn = drawn_above[drawn_below != 0] / drawn_below[drawn_below != 0]
     if n == 1 or not len(drawn):
         return Estimate(value, 0.0, n, value, value)
     low, high = np.quantile(drawn, [0.025, 0.975])
     return Estimate(value, float(drawn.std(ddof=1)), n, float(low), float(high))
+
+
+@lru_cache(maxsize=8)
+def _weights(n: int) -> NDArray[np.float64]:
+    """How often each of n prompts is drawn: [draws, n], the same for every figure."""
+    return np.random.default_rng(0).multinomial(n, np.full(n, 1 / n), size=DRAWS).astype(np.float64)
 
 
 def share_closed(before: Sequence[float], after: Sequence[float]) -> Estimate | None:
@@ -90,9 +97,9 @@ def share_recovered(base: Sequence[float], prompted: Sequence[float], baked: Seq
 
 def wilson(successes: float, n: int) -> tuple[float, float]:
     """The 95 % score interval of a share."""
-    share, square = successes / n, _Z * _Z / n
+    share, square = successes / n, Z * Z / n
     centre = (share + square / 2) / (1 + square)
-    half = _Z / (1 + square) * sqrt(share * (1 - share) / n + square / (4 * n))
+    half = Z / (1 + square) * sqrt(share * (1 - share) / n + square / (4 * n))
     return max(0.0, centre - half), min(1.0, centre + half)
 
 

@@ -21,10 +21,9 @@ from bakery.rows.sources import is_local
 from bakery.settings.build import BakeSettings
 from bakery.settings.checks import PATH_KEYS, PREFIX_KEYS
 from bakery.settings.files import as_path
-from bakery.settings.relative_paths import INPUTS, ROW_KEYS, base_from
+from bakery.settings.relative_paths import INPUTS, ROW_KEYS, SETTINGS_FILE, base_from
 from bakery.settings.saving import to_yaml
 
-SETTINGS_FILE = "bakery.yaml"
 _PENDING = "_inputs"
 
 

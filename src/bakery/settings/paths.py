@@ -2,6 +2,7 @@
 
 import json
 import os
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from bakery.errors import ConfigError, ResourceError
@@ -88,6 +89,39 @@ def check_adapter(name: str, base_model: str, location: str) -> None:
         raise ConfigError(f"{location}: {name} holds no adapter: it has no adapter_config.json")
     if Path(base).name != Path(base_model).name:
         raise ConfigError(f"{location}: its adapter belongs to the base {base}, not to {base_model}")
+
+
+def check_adapters(names: Sequence[str], location: str) -> None:
+    """Refuse folders of adapters that cannot be compared: too few, the same one twice, or one that holds none.
+
+    Raises:
+        ConfigError: they cannot be used.
+    """
+    if len(names) < 2:
+        raise ConfigError(f"{location}: needs the folders of two adapters or more, got {len(names)}")
+    paths = [as_path(name, ConfigError, location).resolve() for name in names]
+    for number, (name, path) in enumerate(zip(names, paths, strict=True)):
+        if path in paths[:number]:
+            raise ConfigError(f"{location}: {name} is given twice; give each adapter once")
+        if not path.is_dir():
+            raise ConfigError(f"{location}: no such folder: {name} (looked in {Path.cwd()})")
+        if base_of(path) is None:
+            raise ConfigError(f"{location}: {name} holds no adapter: it has no adapter_config.json")
+
+
+def distinct_ends(paths: Sequence[Path]) -> list[str]:
+    """What to call different folders: the last part of each path, and as many before it as tell it from the others."""
+    parts = [path.resolve().parts for path in paths]
+    ends = [next(_distinct(own, [other for other in parts if other is not own])) for own in parts]
+    return [str(Path(*end)) for end in ends]
+
+
+def _distinct(own: tuple[str, ...], others: Sequence[tuple[str, ...]]) -> Iterator[tuple[str, ...]]:
+    """The ends of a path, shortest first, that are the end of no other; the whole path last."""
+    for count in range(1, len(own)):
+        if all(other[-count:] != own[-count:] for other in others):
+            yield own[-count:]
+    yield own
 
 
 def check_output(output_dir: str | None, may_replace: bool, location: str = "output_dir") -> None:

@@ -6,6 +6,8 @@ from typing import Any
 
 from bakery.settings.paths import STARTER, base_of
 
+SETTINGS_FILE = "bakery.yaml"
+"""The file in a run folder from which its bake can be started again."""
 INPUTS = "inputs"
 """The folder in a run folder where copies of the files lie that its bake was given."""
 LOCAL_KEYS = ("corpus_file", "prefix_messages_file", "system_prompt_file", "output_dir", "resume_from_checkpoint")

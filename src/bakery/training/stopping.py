@@ -141,6 +141,6 @@ def has_stalled(measured: Measurements) -> bool:
         return False
     first, best = measured[0][1], min(divergence for _, divergence in measured)
     since = measured[-1][0] / (_LONG_SPAN if best > _MUCH_LEFT * first else _SPAN)
-    before = min(divergence for step, divergence in measured if step <= since)
+    before = min((divergence for step, divergence in measured if step <= since), default=first)
     after = min(divergence for step, divergence in measured if step > since)
     return before - after < max(_GAIN * before, _WORTH * first)

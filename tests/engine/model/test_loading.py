@@ -8,8 +8,15 @@ import torch
 from bitsandbytes.nn import Linear4bit
 
 from bakery.cli import main
-from bakery.engine.model.adapters import lora_layers
-from bakery.engine.model.loading import attach_adapter, load_adapter, load_model, load_tokenizer, save_adapter
+from bakery.engine.model.adapters import acting, lora_layers
+from bakery.engine.model.loading import (
+    attach_adapter,
+    load_adapter,
+    load_further_adapter,
+    load_model,
+    load_tokenizer,
+    save_adapter,
+)
 from bakery.errors import ConfigError, ModelError
 from bakery.settings.config import LoraConfig, ModelConfig
 from tests.engine_support import shake, tiny_base, tiny_model, tokenizer
@@ -121,6 +128,39 @@ def test_a_rank_that_no_layer_can_use_is_refused():
     attach_adapter(tiny_base(hidden_size=32), LoraConfig(r=32))
     with pytest.raises(ConfigError, match=r"^r: 33 is more than .* at most 32"):
         attach_adapter(tiny_base(hidden_size=32), LoraConfig(r=33))
+
+
+def test_a_further_adapter_answers_as_it_does_alone_and_leaves_the_first_as_it_is(tmp_path):
+    folders = [tmp_path / "first", tmp_path / "further"]
+    attached = [tiny_model(trained=True, r=4), attach_adapter(tiny_base(), LoraConfig(r=2, target_modules=["q_proj"]))]
+    shake(attached[1], seed=8)
+    ids = torch.tensor([[5, 9, 3, 12]])
+    with torch.no_grad():
+        alone = [model.eval()(ids).logits for model in attached]
+        base = tiny_base()(ids).logits
+    for model, folder in zip(attached, folders, strict=True):
+        save_adapter(model, tokenizer(), folder)
+    together = load_adapter(tiny_base(), folders[0])
+    load_further_adapter(together, folders[1], "further")
+    assert list(together.active_adapters) == ["default"]
+    assert not together.training
+    assert not any(parameter.requires_grad for parameter in together.parameters())
+    for adapters, expected in (((("default", 1.0),), alone[0]), ((("further", 1.0),), alone[1]), ((), base)):
+        with torch.no_grad(), acting(together, adapters):
+            torch.testing.assert_close(together(ids).logits, expected)
+
+
+def test_a_further_adapter_that_does_not_fit_is_one_line(tmp_path):
+    model = tiny_model(trained=True)
+    save_adapter(model, tokenizer(), tmp_path)
+    described = json.loads((tmp_path / "adapter_config.json").read_text())
+    for changes, says in (({"r": 3}, "does not fit this base model"), ({"bias": "all"}, "has trained biases")):
+        (tmp_path / "adapter_config.json").write_text(json.dumps({**described, **changes}))
+        with pytest.raises(ModelError, match=says) as error:
+            load_further_adapter(tiny_model(), tmp_path, "further")
+        assert len(str(error.value).splitlines()) == 1
+    with pytest.raises(ModelError, match="is not an adapter: it has no adapter_config"):
+        load_further_adapter(model, tmp_path / "nowhere", "further")
 
 
 @pytest.mark.parametrize("load", [load_model, load_tokenizer])

@@ -147,14 +147,36 @@ def load_adapter(model: PreTrainedModel, folder: str | Path) -> PeftModel:
     Raises:
         ModelError: when the folder is no adapter or does not fit the model.
     """
-    folder = Path(folder)
+    with _fitting(Path(folder)):
+        return cast(PeftModel, PeftModel.from_pretrained(model, str(folder)).eval())
+
+
+def load_further_adapter(model: PeftModel, folder: str | Path, name: str) -> None:
+    """Another trained adapter beside those that the model has, frozen, under a name of its own; the same one acts on.
+
+    Raises:
+        ModelError: when the folder is no adapter, or does not fit the model and its other adapters.
+    """
+    with _fitting(Path(folder)):
+        model.load_adapter(str(folder), adapter_name=name, is_trainable=False)
+    if any(getattr(config, "bias", "none") != "none" for config in model.peft_config.values()):
+        raise ModelError(
+            f"{folder} cannot be loaded beside the other adapters: one of them has trained biases (bias: all or "
+            "lora_only), which are the base's own and would act on all; only adapters with bias: none go together"
+        )
+    model.eval()
+
+
+@contextmanager
+def _fitting(folder: Path) -> Iterator[None]:
+    """Refuse a folder without an adapter's files; what peft says of those that do not fit becomes one line."""
     for needed in ("adapter_config.json", "adapter_model.safetensors"):
         if not (folder / needed).is_file():
             raise ModelError(f"{folder} is not an adapter: it has no {needed}")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", FutureWarning)  # peft uses transformers' older names
-            return cast(PeftModel, PeftModel.from_pretrained(model, str(folder)).eval())
+            yield
     except (RuntimeError, ValueError, KeyError) as error:
         raise ModelError(f"{folder} does not fit this base model: {str(error).splitlines()[0]}") from error
 
