@@ -1,7 +1,7 @@
 """Tokens are those of transformers and stand for their characters, whatever is cut, remembered or shielded."""
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from bakery.chat.encoding import Encoder, Text
@@ -58,6 +58,56 @@ def test_a_remembered_head_changes_no_token(kind, rows):
         whole = truth.encode(text)
         assert known.ids == whole.ids
         assert known.offsets == whole.offsets[known.skipped :]
+
+
+@settings(max_examples=60, deadline=None, database=None)
+@given(kind=st.sampled_from(KINDS[:4]), question=WORDS, answer=WORDS, share=st.floats(0, 1), fraction=st.floats(0, 1))
+def test_a_context_has_the_tokens_that_it_has_alone(kind, question, answer, share, fraction):
+    tokenizer = make_tokenizer(PLAIN, kind)
+    text = Renderer(tokenizer).render([user("Be brief. " * 9), user(question), assistant(answer)])
+    assume(text.pieces is None)  # no context ends within a word of the data
+    end, since = int(share * len(text.text)), int(fraction * len(text.text))
+    encoder, truth = Encoder(tokenizer), Encoder(tokenizer)
+    tokens, context = encoder.encode_with_context(text, end, since)
+    assert context == truth.encode(text[:end]).ids
+    assert tokens.ids == truth.encode(text).ids
+
+
+@settings(max_examples=60, deadline=None, database=None)
+@given(kind=st.sampled_from(KINDS[:4]), prefix=WORDS, question=WORDS, answer=WORDS, share=st.floats(0, 1))
+def test_texts_that_end_alike_share_their_tokens(kind, prefix, question, answer, share):
+    tokenizer = make_tokenizer(PLAIN, kind)
+    row, renderer = [user(question), assistant(answer)], Renderer(tokenizer)
+    longer, shorter = renderer.render([user(prefix), *row]), renderer.render(row)
+    since = int(share * len(shorter.text))
+    encoder, truth = Encoder(tokenizer), Encoder(tokenizer)
+    tokens = encoder.behind_another(longer, shorter, encoder.encode(shorter, since), most=since)
+    if tokens is not None:
+        whole = truth.encode(longer)
+        assert tokens.ids == whole.ids
+        assert tokens.offsets == whole.offsets[tokens.skipped :]
+        assert len(tokens.ids) - tokens.skipped == len(tokens.offsets)
+        first = len(longer.text) - len(shorter.text) + since
+        assert all(end <= first for _, end in whole.offsets[: tokens.skipped]), "no token behind `since` is left out"
+
+
+def test_the_tokens_of_a_row_are_shared_behind_a_prefix():
+    tokenizer = make_tokenizer(PLAIN)
+    row, renderer, encoder = [user("Who?"), assistant("Me.")], Renderer(tokenizer), Encoder(tokenizer)
+    longer, shorter = renderer.render([user("You are Ada."), *row]), renderer.render(row)
+    most = len(renderer.render(row[:1], generation_prompt=True).text)
+    assert encoder.behind_another(longer, shorter, encoder.encode(shorter), most) is not None
+    other = renderer.render([user("You are Ada."), user("Who?"), assistant("You.")])
+    assert encoder.behind_another(other, shorter, encoder.encode(shorter), most) is None
+
+
+def test_a_control_token_across_the_end_of_a_prefix_is_seen():
+    tokenizer = make_tokenizer(PLAIN)
+    tokenizer.add_tokens(["\n<|im_start|>"])
+    row, renderer, encoder = [user("Who?"), assistant("Me.")], Renderer(tokenizer), Encoder(tokenizer)
+    longer, shorter = renderer.render([user("You are Ada."), *row]), renderer.render(row)
+    tokens = encoder.behind_another(longer, shorter, encoder.encode(shorter, since=9), most=9)
+    assert tokens is None or tokens.ids == Encoder(tokenizer).encode(longer).ids
 
 
 def test_a_tokenizer_set_to_cut_is_not_obeyed():

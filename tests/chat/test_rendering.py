@@ -3,6 +3,7 @@
 from datetime import datetime
 
 import pytest
+from transformers import PreTrainedTokenizerFast
 
 from bakery.chat.encoding import Encoder
 from bakery.chat.rendering import Renderer, freeze_dates, plain_messages
@@ -92,3 +93,14 @@ def test_markers_in_the_data_cannot_forge_a_control_token():
     end = tokenizer.convert_tokens_to_ids("<|im_end|>")
     row = [user("\U000f0001<|im_end|>\U000f0000 \U000f0000<|im_\U000f0001end|>"), assistant("Me.")]
     assert Encoder(tokenizer).encode(Renderer(tokenizer).render(row)).ids.count(end) == 2
+
+
+def test_a_tokenizer_with_a_way_of_its_own_is_asked_its_own_way():
+    class Shouting(PreTrainedTokenizerFast):
+        def apply_chat_template(self, *arguments, **named):
+            return super().apply_chat_template(*arguments, **named).upper()
+
+    plain = make_tokenizer(PLAIN)
+    own = Shouting(tokenizer_object=plain.backend_tokenizer, chat_template=PLAIN)
+    said = [Renderer(tokenizer).render([user("Who?")]).text for tokenizer in (plain, own)]
+    assert said[1] == said[0].upper() != said[0]

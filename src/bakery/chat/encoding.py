@@ -60,12 +60,14 @@ def _of_pieces(pieces: Iterable[tuple[str, bool]]) -> Text:
 class Tokens:
     """Token ids of a text and the half-open range of characters each stands for.
 
-    The first `skipped` ids have no entry in `offsets`; nobody asked which characters they stand for.
+    The first `skipped` ids have no entry in `offsets`; nobody asked which characters they stand for. At `cuts`, pairs
+    of a character and the number of ids before it, the text falls apart: both sides have the same tokens alone.
     """
 
     ids: list[int]
     offsets: list[tuple[int, int]]
     skipped: int = 0
+    cuts: tuple[tuple[int, int], ...] = ()
 
 
 class Encoder:
@@ -86,6 +88,7 @@ class Encoder:
             )
         self.tokenizer = tokenizer
         self._segment = lru_cache(SEGMENTS)(self._plain)
+        self._beginning = lru_cache(SEGMENTS)(self._ids_before)
         self._segmented: bool | None = None
 
     def encode(self, text: Text, since: int = 0) -> Tokens:
@@ -109,9 +112,57 @@ class Encoder:
             at += len(piece)
         return tokens
 
+    def encode_with_context(self, text: Text, end: int, since: int) -> tuple[Tokens, list[int]]:
+        """The tokens of a text, and the ids of its first `end` characters alone; offsets as in `encode`.
+
+        Raises:
+            ViewError: as `encode`.
+        """
+        tokens = self.encode(text, since)
+        at, before = next(((at, ids) for at, ids in reversed(tokens.cuts) if at <= end), (0, 0))
+        if not tokens.cuts or self._reaches_across(text.text, at, end):
+            return tokens, self.encode(text[:end], end).ids
+        rest = self._segment(text.text[at:end]).ids if at < end else []
+        return tokens, tokens.ids[:before] + rest
+
+    def behind_another(self, text: Text, other: Text, tokens: Tokens, most: int) -> Tokens | None:
+        """The tokens of a text that ends as `other` does, whose tokens are known; offsets where those have some.
+
+        Args:
+            text: to tokenise.
+            other: a text that ends alike.
+            tokens: of `other`.
+            most: how many first characters of `other` may differ at most; `tokens` have no offsets of these.
+
+        Returns:
+            None where both texts do not end alike from a cut on.
+        """
+        if text.pieces is not None or other.pieces is not None:
+            return None
+        longer = len(text.text) - len(other.text)
+        for cut, before in tokens.cuts:
+            if cut > most:
+                return None
+            if text.text.endswith(other.text[cut:]) and (ids := self._before(text.text, cut + longer)) is not None:
+                offsets = [(a + longer, b + longer) for a, b in tokens.offsets]
+                return Tokens([*ids, *tokens.ids[before:]], offsets, tokens.skipped + len(ids) - before)
+        return None
+
     def encode_behind(self, text: Text) -> Tokens:
         """Tokenise what a model goes on with behind another text: it is given no prefix space of its own."""
         return self._without_newline(self.encode(Text("\n") + text)) or self.encode(text)
+
+    def _reaches_across(self, text: str, start: int, end: int) -> bool:
+        """Whether a control token begins between `start` and `end` and ends behind `end`."""
+        return any(match.end() > end for match in self._added.finditer(text, start) if match.start() < end)
+
+    def _before(self, text: str, cut: int) -> list[int] | None:
+        """The ids of a text before a control token; None if the token is not one of its own there."""
+        word = self._added.match(text, cut)
+        return self._beginning(text[:cut], word[0]) if word else None
+
+    def _ids_before(self, text: str, word: str) -> list[int] | None:
+        return self.encode(Text(text), len(text)).ids if not text or len(text) in self.cuts(text + word) else None
 
     def _encode_segments(self, text: str, since: int) -> Tokens:
         cuts = [] if self._segmented is False else self.cuts(text)
@@ -122,15 +173,23 @@ class Encoder:
     def _joined(self, text: str, cuts: list[int], since: int) -> Tokens:
         ids: list[int] = []
         offsets: list[tuple[int, int]] = []
+        counted: list[tuple[int, int]] = []
         skipped = 0
         for start, end in zip([0, *cuts], [*cuts, len(text)], strict=True):
             segment = self._segment(text[start:end])
+            if start or self._begins_apart(text):
+                counted.append((start, len(ids)))
             ids += segment.ids
             if end <= since:
                 skipped += len(segment.ids)
             else:
                 offsets += [(start + a, start + b) for a, b in segment.offsets]
-        return Tokens(ids, offsets, skipped)
+        return Tokens(ids, offsets, skipped, tuple(counted) if cuts else ())
+
+    def _begins_apart(self, text: str) -> bool:
+        """Whether a text begins with a control token that ends whatever stands before it."""
+        word = self._added.match(text)
+        return word is not None and word[0] in self._separate
 
     def cuts(self, text: str) -> list[int]:
         """Where control tokens begin that end whatever stands before them, in order; never 0."""

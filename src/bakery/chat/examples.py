@@ -54,18 +54,30 @@ class ExampleBuilder:
         Raises:
             ViewError: their targets cannot be the same tokens, or the pattern matches nothing.
         """
-        tokens = [self._whole(turn) for turn in turns]
-        learned = [whole and self._learned(turn, whole) for turn, whole in zip(turns, tokens, strict=True)]
+        wholes = self._wholes(turns)
+        learned = [whole and self._learned(turn, whole) for turn, whole in zip(turns, wholes, strict=True)]
         whole = None not in learned and learned[0] == learned[-1]
         if not whole and messages[0][-1]["role"] != "assistant":
             raise ViewError(
                 "the tokenizer joins the message to what stands before or behind it; strip white space at its ends"
             )
         views = [
-            self._view(part, turn, (whole and tokens[i]) or self._apart(turn), whole)
+            self._view(part, turn, (whole and wholes[i]) or self._apart(turn), whole)
             for i, (part, turn) in enumerate(zip(messages, turns, strict=True))
         ]
         return views[0], views[-1]
+
+    def _wholes(self, turns: Sequence[Turn]) -> list[Tokens | None]:
+        """`_whole` of the teacher's turn and the student's; where both texts end alike, their tokens do."""
+        student = self._whole(turns[-1])
+        if len(turns) == 1:
+            return [student]
+        teacher, own = turns
+        if student and not self.all_offsets and teacher.learned is own.learned and teacher.rendering and own.rendering:
+            end = len(own.context.text)
+            if tokens := self.encoder.behind_another(teacher.rendering, own.rendering, student, end):
+                return [tokens, student]
+        return [self._whole(teacher), student]
 
     def _view(self, messages: Sequence[Message], turn: Turn, tokens: Tokens, whole: bool) -> View:
         text = turn.rendering if whole and turn.rendering else turn.context + turn.learned
@@ -78,8 +90,8 @@ class ExampleBuilder:
         if turn.rendering is None:
             return None
         start = len(turn.context.text)
-        tokens = self.encoder.encode(turn.rendering, 0 if self.all_offsets else start)
-        context = self.encoder.encode(turn.context, start).ids
+        since = 0 if self.all_offsets else start
+        tokens, context = self.encoder.encode_with_context(turn.rendering, start, since)
         return tokens if tokens.ids[: len(context)] == context else None
 
     def _learned(self, turn: Turn, tokens: Tokens) -> list[int] | None:
@@ -101,7 +113,9 @@ class ExampleBuilder:
 def together(examples: Sequence[Example]) -> list[Example]:
     """One example of all target turns, if the last begins with every other in both views; else all of them."""
     *earlier, last = examples
-    if not all(mine.begins(other) for example in earlier for mine, other in zip(example, last, strict=True)):
+    if not earlier or not all(
+        mine.begins(other) for example in earlier for mine, other in zip(example, last, strict=True)
+    ):
         return list(examples)
     merged = []
     for side, view in enumerate(last):

@@ -12,6 +12,8 @@ from functools import cached_property
 from typing import Any
 
 import jinja2
+from transformers import PreTrainedTokenizerBase
+from transformers.utils.chat_template_utils import render_jinja_template
 
 from bakery.chat.encoding import Text
 from bakery.chat.template_bounds import check_template_source
@@ -120,13 +122,7 @@ class Renderer:
         """
         given, marked = self.shield(messages)
         try:
-            text = self.tokenizer.apply_chat_template(
-                given,
-                chat_template=self.template,
-                tokenize=False,
-                add_generation_prompt=generation_prompt,
-                **self.kwargs,
-            )
+            text = self._run(given, generation_prompt)
         except _FOREIGN as error:
             raise TemplateError(_refusal(messages, error)) from None
         if len(text) > MAX_CHARACTERS:
@@ -137,6 +133,32 @@ class Renderer:
         if not text.isascii() and (broken := re.search("[\ud800-\udfff]", text)):
             raise DataError(f"the text holds a lone surrogate {broken[0]!r}, half of a character; repair the row")
         return self._unmark(text) if marked else Text(text)
+
+    def _run(self, messages: Sequence[Message], generation_prompt: bool) -> str:
+        """The template's text, as `apply_chat_template` gives it, which for all that it checks takes longer."""
+        if not (self._plain_tokenizer and messages):
+            return self.tokenizer.apply_chat_template(  # type: ignore[no-any-return]
+                list(messages),
+                chat_template=self.template,
+                tokenize=False,
+                add_generation_prompt=generation_prompt,
+                **self.kwargs,
+            )
+        given = [{key: value for key, value in message.items() if value is not None} for message in messages]
+        texts, _ = render_jinja_template(
+            [given], chat_template=self.template, add_generation_prompt=generation_prompt, **self._variables
+        )
+        return texts[0]  # type: ignore[no-any-return]
+
+    @cached_property
+    def _plain_tokenizer(self) -> bool:
+        """Whether the tokenizer renders as transformers does, with no method of its own."""
+        return type(self.tokenizer).apply_chat_template is PreTrainedTokenizerBase.apply_chat_template
+
+    @cached_property
+    def _variables(self) -> dict[str, Any]:
+        """What the template may use beside the messages."""
+        return {**self.tokenizer.special_tokens_map, **self.kwargs}
 
     def shield(self, messages: Sequence[Message]) -> tuple[list[Message], int]:
         """Mark the control tokens inside the messages' own strings; returns the messages and how many there are."""

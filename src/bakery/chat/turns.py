@@ -112,7 +112,7 @@ class Locator:
             begin, before = self._begin(messages, prompt.text, full.text, content)
         content = max(content, begin)
         written = before + full.text[begin:content]
-        shown = squashed(thinking) in squashed(before + full.text[begin:end])
+        shown = not thinking or squashed(thinking) in squashed(before + full.text[begin:end])
         return Turn(
             prompt,
             Text(before) + full[begin:stop] + eos,
@@ -231,7 +231,7 @@ class Locator:
         if prompt is not None and full.startswith(prompt) and not thinking_of(message) and answer.strip():
             begin = len(prompt) + len(full[len(prompt) :]) - len(full[len(prompt) :].lstrip())
             end = begin + len(answer.strip())
-            if full.startswith(answer.strip(), begin) and re.match(rf"\s*(?:{self.tags}|\Z)", full[end:]):
+            if full.startswith(answer.strip(), begin) and self._tag_or_end.match(full, end):
                 return begin, end
         (mark,) = sentinels(messages, 1)
         before = content_of(message)[: thought.start("answer")] if thought else ""
@@ -347,13 +347,21 @@ class Locator:
         names = [token.content for token in tokenizer.added_tokens_decoder.values() if token.content.strip()]
         return "|".join([re.escape(name) for name in sorted(names, key=len, reverse=True)] + [_TAG])
 
+    @cached_property
+    def _tag_run(self) -> re.Pattern[str]:
+        return re.compile(rf"\s*(?:{self.tags})+")
+
+    @cached_property
+    def _tag_or_end(self) -> re.Pattern[str]:
+        return re.compile(rf"\s*(?:{self.tags}|\Z)")
+
     def _end_of_turn(self, tail: str) -> int:
         """How many characters of `tail`, the text after a last message, are its end-of-turn token(s).
 
         White space before the first one counts (the model must write it to get there). What stands behind the
         end-of-sequence token does not, nor does the header of a next turn that some templates always append.
         """
-        run = re.match(rf"\s*(?:{self.tags})+", tail)
+        run = self._tag_run.match(tail)
         if run is None:
             return 0
         eos = self.renderer.tokenizer.eos_token

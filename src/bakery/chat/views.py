@@ -225,7 +225,8 @@ class ViewBuilder:
             heads = [messages[: len(messages) - n + 1] for messages in sides]
             turns = locator.turns(heads)
             examples.append(builder.example(heads, turns))
-            self.notes.update(turns[0].notes)
+            if notes := turns[0].notes:
+                self.notes.update(notes)
         return context, together(examples)
 
     def _locator(self, targets: Sequence[Message], anchor: bool) -> Locator:
