@@ -3,7 +3,9 @@
 Headers are what the template writes around words. Nothing here knows how it is shown; see `inspection.py`.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
+from copy import copy
 from dataclasses import dataclass
 from itertools import islice
 from typing import Literal
@@ -56,7 +58,8 @@ def inspect_views(builder: ViewBuilder, conversations: Iterable[Conversation], r
     """
     template_checks = check_template(builder.renderer.tokenizer, builder.renderer.kwargs)
     shown = [example for row in islice(conversations, rows) for example in _shown(builder, row)]
-    return Inspection(shown, template_checks, builder.remarks())
+    told = tuple(check.text for check in template_checks)
+    return Inspection(shown, template_checks, [remark for remark in builder.remarks() if not remark.endswith(told)])
 
 
 def _shown(builder: ViewBuilder, conversation: Conversation) -> list[Shown]:
@@ -64,7 +67,9 @@ def _shown(builder: ViewBuilder, conversation: Conversation) -> list[Shown]:
         if not conversation.answered:
             return [_prompt(builder, conversation)]
         builder.views(conversation)
-        examples = builder.examples(conversation, all_offsets=True)[1]
+        again = copy(builder)
+        again.notes = Counter()  # the row is counted
+        examples = again.examples(conversation, all_offsets=True)[1]
         return [
             Shown(conversation.source, _tokens(builder, first), _tokens(builder, second)) for first, second in examples
         ]
