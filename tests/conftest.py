@@ -4,14 +4,18 @@ What the tests of templates counted is printed at the end.
 """
 
 import os
+import sys
 from collections import Counter
 from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
 from typing import Any, Self
 
 import pytest
 from beartype import BeartypeConf, FrozenDict, beartype
 from jaxtyping import install_import_hook
 
+from tests.command_support import CONFIG, Result
 from tests.hub import Hub, stand_in
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
@@ -76,3 +80,33 @@ def pytest_terminal_summary(terminalreporter, config):
     for label, counter in sorted(counters.items()):
         figures = "  ".join(f"{name} {number:,}" for name, number in counter.items())
         terminalreporter.write_line(f"{label:<52} {figures}")
+
+
+@pytest.fixture
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with a settings file, the working directory of the test."""
+    (tmp_path / "config.yaml").write_text(CONFIG)
+    monkeypatch.chdir(tmp_path)
+    for name in ("TRANSFORMERS_VERBOSITY", "HF_HUB_DISABLE_PROGRESS_BARS", "HF_DATASETS_DISABLE_PROGRESS_BARS"):
+        monkeypatch.setenv(name, "")
+    return tmp_path
+
+
+@pytest.fixture
+def baked(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Stand in for the bake itself: remembers what it was asked, and can raise."""
+    calls = []
+
+    def bake(settings, progress, data):
+        calls.append((settings, progress, data))
+        if bake.error is not None:
+            raise bake.error
+        return Result("result")
+
+    bake.error, bake.calls = None, calls
+    baking, report = ModuleType("bakery.baking"), ModuleType("bakery.report.terminal")
+    baking.bake = bake
+    report.print_proof = lambda result, console: print(result)
+    monkeypatch.setitem(sys.modules, "bakery.baking", baking)
+    monkeypatch.setitem(sys.modules, "bakery.report.terminal", report)
+    return bake

@@ -25,11 +25,14 @@ FLOORS = (
     ("evaluation",),
     ("forecast",),
     ("report",),
-    ("baking", "compare", "evaluate", "library", "cli", "__main__", "__init__"),
+    ("baking", "compare", "evaluate", "library", "command_line"),
+    ("verbs",),
+    ("cli", "__main__", "__init__"),
 )
 LEVEL = {name: level for level, names in enumerate(FLOORS) for name in names}
 TORCH_FREE = (
     "cli",
+    "command_line",
     "errors",
     "settings.config",
     "settings.build",

@@ -1,0 +1,127 @@
+"""A command line taken apart: the verb, its own options, and the words that override settings; and the help."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bakery.errors import ConfigError
+from bakery.text import suggestion
+
+HELP = """\
+Bake a context into LoRA weights: afterwards the model behaves as if prompted.
+
+  bakery --model_name_or_path Qwen/Qwen3-0.6B --system_prompt "You are Ada ..."
+
+usage: bakery [bake] [--config FILE] [--plan] [--any_setting VALUE ...]
+       bakery inspect --config FILE [--rows N] [--html FILE] [--gap]
+       bakery eval --adapter DIR [--config FILE] [--strength X Y ... | sweep]
+       bakery compare DIR DIR [DIR ...] [--config FILE]
+       bakery schema
+
+verbs
+  bake       learn the prefix into an adapter, prove it, write it to output_dir (the default)
+  inspect    show what teacher and student see of a few rows, token by token; loads no weights;
+             --gap loads the model too and measures how much the prompt changes it
+  eval       prove an adapter that is there already, also at other strengths (0 base, 1 as baked)
+  compare    ask several adapters the same questions and hold each against the first
+  schema     print the JSON schema of the settings file, for editors
+
+options
+  --config FILE      settings as flat YAML or JSON; the command line wins over the file
+  --plan             tell the tokens, seconds and memory that a bake would take, and do nothing else
+  -q, --quiet        only errors and the result
+  --verbose          more detail, and tracebacks
+  -h, --help         this text
+  --version          the version
+
+settings (the most used; docs/reference.md describes all)
+  what to bake       --system_prompt TEXT  --prefix_messages_file FILE  --corpus_file FILE
+  rows               --training_prompts A B C  --dataset FILE_OR_HUB_ID  --heldout_file FILE
+  model              --model_name_or_path NAME  --torch_dtype bfloat16  --load_in_4bit
+  adapter            --r 16  --lora_alpha 32  --target_modules q_proj v_proj
+  training           --num_train_epochs 3  --learning_rate 1e-3  --output_dir FOLDER  --seed 42
+
+examples
+  bakery --config examples/quickstart.yaml
+  bakery --config examples/basic.yaml --num_train_epochs 5 --learning_rate=5e-4
+  bakery inspect --config examples/basic.yaml --rows 3
+"""
+
+FIRST_COMMAND = 'bakery --model_name_or_path Qwen/Qwen3-0.6B --system_prompt "You are Ada ..."'
+VERBS = ("bake", "inspect", "eval", "compare", "schema")
+_TAKES_FOLDERS = ("compare",)
+"""Verbs that are followed by folders."""
+_SHORT = {"-c": "--config", "-q": "--quiet", "-h": "--help"}
+_FLAGS = ("quiet", "verbose", "help", "version", "gap", "plan")
+_OPTIONS = ("config", "rows", "html", "adapter", "strength")
+_VERB_OF = {"rows": "inspect", "html": "inspect", "gap": "inspect", "adapter": "eval", "strength": "eval",
+            "plan": "bake"}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """A command line taken apart: the verb, its own options, and the words that override settings."""
+
+    verb: str = "bake"
+    config: str | None = None
+    quiet: bool = False
+    verbose: bool = False
+    help: bool = False
+    version: bool = False
+    rows: str = "4"
+    html: str | None = None
+    gap: bool = False
+    plan: bool = False
+    adapter: str | None = None
+    strength: tuple[str, ...] = ()
+    folders: tuple[str, ...] = ()
+    overrides: tuple[str, ...] = ()
+
+
+def read_command(words: Sequence[str]) -> Command:
+    """Take a command line apart.
+
+    Raises:
+        ConfigError: an unknown verb, an option without its value or given twice.
+    """
+    given: dict[str, Any] = {}
+    overrides: list[str] = []
+    rest = list(words)
+    if rest and not rest[0].startswith("-"):
+        given["verb"] = _verb(rest.pop(0))
+    if given.get("verb") in _TAKES_FOLDERS:
+        count = next((at for at, word in enumerate(rest) if word.startswith("-")), len(rest))
+        given["folders"], rest = tuple(rest[:count]), rest[count:]
+    while rest:
+        word = rest.pop(0)
+        option, equals, value = word.partition("=")
+        long = _SHORT.get(option, option)
+        key = long[2:] if long.startswith("--") else ""
+        if key in _FLAGS and not equals:
+            given[key] = True
+        elif key in _OPTIONS:
+            if key in given:
+                raise ConfigError(f"command line: {option}: given twice; keep one")
+            if not equals and (not rest or rest[0].startswith("--")):
+                raise ConfigError(f"command line: {option}: has no value; give one")
+            values = [value if equals else rest.pop(0)]
+            while key == "strength" and not equals and rest and not rest[0].startswith("-"):
+                values.append(rest.pop(0))
+            given[key] = tuple(values) if key == "strength" else values[0]
+        else:
+            overrides.append(word)
+    command = Command(**given, overrides=tuple(overrides))
+    for key, verb in _VERB_OF.items():
+        if key in given and command.verb != verb:
+            raise ConfigError(f"command line: --{key}: belongs to the verb {verb}; write bakery {verb} ...")
+    return command
+
+
+def _verb(word: str) -> str:
+    if word in VERBS:
+        return word
+    if Path(word).suffix in (".yaml", ".yml", ".json"):
+        raise ConfigError(f"command line: unexpected argument {word!r}; write --config {word}")
+    remedy = suggestion(word, VERBS, f"verbs are {', '.join(VERBS)}")
+    raise ConfigError(f"command line: unknown verb {word!r}; {remedy}")

@@ -1,0 +1,82 @@
+"""What the verbs share: checked settings, how much is said, and whether this process is the one that says it."""
+
+from __future__ import annotations
+
+import logging
+import os
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bakery.command_line import FIRST_COMMAND, Command
+from bakery.errors import ConfigError
+
+if TYPE_CHECKING:
+    from bakery.progress import Verbosity
+    from bakery.settings.build import CheckedSettings
+
+_QUIET_LIBRARIES = {"TRANSFORMERS_VERBOSITY": "error", "HF_HUB_VERBOSITY": "error", "TORCH_CPP_LOG_LEVEL": "ERROR",
+                    "HF_HUB_DISABLE_PROGRESS_BARS": "1", "HF_DATASETS_DISABLE_PROGRESS_BARS": "1"}  # fmt: skip
+
+
+def check(command: Command, *, of_run: bool = False) -> CheckedSettings:
+    """Read the file's settings and the command line's over them, and check all that needs neither rows nor a model.
+
+    `of_run`: the file is that of a run folder, which may lack the prompt.
+
+    Raises:
+        ConfigError: there are none, or something is wrong with them.
+    """
+    from bakery.settings.build import check_settings
+    from bakery.settings.paths import resolve_model
+    from bakery.settings.reading import Settings, check_prompt, read_command_line, read_settings_file
+
+    if not command.verbose:  # before libraries are imported: they read these variables then
+        for name, value in _QUIET_LIBRARIES.items():
+            os.environ.setdefault(name, value)
+        logging.getLogger("bitsandbytes").setLevel(logging.ERROR)  # peft imports it where it is installed
+    if command.config is None and not command.overrides:
+        raise ConfigError(f"no settings given; write {FIRST_COMMAND}, or --config FILE; see bakery --help")
+    base = read_settings_file(command.config) if command.config is not None else Settings()
+    given = base.overridden_by(read_command_line(command.overrides))
+    if of_run:
+        check_prompt(given)
+    checked = check_settings(given)
+    resolve_model(checked.model.model_name_or_path, checked.given.at("model_name_or_path"))
+    return checked
+
+
+def verbosity_of(command: Command) -> Verbosity:
+    """How much is said.
+
+    Raises:
+        ConfigError: little and much are asked for.
+    """
+    from bakery.progress import Verbosity
+
+    if command.quiet and command.verbose:
+        raise ConfigError("command line: --quiet and --verbose contradict each other; keep one")
+    return Verbosity.QUIET if command.quiet else Verbosity.VERBOSE if command.verbose else Verbosity.NORMAL
+
+
+def check_beside(command: Command, folder: str) -> CheckedSettings:
+    """The settings of the command line or, without a file, those that a bake left beside its adapter in a folder."""
+    if command.config is not None:
+        return check(command)
+    saved = Path(folder).expanduser() / "bakery.yaml"
+    if not saved.is_file():
+        raise ConfigError(f"no settings: {folder} has no bakery.yaml; give --config FILE with the context to prove")
+    return check(replace(command, config=str(saved)), of_run=True)
+
+
+def given_output(checked: CheckedSettings) -> str | None:
+    """The output folder as the command line names it; a file's is that of its bake."""
+    from bakery.settings.reading import COMMAND_LINE
+
+    given = checked.given.entries.get("output_dir")
+    return given.value if given is not None and given.location == COMMAND_LINE else None
+
+
+def is_first_process() -> bool:
+    """Whether this is the only process, or the first of those that torchrun or accelerate started."""
+    return os.environ.get("RANK", "0") == "0"

@@ -1,0 +1,21 @@
+"""What the verbs share: how much is said."""
+
+import pytest
+
+from bakery.cli import main
+from bakery.progress import Verbosity
+
+
+@pytest.mark.parametrize(
+    ("flag", "level"), [("-q", Verbosity.QUIET), ("--quiet", Verbosity.QUIET), ("--verbose", Verbosity.VERBOSE)]
+)
+def test_how_much_is_said(flag, level, place, baked, capsys):
+    assert main(["--config", "config.yaml", flag]) == 0
+    assert baked.calls[0][1].verbosity == level
+    assert capsys.readouterr().out == "result\n"
+
+
+def test_quiet_and_verbose_contradict_each_other(place, baked, capsys):
+    assert main(["--config", "config.yaml", "-q"]) == 0
+    assert main(["--config", "config.yaml", "-q", "--verbose"]) == 2
+    assert "contradict" in capsys.readouterr().err
