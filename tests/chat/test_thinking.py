@@ -5,7 +5,7 @@ import pytest
 from bakery.chat.views import ViewBuilder, build_views
 from bakery.rows.conversations import Conversation
 from tests.chat.support import OFF, PIRATE, ROW, build_prompts, learned, own
-from tests.templates.support import assistant, ids_of
+from tests.templates.support import assistant, ids_of, make_tokenizer, user
 
 
 def test_thinking_switched_off_is_off_in_both_views_and_in_prompts():
@@ -49,3 +49,78 @@ def test_anchors_do_not_decide_how_prompts_are_asked():
     (pair,) = builder.views(Conversation(tuple(ROW), None, ""), anchor=True)
     assert learned(builder.renderer.tokenizer, pair) == "Arr, a pirate.<|im_end|>"
     assert builder.thinking_off == {}
+
+
+SEED = (
+    "{%- for m in messages %}{{ '<s>' + m.role + '\\n' }}"
+    "{%- if m.reasoning_content %}{{ '<seed:think>' + m.reasoning_content + '</seed:think>\\n' }}{% endif %}"
+    "{{- m.content + '<sep>' }}{%- endfor %}{%- if add_generation_prompt %}{{ '<s>assistant\\n' }}{% endif %}"
+)
+"""Writes thoughts in tags of its own, and reads none."""
+THOUGHTFUL = [ROW[0], assistant("Arr.", reasoning_content="Hm, a pirate.")]
+INLINE = {"thinks": "<think>\nHm, a pirate.\n</think>\n\nArr.", "seed": "<seed:think>Hm, a pirate.</seed:think>\nArr."}
+
+
+def _tokenizer(name, kind="bytes"):
+    return make_tokenizer(SEED, kind, words=["Be a pirate. Who are you? Arr. Hm,"]) if name == "seed" else own(name)
+
+
+@pytest.mark.parametrize("name", ["thinks", "opens_thinking", "channels", "seed"])
+def test_thoughts_that_are_not_to_be_learned_are_context_in_both_views(name):
+    tokenizer = _tokenizer(name)
+    (wanted,) = build_views(tokenizer, THOUGHTFUL, prefix_messages=[PIRATE])
+    (pair,) = build_views(tokenizer, THOUGHTFUL, prefix_messages=[PIRATE], target_thinking=False)
+    assert (pair.teacher_ids, pair.student_ids) == (wanted.teacher_ids, wanted.student_ids)
+    said = learned(tokenizer, pair)
+    assert said.startswith("Arr.")
+    assert learned(tokenizer, wanted).endswith(said)
+    assert wanted.student_targets[-len(pair.student_targets) :] == pair.student_targets
+    assert "Hm, a pirate." in tokenizer.decode(pair.student_ids[: pair.student_targets[0]])
+
+
+def test_an_answer_without_thoughts_and_other_targets_are_learned_whole():
+    tokenizer = own("plain")
+    settings = {"prefix_messages": [PIRATE], "target_roles": ["user", "assistant"]}
+    assert build_views(tokenizer, ROW, target_thinking=False, **settings) == build_views(tokenizer, ROW, **settings)
+
+
+def test_a_token_that_reaches_into_the_answer_is_learned():
+    tokenizer = make_tokenizer("{% for m in messages %}{{ m.role + ':' + (m.reasoning_content or '') + ' ' + m.content }}"
+                               "{% endfor %}{% if add_generation_prompt %}assistant:{% endif %}")  # fmt: skip
+    row = [user("Who?"), assistant("the pirate", reasoning_content="Hm.")]
+    (pair,) = build_views(tokenizer, row, prefix_messages=[PIRATE], target_thinking=False)
+    assert learned(tokenizer, pair) == " the pirate"
+
+
+@pytest.mark.parametrize("content", ["", "I look."])
+def test_calls_behind_thoughts_are_learned_without_them(content):
+    call = {"type": "function", "function": {"name": "look", "arguments": {"at": "sea"}}}
+    answer = assistant(content, reasoning_content="Hm, a\n pirate.", tool_calls=[call])
+    source = SEED.replace(
+        "{{- m.content", "{%- for c in m.tool_calls %}{{ '<call>' + c.function.name }}{% endfor %}{{- m.content"
+    )
+    tokenizer = make_tokenizer(source)
+    (pair,) = build_views(tokenizer, [ROW[0], answer], prefix_messages=[PIRATE], target_thinking=False)
+    assert learned(tokenizer, pair) == f"<call>look{content}<sep>"
+
+
+@pytest.mark.parametrize("name", ["thinks", "seed"])
+@pytest.mark.parametrize("target_thinking", [True, False])
+def test_thoughts_inline_in_the_tags_of_the_template_are_as_those_beside_the_content(name, target_thinking):
+    tokenizer = _tokenizer(name)
+    inline = [ROW[0], assistant(INLINE[name])]
+    settings = {"prefix_messages": [PIRATE], "target_thinking": target_thinking}
+    assert build_views(tokenizer, inline, **settings) == build_views(tokenizer, THOUGHTFUL, **settings)
+    rows = [*inline, user("Why?")]
+    prompt = build_prompts(tokenizer, rows, prefix_messages=inline)
+    beside = build_prompts(tokenizer, [*THOUGHTFUL, user("Why?")], prefix_messages=THOUGHTFUL)
+    assert (prompt.teacher_ids, prompt.student_ids) == (beside.teacher_ids, beside.student_ids)
+
+
+def test_tags_that_are_not_those_of_the_template_stay_words():
+    builder = ViewBuilder(_tokenizer("seed"), prefix_messages=[PIRATE])
+    (pair,) = builder.views(Conversation((ROW[0], assistant("Arr. <seed:think>no thought</seed:think>")), None, ""))
+    assert builder.control_words == 2
+    assert "no thought" in learned(builder.renderer.tokenizer, pair)
+    builder.views(Conversation((ROW[0], assistant(INLINE["seed"])), None, ""))
+    assert builder.control_words == 2

@@ -1,5 +1,9 @@
-"""Answers without thinking on a template of a thinking model: how the template is asked for them."""
+"""Thinking as a template has it: how it is asked for answers without, and thoughts in its own tags set apart."""
 
+import re
+from collections.abc import Sequence
+
+from bakery.chat.rendering import Message, content_of, thinking_of
 from bakery.chat.turns import Locator
 from bakery.errors import BakeryError
 
@@ -35,3 +39,24 @@ def _answers_at_once(locator: Locator) -> bool:
         return not locator.turn([{"role": "user", "content": "Q"}, {"role": "assistant", "content": "A"}]).written
     except BakeryError:
         return False
+
+
+def set_apart(locator: Locator, messages: Sequence[Message]) -> list[Message]:
+    """The messages, with thoughts that an answer holds in the template's own tags beside its content.
+
+    Such tags are `<seed:think>` or `<|START_THINKING|>`; templates read `<think>` themselves. An answer stays as it is
+    where the template writes no thinking, and where it has thoughts already.
+    """
+    opening, behind = locator.around_thinking
+    closing = re.search(locator.tags, behind)
+    if not opening or not closing or opening == "<think>":
+        return list(messages)
+    thoughts = re.compile(rf"\s*{re.escape(opening)}(.*?){re.escape(closing[0])}\s*(.*)", re.DOTALL)
+    return [_set_apart(message, thoughts) if message["role"] == "assistant" else message for message in messages]
+
+
+def _set_apart(message: Message, thoughts: re.Pattern[str]) -> Message:
+    inline = thoughts.fullmatch(content_of(message))
+    if inline is None or thinking_of(message):
+        return message
+    return {**message, "reasoning_content": inline[1].strip(), "content": inline[2]}

@@ -111,6 +111,8 @@ class Locator:
         else:
             begin, before = self._begin(messages, prompt.text, full.text, content)
         content = max(content, begin)
+        if calls and thinking:
+            content = begin + self._past_thinking(full.text[begin:end], thinking)
         written = before + full.text[begin:content]
         shown = squashed(thinking) in squashed(before + full.text[begin:end])
         return Turn(
@@ -155,6 +157,13 @@ class Locator:
         ):  # such as <|START_RESPONSE|>
             return start + j, ""
         return start + known, (thinking.strip("\n") if closing else "") + closing
+
+    def _past_thinking(self, written: str, thinking: str) -> int:
+        """Where in the text of a turn its thinking, which may be wrapped otherwise, and the tag behind it have ended."""
+        closing = re.search(self.tags, self.around_thinking[1])
+        words = r"\s+".join(map(re.escape, thinking.split()))
+        thoughts = re.search(rf"{words}\s*(?:{re.escape(closing[0] if closing else '</think>')}\s*)?", written)
+        return thoughts.end() if thoughts else 0
 
     def _headers(self, messages: Sequence[Message], prompt: str, full: str) -> tuple[str, str]:
         """What follows the words of the last message before the answer, in the prompt and in the full rendering."""
@@ -309,7 +318,7 @@ class Locator:
         to close, or with words: `asked`, the end of the prompt, is what the answered conversation does not show.
         """
         last = re.search(rf"({self.tags})(\s*)\Z", prompt)
-        opening, behind = self._around_thinking
+        opening, behind = self.around_thinking
         if behind:
             closing = re.search(self.tags, behind)
             if last and last[1] == opening:
@@ -325,7 +334,7 @@ class Locator:
         return f"\n{tag}\n\n" if "\n" in last[2] else tag
 
     @cached_property
-    def _around_thinking(self) -> tuple[str, str]:
+    def around_thinking(self) -> tuple[str, str]:
         """The tag that the template writes before thinking, and its text between thinking and answer; or nothing."""
         thought, mark = sentinels([], 2)
         answer = {"role": "assistant", "content": mark}

@@ -30,7 +30,7 @@ from bakery.chat.encoding import Encoder
 from bakery.chat.examples import Example, ExampleBuilder, together
 from bakery.chat.rendering import Message, Renderer, content_of, plain_messages, thinking_of
 from bakery.chat.targets import Pattern
-from bakery.chat.thinking import switch_off
+from bakery.chat.thinking import set_apart, switch_off
 from bakery.chat.turns import Locator
 from bakery.errors import BakeryError, ConfigError, DataError, TemplateError, ViewError
 from bakery.rows.conversations import Conversation
@@ -91,6 +91,7 @@ class ViewBuilder:
         target_roles: roles whose messages are targets.
         target_content_pattern: only messages in whose content this regular expression is found are targets.
         target_span_pattern: only what this expression (or its first group) matches inside a message is the target.
+        target_thinking: whether an answer's thinking, and what else stands before its content, is learned with it.
         system_role: `native` refuses a template that drops or rejects system messages; `fold` writes their text before
             the next user message instead.
         student_system: `empty` gives a student without system message an empty one; `none` leaves it to the template.
@@ -112,6 +113,7 @@ class ViewBuilder:
         target_roles: Sequence[str] = ("assistant",),
         target_content_pattern: str | None = None,
         target_span_pattern: str | None = None,
+        target_thinking: bool = True,
         system_role: Literal["native", "fold"] = "native",
         student_system: Literal["none", "empty"] = "none",
         chat_template_kwargs: Mapping[str, Any] | None = None,
@@ -126,7 +128,7 @@ class ViewBuilder:
         self.locator = Locator(self.renderer)
         self.folds_unasked = system_role == "native" and self.locator.drops_system
         self.rules = ContextRules(
-            plain_messages(prefix_messages or (), "prefix_messages"),
+            self._messages(prefix_messages or (), "prefix_messages"),
             student_retained_turns,
             fold=system_role == "fold" or self.folds_unasked,
             empty_system=student_system == "empty",
@@ -136,6 +138,7 @@ class ViewBuilder:
             Pattern("target_content_pattern", target_content_pattern) if target_content_pattern else None
         )
         self.span_pattern = Pattern("target_span_pattern", target_span_pattern) if target_span_pattern else None
+        self.target_thinking = target_thinking
         self.notes: Counter[str] = Counter()
         self.thinking_off: dict[str, object] = {}
         self.control_words = 0
@@ -209,8 +212,8 @@ class ViewBuilder:
         Raises:
             DataError: as `views`, without the row's source.
         """
-        row = plain_messages(conversation.messages)
-        context = self.rules.context(row, conversation.prefix, anchor=anchor)
+        row = self._messages(conversation.messages)
+        context = self.rules.context(row, self._prefix(conversation), anchor=anchor)
         behind = [n for n in range(context.shared, 0, -1) if self._is_target(row[-n])]
         if not behind:
             matching = f" whose content matches {self.content_pattern.text!r}" if self.content_pattern else ""
@@ -218,7 +221,7 @@ class ViewBuilder:
                 f"no target: none of the {context.shared} message(s) has a role in {sorted(self.roles)}{matching}"
             )
         locator = self._locator([row[-n] for n in behind], anchor)
-        builder = ExampleBuilder(self.encoder, self.span_pattern, all_offsets)
+        builder = ExampleBuilder(self.encoder, self.span_pattern, all_offsets, self.target_thinking)
         sides = [context.teacher] if context.student is context.teacher else [context.teacher, context.student]
         examples = []
         for n in behind:
@@ -249,7 +252,7 @@ class ViewBuilder:
 
     def _views(self, conversation: Conversation, anchor: bool) -> list[ViewPair]:
         context, examples = self.examples(conversation, anchor=anchor)
-        self.control_words += self.renderer.shield(conversation.messages)[1]
+        self.control_words += self.renderer.shield(self._messages(conversation.messages))[1]
         pairs = []
         for teacher, student in examples:
             ids = (teacher.tokens.ids, student.tokens.ids)
@@ -259,10 +262,10 @@ class ViewBuilder:
         return pairs
 
     def _prompts(self, conversation: Conversation, anchor: bool) -> PromptPair:
-        row = plain_messages(conversation.messages)
+        row = self._messages(conversation.messages)
         if row and row[-1]["role"] == "assistant":
             raise ViewError("the row ends with an answer, so there is nothing to sample; give it without")
-        context = self.rules.context(row, conversation.prefix, anchor=anchor)
+        context = self.rules.context(row, self._prefix(conversation), anchor=anchor)
         self.control_words += self.renderer.shield(row)[1]
         ids = []
         for messages in (context.teacher, context.student):
@@ -272,6 +275,12 @@ class ViewBuilder:
             raise ViewError("the generation prompt ends differently for teacher and student; use another chat template")
         _check_context(ids[0], ids[1], anchor)
         return PromptPair(ids[0], ids[1], conversation.source, context.prefix_key)
+
+    def _messages(self, messages: Sequence[Mapping[str, Any]], where: str = "messages") -> list[Message]:
+        return set_apart(self.locator, plain_messages(messages, where))
+
+    def _prefix(self, conversation: Conversation) -> list[Message] | None:
+        return None if conversation.prefix is None else self._messages(conversation.prefix, "prefix_messages")
 
     def _is_target(self, message: Message) -> bool:
         if message["role"] not in self.roles:
@@ -293,6 +302,7 @@ def view_builder(
         target_roles=context.target_roles,
         target_content_pattern=context.target_content_pattern,
         target_span_pattern=context.target_span_pattern,
+        target_thinking=context.target_thinking,
         system_role=cast(Any, context.system_role),
         student_system=cast(Any, context.student_system),
         chat_template_kwargs=context.chat_template_kwargs,

@@ -101,6 +101,9 @@ class ContextConfig:
     target_span_pattern: str | None = setting(
         None, "Regular expression: inside a message only its match (or first group) is learned.", "Answer: (.*)"
     )
+    target_thinking: bool = setting(
+        True, "false: an answer's thoughts and the tags around them are only read; what follows them is learned."
+    )
     system_role: Literal["native", "fold"] = setting(
         "native", "native: the template must show system messages; fold: put them into the first user message."
     )

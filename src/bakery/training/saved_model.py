@@ -105,6 +105,7 @@ def _context(builder: ViewBuilder, *, keeps: bool) -> dict[str, Any]:
         "target_roles": sorted(builder.roles),
         "target_content_pattern": builder.content_pattern.text if builder.content_pattern else None,
         "target_span_pattern": builder.span_pattern.text if builder.span_pattern else None,
+        "target_thinking": builder.target_thinking,
         "system_role": "fold" if rules.fold else "native",
         "student_system": "empty" if rules.empty_system else "none",
         "chat_template_kwargs": {**builder.renderer.kwargs, **builder.thinking_off} or None,
