@@ -85,8 +85,10 @@ def test_an_answer_without_thoughts_and_other_targets_are_learned_whole():
 
 
 def test_a_token_that_reaches_into_the_answer_is_learned():
-    tokenizer = make_tokenizer("{% for m in messages %}{{ m.role + ':' + (m.reasoning_content or '') + ' ' + m.content }}"
-                               "{% endfor %}{% if add_generation_prompt %}assistant:{% endif %}")  # fmt: skip
+    tokenizer = make_tokenizer(
+        "{% for m in messages %}{{ m.role + ':' + (m.reasoning_content or '') + ' ' + m.content }}{% endfor %}"
+        "{% if add_generation_prompt %}assistant:{% endif %}"
+    )
     row = [user("Who?"), assistant("the pirate", reasoning_content="Hm.")]
     (pair,) = build_views(tokenizer, row, prefix_messages=[PIRATE], target_thinking=False)
     assert learned(tokenizer, pair) == " the pirate"

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from bakery.engine.distill.conditions import BAKED, BAKED_PROMPTED, BASE, PROMPTED
 from bakery.engine.distill.samplers.local import LocalSampler
+from bakery.engine.distill.samplers.sampler import Trajectory
 from bakery.evaluation.evaluator import CONDITIONS, Evaluator, first_difference
 from bakery.evaluation.proof_rows import as_rows
 from bakery.evaluation.replies import Ask
@@ -101,11 +102,12 @@ def test_what_is_asked_together_is_one_batch_for_each_state_of_the_adapters(eval
 def test_an_answer_that_training_was_measured_on_is_not_asked_for_again(evaluator):
     (row,) = as_rows(proof_rows().sets["heldout"])[:1]
     (prompt,) = evaluator.prompts([row])
-    pair = prompt.with_answer([5, 6, 7, 8, 9, 10, 11, 12])
+    answer = Trajectory(0, 0, (5, 6, 7, 8, 9, 10, 11, 12), stopped=False)
+    pair = prompt.with_answer(answer.ids)
     fresh = Evaluator.by(evaluator.engine, evaluator.builder, 8, seed=5)
-    fresh.learn([pair], temperature=0.7)
+    fresh.learn([(prompt, answer)], temperature=0.7)
     assert fresh.answered([row]).pairs != (pair,), "drawn at another temperature it is another answer"
     fresh = Evaluator.by(evaluator.engine, evaluator.builder, 8, seed=5)
-    fresh.learn([pair], temperature=1.0)
+    fresh.learn([(prompt, answer)], temperature=1.0)
     (answered,) = fresh.answered([row]).pairs
     assert answered.teacher_ids == pair.teacher_ids

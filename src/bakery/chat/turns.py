@@ -159,7 +159,7 @@ class Locator:
         return start + known, (thinking.strip("\n") if closing else "") + closing
 
     def _past_thinking(self, written: str, thinking: str) -> int:
-        """Where in the text of a turn its thinking, which may be wrapped otherwise, and the tag behind it have ended."""
+        """Where in the text of a turn its thinking, whatever its white space, and the tag behind it have ended."""
         closing = re.search(self.tags, self.around_thinking[1])
         words = r"\s+".join(map(re.escape, thinking.split()))
         thoughts = re.search(rf"{words}\s*(?:{re.escape(closing[0] if closing else '</think>')}\s*)?", written)

@@ -20,7 +20,7 @@ import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from copy import copy
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 from functools import cached_property
 from typing import Any, Literal, cast
@@ -28,57 +28,15 @@ from typing import Any, Literal, cast
 from bakery.chat.contexts import Context, ContextRules
 from bakery.chat.encoding import Encoder
 from bakery.chat.examples import Example, ExampleBuilder, together
+from bakery.chat.pairs import PromptPair as PromptPair
+from bakery.chat.pairs import ViewPair as ViewPair
 from bakery.chat.rendering import Message, Renderer, content_of, plain_messages, thinking_of
 from bakery.chat.targets import Pattern
-from bakery.chat.thinking import set_apart, switch_off
+from bakery.chat.thinking import ThinkingTokens, learned_of, set_apart, switch_off, thinking_tokens
 from bakery.chat.turns import Locator
 from bakery.errors import BakeryError, ConfigError, DataError, TemplateError, ViewError
 from bakery.rows.conversations import Conversation
 from bakery.settings.config import ContextConfig
-
-
-@dataclass(frozen=True, slots=True)
-class ViewPair:
-    """Token ids of both views and the sorted positions of their targets; targets are equal one by one.
-
-    Rows with an equal `prefix_key` share the messages that only the teacher sees before the row.
-    """
-
-    teacher_ids: list[int]
-    student_ids: list[int]
-    teacher_targets: list[int]
-    student_targets: list[int]
-    source: str = ""
-    prefix_key: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class PromptPair:
-    """Token ids of both views up to and including the generation prompt: what an answer is sampled from."""
-
-    teacher_ids: list[int]
-    student_ids: list[int]
-    source: str = ""
-    prefix_key: str = ""
-
-    def with_answer(self, answer_ids: Sequence[int]) -> ViewPair:
-        """Append sampled ids to both views; all of them are targets, exactly as they were sampled.
-
-        Raises:
-            ViewError: there are no ids.
-        """
-        answer = list(answer_ids)
-        if not answer:
-            raise ViewError(f"{self.source or 'row'}: the sampled answer is empty; there is nothing to learn from it")
-        teacher, student = len(self.teacher_ids), len(self.student_ids)
-        return ViewPair(
-            self.teacher_ids + answer,
-            self.student_ids + answer,
-            list(range(teacher, teacher + len(answer))),
-            list(range(student, student + len(answer))),
-            self.source,
-            self.prefix_key,
-        )
 
 
 class ViewBuilder:
@@ -142,6 +100,7 @@ class ViewBuilder:
         self.notes: Counter[str] = Counter()
         self.thinking_off: dict[str, object] = {}
         self.control_words = 0
+        self._thinking: dict[Locator, ThinkingTokens | None] = {}
 
     def on(self, today: datetime) -> "ViewBuilder":
         """A builder with the same settings whose template may write another date."""
@@ -245,6 +204,23 @@ class ViewBuilder:
     def prompt_locator(self) -> Locator:
         """What prompts are made with: without thinking, once answers without any were given."""
         return self._switch[1] if self.thinking_off else self.locator
+
+    @property
+    def thinking(self) -> ThinkingTokens | None:
+        """What stands around the thoughts of answers to prompts; None where they have none."""
+        locator = self.prompt_locator
+        if locator not in self._thinking:
+            self._thinking[locator] = thinking_tokens(locator, self.encoder)
+        return self._thinking[locator]
+
+    @property
+    def thinking_switch(self) -> dict[str, object]:
+        """The variable by which the template can be asked for answers without thoughts, if it has one."""
+        return self._switch[0]
+
+    def learned_of(self, ids: Sequence[int], forced: range = range(0)) -> list[int]:
+        """The positions in a sampled answer that are learned, but for those of `forced`; see `thinking.learned_of`."""
+        return learned_of(ids, forced, self.thinking, self.target_thinking)
 
     @cached_property
     def _switch(self) -> tuple[dict[str, object], Locator]:

@@ -87,10 +87,10 @@ def write_trajectories(trainer: ContextBakingTrainer, path: Path) -> None:
         return
     tokenizer = trainer.processing_class
     with path.open("w", encoding="utf-8") as file:
-        for conversation, pairs in trainer.trajectories:
-            for pair in pairs:
-                said = [pair.student_ids[target] for target in pair.student_targets]
-                answer = {"role": "assistant", "content": tokenizer.decode(said, skip_special_tokens=True)}
+        for conversation, answers in trainer.trajectories:
+            for sampled in answers:
+                said = tokenizer.decode(list(sampled.trajectory.ids), skip_special_tokens=True)
+                answer = {"role": "assistant", "content": said}
                 prefix = conversation.prefix if trainer.args.keep_prompt else None
                 row = replace(conversation, messages=(*conversation.messages, answer), prefix=prefix)
                 file.write(json.dumps(as_row(row), ensure_ascii=False) + "\n")

@@ -66,6 +66,7 @@ def write_saved_model(trainer: ContextBakingTrainer, folder: Path) -> None:
         "self_prompts": 0,
         "self_anchors": 0,
         "trajectory_length": args.trajectory_length,
+        "thinking_length": args.thinking_length,
         "eval_max_new_tokens": args.eval_max_new_tokens,
         "temperature": args.temperature,
         "beta": args.beta,
