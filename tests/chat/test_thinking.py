@@ -2,6 +2,7 @@
 
 import pytest
 
+from bakery.chat.thinking import ThinkingTokens, learned_of
 from bakery.chat.views import ViewBuilder, build_views
 from bakery.rows.conversations import Conversation
 from tests.chat.support import OFF, PIRATE, ROW, build_prompts, learned, own
@@ -126,3 +127,80 @@ def test_tags_that_are_not_those_of_the_template_stay_words():
     assert "no thought" in learned(builder.renderer.tokenizer, pair)
     builder.views(Conversation((ROW[0], assistant(INLINE["seed"])), None, ""))
     assert builder.control_words == 2
+
+
+@pytest.mark.parametrize(
+    ("name", "kwargs", "opening", "closing"),
+    [
+        ("thinks", {}, "<think>", "\n</think>\n\n"),
+        ("opens_thinking", {}, "", "\n</think>\n\n"),
+        ("channels", {}, "<|channel|>analysis<|message|>", "<|end|><|start|>assistant<|channel|>final<|message|>"),
+        ("seed", {}, "<seed:think>", "</seed:think>\n"),
+        ("thinks", OFF, None, None),
+        ("opens_thinking", {"thinking": False}, "<think>", "\n</think>\n\n"),
+        ("plain", {}, None, None),
+    ],
+)
+def test_what_stands_around_thoughts_is_what_the_template_writes(name, kwargs, opening, closing):
+    tokenizer = _tokenizer(name)
+    builder = ViewBuilder(tokenizer, prefix_messages=[PIRATE], chat_template_kwargs=kwargs)
+    tokens = builder.thinking
+    assert (tokens is None) == (opening is None)
+    if tokens is not None:
+        assert tokenizer.decode(list(tokens.openings[0])) == opening
+        assert tokenizer.decode(list(tokens.closing)) == closing
+        assert {tokenizer.decode(list(ending)).strip() for ending in tokens.endings} == {closing.strip()}
+
+
+@pytest.mark.parametrize("name", ["thinks", "opens_thinking", "channels", "seed"])
+def test_a_sampled_answer_begins_where_a_given_one_does(name):
+    tokenizer = _tokenizer(name)
+    builder = ViewBuilder(tokenizer, prefix_messages=[PIRATE], target_thinking=False)
+    (pair,) = builder.views(Conversation(tuple(THOUGHTFUL), None, ""))
+    prompt = builder.prompts(Conversation((ROW[0],), None, ""))
+    ids = pair.teacher_ids[len(prompt.teacher_ids) : pair.teacher_targets[-1] + 1]
+    sampled = prompt.with_answer(ids, builder.learned_of(ids))
+    assert (sampled.teacher_targets, sampled.student_targets) == (pair.teacher_targets, pair.student_targets)
+
+
+def test_answers_without_thoughts_have_none_that_could_be_bounded():
+    builder = ViewBuilder(own("thinks"), prefix_messages=[PIRATE])
+    assert builder.thinking is not None
+    builder.views(Conversation(tuple(ROW), None, ""))
+    assert builder.thinking is None
+    assert builder.thinking_switch == OFF
+
+
+TOKENS = ThinkingTokens(openings=((1, 2),), endings=((8,), (8, 9)), closing=(7, 8, 9))
+
+
+@pytest.mark.parametrize(
+    ("ids", "begin", "answer"),
+    [
+        ((1, 2, 5, 8, 6), 4, 4),
+        ((1, 2, 5, 8, 9, 6), 4, 5),
+        ((1, 2, 8), 3, 3),
+        ((1, 2, 5, 6), None, None),
+        ((1, 5, 8, 6), 0, 0),
+        ((8, 9), 0, 0),
+        ((), 0, 0),
+    ],
+)
+def test_an_answer_goes_on_behind_the_end_of_its_thoughts(ids, begin, answer):
+    assert (TOKENS.begin(ids), TOKENS.answer(ids)) == (begin, answer)
+    assert TOKENS.may_open(ids) == (ids[:1] in ((), (1,)) and ids[1:2] in ((), (2,)) and len(ids) < 3)
+
+
+@pytest.mark.parametrize(
+    ("ids", "forced", "thinking", "targets"),
+    [
+        ((1, 2, 5, 7, 8, 9, 6), range(3, 6), True, [0, 1, 2, 6]),
+        ((1, 2, 5, 7, 8, 9, 6), range(3, 6), False, [6]),
+        ((1, 2, 5, 8, 9, 6), range(0), False, [5]),
+        ((1, 2, 5, 6), range(0), False, []),
+        ((5, 6), range(0), False, [0, 1]),
+    ],
+)
+def test_what_the_model_did_not_choose_is_not_learned(ids, forced, thinking, targets):
+    assert learned_of(ids, forced, TOKENS, thinking) == targets
+    assert learned_of(ids, range(0), None, False) == list(range(len(ids)))

@@ -38,6 +38,7 @@ class AnsweredRows:
 
     pairs: tuple[ViewPair, ...]
     teacher: Teacher
+    cut: int = 0  # answers that were cut in their thoughts and are left out, as thoughts are not learned
 
     @property
     def prompts(self) -> list[str]:
@@ -231,7 +232,7 @@ class Evaluator:
                 "target_thinking: none of the teacher's answers got out of its thoughts, so nothing can be measured; "
                 "set thinking_length, or a longer eval_max_new_tokens (or trajectory_length)"
             )
-        return self.with_teacher(given)
+        return replace(self.with_teacher(given), cut=sum(not targets for _, targets in learned))
 
     def answered(self, rows: Sequence[Conversation], *, anchor: bool = False) -> AnsweredRows:
         """Rows with their answers; where one is missing, it is asked for."""

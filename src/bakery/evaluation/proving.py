@@ -192,6 +192,7 @@ def measure_proof(baseline: Baseline, on_progress: ProgressCallback = NO_PROGRES
         examples=examples(evaluator, replies[main].prompts, sets[main].questions, rows.examples),
         leaks=rows.leaks,
         left_out=rows.left_out,
+        cut_in_thoughts=before.rows.cut,
         merged=measure_merged(evaluator, before.rows) if merged else None,
     )
 
