@@ -177,7 +177,8 @@ def train(prepared: PreparedBake) -> None:
     with prepared.progress.clock("bake"):
         if prepared.telling:
             prepared.trainer.prepare()
-            prepared.telling.after("gap", "sampling", "teacher", pairs=prepared.trainer.pairs)
+            answers = [len(one.trajectory.ids) for _, own in prepared.trainer.trajectories for one in own]
+            prepared.telling.after("gap", "sampling", "teacher", answers=answers)
         prepared.trainer.train(resume_from_checkpoint=prepared.trainer.args.resume_from_checkpoint)
 
 

@@ -78,13 +78,15 @@ def test_right_answers_and_agreement_are_those_behind_the_thoughts(evaluator):
     for number, condition in enumerate(CONDITIONS):
         answer = "Ahoy!" if condition in (PROMPTED, BAKED) else "Well."
         ids = (5, 6, number, 7, *((8,) if answer == "Ahoy!" else (9,)), 2)
-        reply = Reply(f"Ahoy? {answer}", ids, True, begin=4, answer=answer)
+        reply = Reply(f"Ahoy! {answer}", ids, True, begin=4, answer=answer)
         for request in Ask(fresh.actual(condition), prompts).requests():
             fresh.known.replies[request] = reply
-    (score,) = measure_proof(measure_baseline(fresh, proof_rows())).sets.values()
+    proof = measure_proof(measure_baseline(fresh, proof_rows([{"name": "greets", "regex": "^Ahoy!"}])))
+    (score,), (rule,) = proof.sets.values(), proof.rules
     scores = [score.conditions[condition] for condition in CONDITIONS]
     assert [one.accuracy.mean for one in scores] == [0, 1, 1, 0]
     assert [one.agreement.mean for one in scores] == [0, 1, 1, 0]
+    assert [rule.conditions[condition].mean for condition in CONDITIONS] == [0, 1, 1, 0]
 
 
 def test_a_few_beginnings_tell_the_gap_and_all_rows_that_there_is_none(evaluator):

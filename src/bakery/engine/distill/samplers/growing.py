@@ -63,7 +63,7 @@ class GrowingAnswer:
     def step(self, token: int) -> tuple[list[SampledToken], list[int]]:
         """As `grow`, with what was drawn behind the newest token; nothing while more has been put in than is read."""
         self.read = min(self.read + 1, len(self.ids))
-        return self.grow([token]) if self.read == len(self.ids) else ([], [])
+        return self.grow([token])
 
     def grow(self, drawn: Sequence[int], draft: Sequence[int] = ()) -> tuple[list[SampledToken], list[int]]:
         """Take drawn tokens as far as the draft holds behind which they were drawn; nothing once the answer has ended.
