@@ -135,6 +135,10 @@ def test_most_answers_cut_in_their_thoughts_are_warned_of(tmp_path):
     (warning,) = [line for line in said if "warning" in line]
     assert "were cut in their thoughts at trajectory_length 8" in warning
     assert '{"enable_thinking": false}' in warning
+    early, said = _thinking(tmp_path / "early", token_budget=64)
+    early.prepare()
+    (warning,) = [line for line in said if "warning" in line]
+    assert 8 <= int(warning.split(" of ")[1].split()[0]) < 16, "it is said before all are sampled"
     off, said = _thinking(tmp_path / "off", kwargs={"enable_thinking": False}, thinking_length=4)
     off.prepare()
     assert not any("warning" in line for line in said)

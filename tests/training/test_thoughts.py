@@ -4,7 +4,7 @@ import re
 
 from bakery.chat.thinking import ThinkingTokens
 from bakery.engine.distill.samplers.sampler import Trajectory
-from bakery.training.thoughts import Thoughts, said_once
+from bakery.training.thoughts import Thoughts
 
 TOKENS = ThinkingTokens(openings=((),), endings=((9,),), closing=(9,))
 THOUGHTS = Thoughts(TOKENS, 100, {"enable_thinking": False})
@@ -39,15 +39,3 @@ def test_with_the_length_it_names_about_nine_in_ten_would_get_out():
     cut = [CUT] * round(3000 * (1 - sum(shares)))
     length = int(re.search(r"trajectory_length: (\d+) about", THOUGHTS.warning([*answers, *cut]))[1])
     assert 0 <= 0.1 - (1 - chance) ** (length - 100) < 0.03
-
-
-def test_it_is_said_once_for_the_first_batch_that_calls_for_it():
-    said: list[str] = []
-    look = said_once(THOUGHTS, said.append)
-    look([_ended(3)])
-    assert not said
-    look([CUT])
-    look([CUT, CUT])
-    assert [line.startswith("  warning: 1 of 1 answers") for line in said] == [True]
-    said_once(None, said.append)([CUT])
-    assert len(said) == 1

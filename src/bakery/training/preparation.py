@@ -1,7 +1,7 @@
 """What a bake does once, before its first step: build the views, sample missing answers, ask the teacher."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from bakery.chat.views import PromptPair, ViewBuilder, ViewPair
 from bakery.engine.distill.cache import Cache
@@ -12,10 +12,12 @@ from bakery.errors import DataError
 from bakery.progress import Progress
 from bakery.settings.arguments import BakeryConfig
 from bakery.training.lengths import all_too_long, limit_of, too_long
-from bakery.training.thoughts import Thoughts, said_once
+from bakery.training.thoughts import Thoughts
 
 _MOST_BYTES = 2**32
 """A signal that would need more is not recorded while sampling: the teacher is asked afterwards, block by block."""
+_TELLING = 8
+"""Answers that tell whether most are cut in their thoughts."""
 _SHARE_OF_DISK = 0.9
 """The rest of a disk is left to checkpoints and to others."""
 
@@ -53,6 +55,7 @@ class Preparation:
     cache: Cache
     builder: ViewBuilder
     sampler: Sampler | None = None
+    _said: set[str] = field(default_factory=set, repr=False)
 
     def sample(self, prompts: Sequence[PromptPair], seed: int) -> tuple[list[SampledAnswer], KnownSignals]:
         """The teacher's answers to these prompts, `num_trajectories` each, in the prompts' order.
@@ -65,10 +68,16 @@ class Preparation:
         if not prompts:
             return [], {}
         settings, total = self._settings(seed), len(prompts) * self.args.num_trajectories
-        warn = said_once(self._thoughts(settings), self.progress.say)
+        finished: list[Trajectory] = []
+
+        def on_batch(batch: Sequence[Trajectory]) -> None:
+            finished.extend(batch)
+            if len(finished) >= min(_TELLING, total):
+                self._warn_of_thoughts(finished, settings)
+
         record = self.args.teacher != "live" and self._fits_in_memory(total * settings.longest)
         sampler = self.sampler or self.engine.sampler(
-            self.engine.teacher_condition, record_signal=record, on_batch=warn
+            self.engine.teacher_condition, record_signal=record, on_batch=on_batch
         )
         drawing = [sorted(settings.stop_ids), settings.max_new_tokens, settings.temperature, settings.per_prompt, seed]
         if (bound := settings.thinking) is not None:
@@ -83,7 +92,7 @@ class Preparation:
             if self.engine.processes.rank == 0:
                 self._store(trajectories, key, signal_key)
             self.engine.processes.wait()
-        warn(trajectories)
+        self._warn_of_thoughts(trajectories, settings)
         answers = [self._answer(prompts[trajectory.prompt], trajectory) for trajectory in trajectories]
         self._report_cut(answers)
         return answers, {} if self.args.teacher == "live" else self._known(answers, signal_key)
@@ -91,9 +100,8 @@ class Preparation:
     def _settings(self, seed: int) -> SamplingSettings:
         args, tokens = self.args, self.builder.thinking
         if args.thinking_length is not None and tokens is None:
-            self.progress.say(
-                "  note: thinking_length has no effect: the chat template asks for answers without thoughts"
-            )
+            line = "  note: thinking_length has no effect: the chat template asks for answers without thoughts"
+            self._say_once("no thoughts", line)
         return self.engine.sampling_settings(
             max_new_tokens=args.trajectory_length,
             temperature=args.sampling_temperature,
@@ -102,12 +110,18 @@ class Preparation:
             thinking=ThinkingBound.of(args.thinking_length, tokens),
         )
 
-    def _thoughts(self, settings: SamplingSettings) -> Thoughts | None:
-        """What warns of answers that are cut in their thoughts; none where there are none, or these are bounded."""
+    def _say_once(self, about: str, line: str) -> None:
+        if about not in self._said:
+            self._said.add(about)
+            self.progress.say(line)
+
+    def _warn_of_thoughts(self, trajectories: Sequence[Trajectory], settings: SamplingSettings) -> None:
         tokens = self.builder.thinking
         if tokens is None or settings.thinking is not None:
-            return None
-        return Thoughts(tokens, settings.max_new_tokens, self.builder.thinking_switch)
+            return
+        thoughts = Thoughts(tokens, settings.max_new_tokens, self.builder.thinking_switch)
+        if warning := thoughts.warning(trajectories):
+            self._say_once("cut in thoughts", f"  warning: {warning}")
 
     def _answer(self, prompt: PromptPair, trajectory: Trajectory) -> SampledAnswer:
         targets = self.builder.learned_of(trajectory.ids, trajectory.forced)

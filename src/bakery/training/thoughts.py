@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from bakery.chat.thinking import ThinkingTokens
@@ -54,16 +54,3 @@ class Thoughts:
         thoughts = math.log(10) * written / ended
         length = _ROUND * math.ceil((thoughts + self.length) / _ROUND)
         return f"with trajectory_length: {length} about 9 in 10 would get out of them"
-
-
-def said_once(thoughts: Thoughts | None, say: Callable[[str], None]) -> Callable[[Sequence[Trajectory]], None]:
-    """Looks at one batch of trajectories after the other, and says the warning about the first that calls for one."""
-    said: list[str] = []
-
-    def look(trajectories: Sequence[Trajectory]) -> None:
-        warning = thoughts.warning(trajectories) if thoughts and not said else None
-        if warning:
-            said.append(warning)
-            say(f"  warning: {warning}")
-
-    return look
