@@ -195,6 +195,7 @@ TOKENS = ThinkingTokens(openings=((1, 2),), endings=((8,), (8, 9)), closing=(7, 
 )
 def test_an_answer_goes_on_behind_the_end_of_its_thoughts(ids, begin, answer):
     assert (TOKENS.begin(ids), TOKENS.answer(ids)) == (begin, answer)
+    assert TOKENS.thoughts(ids) == (ids[2 : begin - 1] if begin else ())
     assert TOKENS.may_open(ids) == (ids[:1] in ((), (1,)) and ids[1:2] in ((), (2,)) and len(ids) < 3)
 
 

@@ -62,6 +62,12 @@ def test_thoughts_are_ended_at_their_bound_and_what_is_put_in_is_not_learned(
         assert learned == [pair.student_ids[target] for target in pair.student_targets]
     proof = json.loads((out / "results.json").read_text("utf-8"))
     assert proof["scores"]
+    decode, answers = trainer.session.tokenizer.decode, [one for _, own in trainer.trajectories for one in own]
+    for line, answer in zip((out / "trajectories.jsonl").read_text("utf-8").splitlines(), answers, strict=True):
+        said = json.loads(line)["messages"][-1]
+        ids = list(answer.trajectory.ids)
+        assert said["reasoning_content"] == decode(ids[:6]).strip("\n")
+        assert said["content"] == decode(ids[6 + len(closing) :], skip_special_tokens=True)
     settings = (out / "bakery.yaml").read_text("utf-8")
     assert "thinking_length: 6" in settings
     assert main(["eval", "--adapter", str(out), "--output_dir", str(tmp_path / "again"), "-q"]) == 0

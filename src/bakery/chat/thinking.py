@@ -111,6 +111,14 @@ class ThinkingTokens:
         last = min(len(ids), begin + max(map(len, self.endings)))
         return max(end for end in range(begin, last + 1) if self.ended(ids[:end], 0))
 
+    def thoughts(self, ids: Sequence[int]) -> Sequence[int]:
+        """The tokens of an answer's thoughts, without what stands around them; none where it has none or was cut."""
+        opened, begin = self.opened(ids), self.begin(ids)
+        if opened is None or begin is None:
+            return ()
+        behind = tuple(ids[opened:begin])
+        return behind[: len(behind) - max(len(one) for one in self.endings if behind[-len(one) :] == one)]
+
 
 def thinking_tokens(locator: Locator, encoder: Encoder) -> ThinkingTokens | None:
     """What stands around the thoughts of an answer to a prompt of this template; None where it is asked for none."""
