@@ -2,7 +2,7 @@
 
 import pytest
 
-from bakery.chat.thinking import ThinkingTokens, learned_of, set_apart
+from bakery.chat.thinking import ThinkingTokens, inline_thoughts, learned_of, set_apart
 from bakery.chat.views import ViewBuilder, build_views
 from bakery.rows.conversations import Conversation
 from tests.chat.support import OFF, PIRATE, ROW, build_prompts, learned, own
@@ -131,9 +131,10 @@ def test_tags_that_are_not_those_of_the_template_stay_words():
 
 def test_what_the_template_reads_itself_and_answers_with_thoughts_beside_them_stay_as_they_are():
     inline = assistant(INLINE["thinks"])
-    assert set_apart(ViewBuilder(own("thinks")).locator, [inline]) == [inline]
+    assert inline_thoughts(ViewBuilder(own("thinks")).locator) is None
+    assert set_apart([inline], None) == [inline]
     both = assistant(INLINE["seed"], reasoning_content="Hm.")
-    assert set_apart(ViewBuilder(_tokenizer("seed")).locator, [both]) == [both]
+    assert set_apart([both], inline_thoughts(ViewBuilder(_tokenizer("seed")).locator)) == [both]
 
 
 @pytest.mark.parametrize(

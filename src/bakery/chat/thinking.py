@@ -17,6 +17,8 @@ SWITCHES: tuple[tuple[str, object], ...] = (
     ("thinking_budget", 0),
 )
 """Variables by which templates let thinking be switched off, commonest first."""
+_COMMON = (("<think>", "</think>"), ("[THINK]", "[/THINK]"))
+"""Tags around thoughts that templates know of and do not write themselves."""
 
 
 def switch_off(locator: Locator) -> tuple[dict[str, object], Locator]:
@@ -44,29 +46,31 @@ def _answers_at_once(locator: Locator) -> bool:
         return False
 
 
-def set_apart(locator: Locator, messages: Sequence[Message]) -> list[Message]:
-    """The messages, with thoughts that an answer holds in the template's own tags beside its content.
+def inline_thoughts(locator: Locator) -> re.Pattern[str] | None:
+    """Matches an answer with thoughts (its first group) in the template's own tags, and what follows them (its second).
 
-    Such tags are `<seed:think>` or `<|START_THINKING|>`; templates read `<think>` themselves. An answer stays as it is
-    where the template writes no thinking, and where it has thoughts already.
+    Such tags are `<seed:think>` or `<|START_THINKING|>`. None where the template writes no thinking, and for `<think>`,
+    which templates read themselves.
     """
     opening, behind = locator.around_thinking
     closing = re.search(locator.tags, behind)
     if not opening or not closing or opening == "<think>":
-        return list(messages)
-    thoughts = re.compile(rf"\s*{re.escape(opening)}(.*?){re.escape(closing[0])}\s*(.*)", re.DOTALL)
-    return [_set_apart(message, thoughts) if message["role"] == "assistant" else message for message in messages]
+        return None
+    return re.compile(rf"\s*{re.escape(opening)}(.*?){re.escape(closing[0])}\s*(.*)", re.DOTALL)
 
 
-def _set_apart(message: Message, thoughts: re.Pattern[str]) -> Message:
-    inline = thoughts.fullmatch(content_of(message))
-    if inline is None or thinking_of(message):
+def set_apart(messages: list[Message], inline: re.Pattern[str] | None) -> list[Message]:
+    """The messages, with thoughts that answers hold inline beside their content, unless they have others already."""
+    if inline is None:
+        return messages
+    return [_set_apart(message, inline) if message["role"] == "assistant" else message for message in messages]
+
+
+def _set_apart(message: Message, inline: re.Pattern[str]) -> Message:
+    parts = inline.fullmatch(content_of(message))
+    if parts is None or thinking_of(message):
         return message
-    return {**message, "reasoning_content": inline[1].strip(), "content": inline[2]}
-
-
-_COMMON = (("<think>", "</think>"), ("[THINK]", "[/THINK]"))
-"""Tags around thoughts that templates know of and do not write themselves."""
+    return {**message, "reasoning_content": parts[1].strip(), "content": parts[2]}
 
 
 @dataclass(frozen=True)
@@ -92,16 +96,17 @@ class ThinkingTokens:
         """Whether an answer that begins with these tokens may still open thoughts."""
         return any(one[: len(ids)] == tuple(ids) for one in self.openings)
 
-    def ended(self, ids: Sequence[int], opened: int) -> bool:
-        """Whether thoughts, which so many tokens opened, end with the last of these."""
-        return any(len(one) + opened <= len(ids) and tuple(ids[len(ids) - len(one) :]) == one for one in self.endings)
+    def ended(self, ids: Sequence[int], opened: int, at: int | None = None) -> bool:
+        """Whether thoughts that so many tokens opened end with the last of these, or with the last one before `at`."""
+        end = len(ids) if at is None else at
+        return any(len(one) + opened <= end and tuple(ids[end - len(one) : end]) == one for one in self.endings)
 
     def begin(self, ids: Sequence[int]) -> int | None:
         """Where an answer goes on behind its thoughts: 0 where it has none, None where it was cut in them."""
         opened = self.opened(ids)
         if opened is None:
             return 0
-        return next((end for end in range(opened + 1, len(ids) + 1) if self.ended(ids[:end], opened)), None)
+        return next((end for end in range(opened + 1, len(ids) + 1) if self.ended(ids, opened, end)), None)
 
     def answer(self, ids: Sequence[int]) -> int | None:
         """The same, but behind the white space, too, that the template writes before the answer."""
@@ -109,7 +114,7 @@ class ThinkingTokens:
         if not begin:
             return begin
         last = min(len(ids), begin + max(map(len, self.endings)))
-        return max(end for end in range(begin, last + 1) if self.ended(ids[:end], 0))
+        return max(end for end in range(begin, last + 1) if self.ended(ids, 0, end))
 
     def thoughts(self, ids: Sequence[int]) -> Sequence[int]:
         """The tokens of an answer's thoughts, without what stands around them; none where it has none or was cut."""

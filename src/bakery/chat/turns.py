@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 from bakery.chat.encoding import Text
-from bakery.chat.headers import along, behind_prompt, squashed
+from bakery.chat.headers import along, behind_prompt, past_thinking, squashed
 from bakery.chat.rendering import THINK, Message, Renderer, content_of, thinking_of
 from bakery.errors import TemplateError, ViewError
 from bakery.text import excerpt
@@ -112,7 +112,8 @@ class Locator:
             begin, before = self._begin(messages, prompt.text, full.text, content)
         content = max(content, begin)
         if calls and thinking:
-            content = begin + self._past_thinking(full.text[begin:end], thinking)
+            closing = re.search(self.tags, self.around_thinking[1])
+            content = begin + past_thinking(full.text[begin:end], thinking, closing[0] if closing else "</think>")
         written = before + full.text[begin:content]
         shown = squashed(thinking) in squashed(before + full.text[begin:end])
         return Turn(
@@ -157,13 +158,6 @@ class Locator:
         ):  # such as <|START_RESPONSE|>
             return start + j, ""
         return start + known, (thinking.strip("\n") if closing else "") + closing
-
-    def _past_thinking(self, written: str, thinking: str) -> int:
-        """Where in the text of a turn its thinking, whatever its white space, and the tag behind it have ended."""
-        closing = re.search(self.tags, self.around_thinking[1])
-        words = r"\s+".join(map(re.escape, thinking.split()))
-        thoughts = re.search(rf"{words}\s*(?:{re.escape(closing[0] if closing else '</think>')}\s*)?", written)
-        return thoughts.end() if thoughts else 0
 
     def _headers(self, messages: Sequence[Message], prompt: str, full: str) -> tuple[str, str]:
         """What follows the words of the last message before the answer, in the prompt and in the full rendering."""

@@ -32,7 +32,7 @@ from bakery.chat.pairs import PromptPair as PromptPair
 from bakery.chat.pairs import ViewPair as ViewPair
 from bakery.chat.rendering import Message, Renderer, content_of, plain_messages, thinking_of
 from bakery.chat.targets import Pattern
-from bakery.chat.thinking import ThinkingTokens, learned_of, set_apart, switch_off, thinking_tokens
+from bakery.chat.thinking import ThinkingTokens, inline_thoughts, learned_of, set_apart, switch_off, thinking_tokens
 from bakery.chat.turns import Locator
 from bakery.errors import BakeryError, ConfigError, DataError, TemplateError, ViewError
 from bakery.rows.conversations import Conversation
@@ -84,6 +84,7 @@ class ViewBuilder:
         self.renderer = Renderer(tokenizer, chat_template_kwargs=chat_template_kwargs, today=today)
         self.encoder = Encoder(tokenizer)
         self.locator = Locator(self.renderer)
+        self._inline = inline_thoughts(self.locator)
         self.folds_unasked = system_role == "native" and self.locator.drops_system
         self.rules = ContextRules(
             self._messages(prefix_messages or (), "prefix_messages"),
@@ -228,7 +229,8 @@ class ViewBuilder:
 
     def _views(self, conversation: Conversation, anchor: bool) -> list[ViewPair]:
         context, examples = self.examples(conversation, anchor=anchor)
-        self.control_words += self.renderer.shield(self._messages(conversation.messages))[1]
+        words = self._messages(conversation.messages) if self._inline else conversation.messages
+        self.control_words += self.renderer.shield(words)[1]
         pairs = []
         for teacher, student in examples:
             ids = (teacher.tokens.ids, student.tokens.ids)
@@ -253,7 +255,7 @@ class ViewBuilder:
         return PromptPair(ids[0], ids[1], conversation.source, context.prefix_key)
 
     def _messages(self, messages: Sequence[Mapping[str, Any]], where: str = "messages") -> list[Message]:
-        return set_apart(self.locator, plain_messages(messages, where))
+        return set_apart(plain_messages(messages, where), self._inline)
 
     def _prefix(self, conversation: Conversation) -> list[Message] | None:
         return None if conversation.prefix is None else self._messages(conversation.prefix, "prefix_messages")
