@@ -40,6 +40,25 @@ def tokenizer() -> PreTrainedTokenizerBase:
     return AutoTokenizer.from_pretrained(STARTER)
 
 
+THINKING = (
+    "{%- for m in messages %}{{ '<|im_start|>' + m.role + '\n' }}"
+    "{%- if m.role == 'assistant' and loop.last %}"
+    "{{ '<think>\n' + (m.reasoning_content or '') + '\n</think>\n\n' }}{% endif %}"
+    "{{- m.content + '<|im_end|>\n' }}{%- endfor %}"
+    "{%- if add_generation_prompt %}{{ '<|im_start|>assistant\n<think>\n' }}"
+    "{%- if enable_thinking is defined and not enable_thinking %}{{ '\n</think>\n\n' }}{% endif %}{% endif %}"
+)
+"""A template whose prompt opens the thoughts of an answer."""
+
+
+@cache
+def thinking_tokenizer() -> PreTrainedTokenizerBase:
+    """The starter's tokenizer with that template."""
+    thinks = AutoTokenizer.from_pretrained(STARTER)
+    thinks.chat_template = THINKING
+    return thinks
+
+
 def tiny_base(dtype: torch.dtype = torch.float32, **changes: Any) -> PreTrainedModel:
     """A random Qwen3 of two layers that speaks the starter's vocabulary; the same weights every time."""
     torch.manual_seed(0)

@@ -177,7 +177,8 @@ def train(prepared: PreparedBake) -> None:
     with prepared.progress.clock("bake"):
         if prepared.telling:
             prepared.trainer.prepare()
-            prepared.telling.after("gap", "sampling", "teacher", pairs=prepared.trainer.pairs)
+            answers = [len(one.trajectory.ids) for _, own in prepared.trainer.trajectories for one in own]
+            prepared.telling.after("gap", "sampling", "teacher", answers=answers)
         prepared.trainer.train(resume_from_checkpoint=prepared.trainer.args.resume_from_checkpoint)
 
 
@@ -224,7 +225,8 @@ def proof_of(
     progress = trainer.progress
     with progress.stage("proof", "measuring the proof", sum(rows.work), "answers") as on_progress:
         evaluator = replace(_evaluator(trainer, earlier), on_progress=on_progress.tokens_only())
-        evaluator.learn(trainer.validation_answers, trainer.args.sampling_temperature)
+        answers = [(answer.prompt, answer.trajectory) for answer in trainer.validation_answers]
+        evaluator.learn(answers, trainer.args.sampling_temperature)
         rows = _affordable(evaluator, rows, trainer.args.proof, progress)
         on_progress.expect(sum(rows.work))
         baseline = measure_baseline(evaluator, rows, on_progress)
@@ -255,9 +257,7 @@ def _training_end(trainer: ContextBakingTrainer, context: str) -> TrainingEnd:
     logged = [loss for _, loss in losses][-_LAST_LOSSES:]
     learned = [str(message.get("content")) for row in trainer.rows.train for message in row.messages]
     sampled = [
-        tokenizer.decode([pair.student_ids[at] for at in pair.student_targets])
-        for _, pairs in trainer.trajectories
-        for pair in pairs
+        tokenizer.decode(list(answer.trajectory.ids)) for _, answers in trainer.trajectories for answer in answers
     ]
     return TrainingEnd(
         steps=state.global_step,

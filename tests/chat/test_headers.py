@@ -2,7 +2,7 @@
 
 import pytest
 
-from bakery.chat.headers import along, behind_prompt
+from bakery.chat.headers import along, behind_prompt, past_thinking
 
 
 @pytest.mark.parametrize(
@@ -24,3 +24,15 @@ def test_a_turn_goes_on_behind_the_thinking_that_the_prompt_has_closed():
     answered = "<think>\nHm.\n</think>\n<call>"
     at = behind_prompt("</think>", answered, len("<think>\n"), "Hm.")
     assert answered[at:] == "\n<call>"
+
+
+@pytest.mark.parametrize(
+    ("written", "rest"),
+    [
+        ("<think>\nHm, a\nship.\n</think>\n<call>", "<call>"),
+        ("<t>Hm, a ship.<call>", "<call>"),
+        ("<call>", "<call>"),
+    ],
+)
+def test_what_follows_thoughts_and_the_tag_behind_them_is_what_is_left(written, rest):
+    assert written[past_thinking(written, "Hm, a  ship.", "</think>") :] == rest

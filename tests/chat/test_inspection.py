@@ -98,6 +98,19 @@ def test_a_row_that_is_only_a_prompt_tells_what_will_be_learned():
     assert "writes 4 answers of at most 32 tokens each" in stream.getvalue()
 
 
+def test_of_an_answer_to_come_the_thoughts_are_not_said_to_be_learned_where_they_are_not():
+    for name, behind in (("thinks", True), ("plain", False)):
+        text = as_plain(inspect_views(builder(name, target_thinking=False), [PROMPT]), (4, 32))
+        assert ("the student learns what stands behind the thoughts of them" in text) == behind
+        assert ("what is learned begins behind the thoughts" in text) == behind
+
+
+def test_given_thoughts_that_are_only_read_are_not_marked():
+    row = Conversation((user("Who?"), assistant("Arr.", reasoning_content="Hm.")), None, "row 1")
+    text = as_plain(inspect_views(builder("thinks", target_thinking=False), [row]))
+    assert text.count("<think>⏎\n   Hm.⏎\n   </think>⏎\n   ⏎\n   «Arr.»⟦<|im_end|>⟧") == 2
+
+
 def test_without_rows_it_is_told_who_writes_them():
     inspection = inspect_views(builder(), [])
     for show in (as_plain, as_html, on_terminal):

@@ -4,7 +4,7 @@ from datetime import datetime
 
 import pytest
 
-from bakery.chat.views import PromptPair, ViewBuilder, build_views
+from bakery.chat.views import ViewBuilder, build_views
 from bakery.errors import BakeryError, ConfigError, DataError, TemplateError, ViewError
 from bakery.rows.conversations import Conversation
 from tests.chat.support import PIRATE, ROW, SHOTS, TURNS, build_prompts, learned, own
@@ -110,15 +110,6 @@ def test_prompts_end_with_the_generation_prompt_and_keep_history_and_prefix(plai
     assert pair.student_ids == ids_of(plain, TURNS[:3], add_generation_prompt=True)
     alone = build_prompts(plain, TURNS[:3], student_retained_turns=1)
     assert alone.student_ids == ids_of(plain, TURNS[2:3], add_generation_prompt=True)
-
-
-def test_sampled_ids_are_appended_as_they_are_and_all_are_targets():
-    pair = PromptPair([1, 2, 3], [3], "row 1", "key").with_answer([7, 8, 9])
-    assert (pair.teacher_ids, pair.student_ids) == ([1, 2, 3, 7, 8, 9], [3, 7, 8, 9])
-    assert (pair.teacher_targets, pair.student_targets) == ([3, 4, 5], [1, 2, 3])
-    assert (pair.source, pair.prefix_key) == ("row 1", "key")
-    with pytest.raises(ViewError, match="row 1: the sampled answer is empty"):
-        PromptPair([1], [1], "row 1").with_answer([])
 
 
 def test_an_answered_row_has_no_prompt(plain):

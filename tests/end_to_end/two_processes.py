@@ -44,7 +44,7 @@ def main() -> None:
         "loss": logged(trainer),
         "eval": logged(trainer, "eval_loss"),
         "agreement": logged(trainer, "agreement"),
-        "sampled": [[pair.student_ids for pair in pairs] for _, pairs in trainer.trajectories],
+        "sampled": [[one.pair.student_ids for one in answers] for _, answers in trainer.trajectories],
         "weights": {name: weight.flatten()[:4].tolist() for name, weight in adapter_weights(trainer.model).items()},
         "computed": computed,
     }

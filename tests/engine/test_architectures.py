@@ -20,6 +20,6 @@ def test_a_bake_has_the_losses_of_the_open_loop(tmp_path, name):
     trainer.train()
     assert trainer.engine.shortcuts.packed == trainer.engine.shortcuts.prefix == (name in PACKABLE)
     assert bool(trainer.engine.shortcuts.notes) == (name not in PACKABLE)
-    pairs = [pair for _, pairs in trainer.trajectories for pair in pairs]
+    pairs = [one.pair for _, answers in trainer.trajectories for one in answers]
     wanted = list(bake_loop.bake(_model(name), loop_rows(pairs), epochs=1, batch_size=4, learning_rate=1e-3))
     assert logged(trainer) == pytest.approx(wanted, rel=1e-4)

@@ -8,10 +8,12 @@ from hypothesis import strategies as st
 
 from bakery.engine.distill.conditions import BAKED, BAKED_PROMPTED, BASE, PROMPTED
 from bakery.engine.distill.samplers.local import LocalSampler
+from bakery.engine.distill.samplers.sampler import Trajectory
+from bakery.errors import DataError
 from bakery.evaluation.evaluator import CONDITIONS, Evaluator, first_difference
 from bakery.evaluation.proof_rows import as_rows
 from bakery.evaluation.replies import Ask
-from tests.engine_support import make_trainer, tiny_model
+from tests.engine_support import make_trainer, thinking_tokenizer, tiny_model
 from tests.proof_support import proof_rows
 
 
@@ -101,11 +103,65 @@ def test_what_is_asked_together_is_one_batch_for_each_state_of_the_adapters(eval
 def test_an_answer_that_training_was_measured_on_is_not_asked_for_again(evaluator):
     (row,) = as_rows(proof_rows().sets["heldout"])[:1]
     (prompt,) = evaluator.prompts([row])
-    pair = prompt.with_answer([5, 6, 7, 8, 9, 10, 11, 12])
+    answer = Trajectory(0, 0, (5, 6, 7, 8, 9, 10, 11, 12), stopped=False)
+    pair = prompt.with_answer(answer.ids)
     fresh = Evaluator.by(evaluator.engine, evaluator.builder, 8, seed=5)
-    fresh.learn([pair], temperature=0.7)
+    fresh.learn([(prompt, answer)], temperature=0.7)
     assert fresh.answered([row]).pairs != (pair,), "drawn at another temperature it is another answer"
     fresh = Evaluator.by(evaluator.engine, evaluator.builder, 8, seed=5)
-    fresh.learn([pair], temperature=1.0)
+    fresh.learn([(prompt, answer)], temperature=1.0)
     (answered,) = fresh.answered([row]).pairs
     assert answered.teacher_ids == pair.teacher_ids
+
+
+@pytest.fixture(scope="module")
+def thinker(tmp_path_factory):
+    trainer = make_trainer(
+        tmp_path_factory.mktemp("thinker"), model=tiny_model(trained=True), processing_class=thinking_tokenizer()
+    )
+    # The rows of the trainer have answers without thoughts.
+    trainer.session.builder.thinking_off = {}
+    return Evaluator.by(trainer.engine, trainer.session.builder, 6, seed=5, thinking_length=4)
+
+
+def test_thoughts_are_bounded_for_every_condition_and_what_is_put_in_is_not_compared(thinker):
+    rows = as_rows(proof_rows().sets["heldout"])
+    prompts = thinker.prompts(rows)
+    closing = thinker.thinking.tokens.closing
+    for condition in CONDITIONS:
+        for reply in thinker.replies(condition, prompts):
+            assert reply.forced == range(4, 4 + len(closing))
+            assert reply.ids[4 : 4 + len(closing)] == closing
+            assert reply.begin == 4 + len(closing)
+            assert len(reply.answer_ids) == 6 or reply.stopped
+            assert reply.answer == thinker.engine.tokenizer.decode(reply.answer_ids, skip_special_tokens=True).strip()
+    written = thinker.ask({None: thinker.ask_for_answers(rows)})[None]
+    for pair, reply in zip(thinker.answered(rows).pairs, written, strict=True):
+        learned = (*reply.ids[:4], *reply.answer_ids)
+        assert tuple(pair.student_ids[at] for at in pair.student_targets) == learned
+
+
+def test_a_longer_answer_behind_bounded_thoughts_goes_on_from_a_shorter_one(thinker):
+    prompts = thinker.prompts(as_rows(proof_rows().sets["heldout"]))
+    short, fresh = (Evaluator.by(thinker.engine, thinker.builder, size, seed=5, thinking_length=4) for size in (2, 6))
+    cut = short.replies(PROMPTED, prompts)
+    longer = Evaluator.by(thinker.engine, thinker.builder, 6, seed=5, earlier=short, thinking_length=4)
+    assert longer.replies(PROMPTED, prompts) == fresh.replies(PROMPTED, prompts)
+    short = Evaluator.by(thinker.engine, thinker.builder, 2, seed=5, earlier=longer, thinking_length=4)
+    assert [reply.ids for reply in short.replies(PROMPTED, prompts)] == [reply.ids for reply in cut]
+
+
+def test_answers_cut_in_thoughts_that_are_not_learned_are_counted_and_refused_where_all_are(thinker, monkeypatch):
+    rows = as_rows(proof_rows().sets["heldout"])
+    unbounded = replace(thinker, thinking=None)
+    monkeypatch.setattr(unbounded.builder, "target_thinking", False)
+    with pytest.raises(DataError, match="none of the teacher's answers got out of its thoughts"):
+        unbounded.answered(rows)
+    answered = thinker.answered(rows)
+    assert (answered.cut, len(answered.pairs)) == (0, 8)
+    written = thinker.ask({None: thinker.ask_for_answers(rows)})[None]
+    for pair, reply in zip(answered.pairs, written, strict=True):
+        assert tuple(pair.student_ids[at] for at in pair.student_targets) == reply.answer_ids
+    some = [replace(reply, ids=reply.ids[:4], forced=range(0)) for reply in written[:3]]
+    without = thinker.with_answers(rows, [*some, *written[3:]])
+    assert (without.cut, len(without.pairs)) == (3, 5)

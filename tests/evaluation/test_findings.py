@@ -96,6 +96,11 @@ def test_figures_from_rows_that_were_trained_on_are_never_unsaid():
     assert "3 rows of eval_file were trained on as well" in texts(proof, "note")
 
 
+def test_answers_that_were_left_out_as_their_thoughts_were_cut_are_counted():
+    assert "3 of the teacher's answers were cut in their thoughts" in texts(made_proof(cut_in_thoughts=3), "note")
+    assert "thoughts" not in texts(made_proof(), "note")
+
+
 def test_what_was_missing_is_said_in_the_words_of_the_settings():
     end = TrainingEnd(steps=6, epochs=3.0, limit="num_train_epochs: 3", falling=True)
     short = replace(made_proof(before=2.0, after=1.0), training=end)

@@ -6,7 +6,9 @@ import pytest
 
 from bakery.engine.distill.conditions import BAKED, BASE, PROMPTED
 from bakery.evaluation.evaluator import CONDITIONS, Evaluator
+from bakery.evaluation.proof_rows import as_rows
 from bakery.evaluation.proving import measure_baseline, measure_gap, measure_proof
+from bakery.evaluation.replies import Ask, KnownReplies, Reply
 from bakery.progress import ProgressCallback
 from tests.engine_support import make_trainer, tiny_model
 from tests.proof_support import proof_rows
@@ -68,6 +70,23 @@ def test_a_given_answer_counts_as_much_as_one_that_is_written(evaluator):
 
 def test_the_gap_alone_is_that_of_the_baseline(evaluator):
     assert measure_gap(evaluator, proof_rows()) == measure_baseline(evaluator, proof_rows()).gap
+
+
+def test_right_answers_and_agreement_are_those_behind_the_thoughts(evaluator):
+    fresh = replace(evaluator, known=KnownReplies())
+    prompts = fresh.prompts(as_rows(proof_rows().sets["heldout"]))
+    for number, condition in enumerate(CONDITIONS):
+        answer = "Ahoy!" if condition in (PROMPTED, BAKED) else "Well."
+        ids = (5, 6, number, 7, *((8,) if answer == "Ahoy!" else (9,)), 2)
+        reply = Reply(f"Ahoy! {answer}", ids, True, begin=4, answer=answer)
+        for request in Ask(fresh.actual(condition), prompts).requests():
+            fresh.known.replies[request] = reply
+    proof = measure_proof(measure_baseline(fresh, proof_rows([{"name": "greets", "regex": "^Ahoy!"}])))
+    (score,), (rule,) = proof.sets.values(), proof.rules
+    scores = [score.conditions[condition] for condition in CONDITIONS]
+    assert [one.accuracy.mean for one in scores] == [0, 1, 1, 0]
+    assert [one.agreement.mean for one in scores] == [0, 1, 1, 0]
+    assert [rule.conditions[condition].mean for condition in CONDITIONS] == [0, 1, 1, 0]
 
 
 def test_a_few_beginnings_tell_the_gap_and_all_rows_that_there_is_none(evaluator):

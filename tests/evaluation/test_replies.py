@@ -2,8 +2,10 @@
 
 import pytest
 
+from bakery.chat.thinking import ThinkingTokens
 from bakery.chat.views import PromptPair
 from bakery.engine.distill.conditions import BAKED, BASE, PROMPTED
+from bakery.engine.distill.samplers.sampler import ThinkingBound
 from bakery.evaluation.replies import Ask, KnownReplies, Reply, Request
 
 PROMPT = PromptPair([1, 2, 3], [3], prefix_key="ship")
@@ -28,6 +30,36 @@ def test_every_condition_is_asked_with_its_own_view_and_greedy_replies_depend_on
 def test_a_reply_is_known_when_it_ended_or_is_long_enough(ids, stopped, longest, known):
     reply = KnownReplies({REQUEST: Reply("", ids, stopped)}).reply(REQUEST, longest)
     assert (reply and (reply.ids, reply.stopped)) == known
+
+
+BOUND = ThinkingBound(2, ThinkingTokens(openings=((1,),), endings=((9,),), closing=(9, 6)))
+
+
+@pytest.mark.parametrize(
+    ("ids", "forced", "stopped", "longest", "known"),
+    [
+        ((1, 5, 9, 7, 8), range(0), False, 2, 5),
+        ((1, 5, 9, 7, 8), range(0), True, 1, 4),
+        ((1, 5, 9, 7, 8), range(0), False, 3, None),
+        ((1, 5, 5, 9, 6, 7, 8), range(3, 5), False, 2, 7),
+        ((1, 5, 5, 9, 6, 7, 8), range(3, 5), False, 1, 6),
+        ((1, 5, 5, 9, 6, 7, 8), range(3, 5), False, 3, None),
+        ((1, 5, 3), range(0), True, 1, 3),  # ended in its thoughts
+        ((7, 8), range(0), False, 2, 2),  # no thoughts
+    ],
+)
+def test_of_a_reply_with_bounded_thoughts_the_answer_behind_them_is_long_enough(ids, forced, stopped, longest, known):
+    request = Request(BASE, (3,), 0.0, 0, BOUND)
+    replies = KnownReplies({request: Reply("", ids, stopped, forced=forced)})
+    reply = replies.reply(request, longest)
+    assert (reply.ids if reply else None) == (ids[:known] if known else None)
+    assert replies.reply(REQUEST, longest) is None, "without the bound it is another answer"
+
+
+def test_the_answer_behind_the_thoughts_is_judged_and_all_where_there_are_only_thoughts():
+    reply = Reply("hm. Paris", (1, 5, 9, 7), True, begin=3, answer="Paris")
+    assert (reply.judged, reply.answer_ids) == ("Paris", (7,))
+    assert (Reply("hm", (1, 5), False).judged, Reply("hm", (1, 5), False).answer_ids) == ("hm", (1, 5))
 
 
 def test_a_draft_is_the_beginning_of_the_reply_or_else_one_that_is_alike():

@@ -5,6 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from bakery.chat.views import view_builder
 from bakery.engine.session import open_session
 from bakery.forecast.figures import Range
 from bakery.forecast.outlook import OPEN_EPOCHS, Outlook, probes, steps_expected
@@ -13,7 +14,7 @@ from bakery.rows.conversations import Conversation
 from bakery.rows.questions import ScoredQuestion
 from bakery.settings.build import BakeSettings
 from bakery.settings.config import ContextConfig, DataConfig, LoraConfig, ModelConfig
-from tests.engine_support import PREFIX, QUESTIONS, settings
+from tests.engine_support import PREFIX, QUESTIONS, settings, thinking_tokenizer
 
 
 @pytest.fixture(scope="module")
@@ -61,6 +62,22 @@ def test_a_slower_model_and_longer_answers_take_longer(place):
     usual = place.outlook.forecast(place.data, answer=2.0).seconds.low
     assert place.outlook.forecast(place.data, answer=2.0, slower=3.0).seconds.low > usual
     assert place.outlook.forecast(place.data, answer=4.0).seconds.low > usual
+
+
+def test_thoughts_have_a_length_of_their_own_beside_that_of_the_answers(place):
+    context = place.settings.context
+    thinks = view_builder(thinking_tokenizer(), context, PREFIX)
+    assert thinks.thinking
+    session = replace(place.outlook.session, builder=thinks)
+
+    def forecast(**changes):
+        return replace(_with(place, **changes), session=session).forecast(place.data, answer=4.0)
+
+    without, bounded, longer = forecast(), forecast(thinking_length=40), forecast(trajectory_length=44)
+    assert bounded.seconds.low > without.seconds.low
+    assert bounded.seconds.low >= longer.seconds.low, "what is put in takes its tokens too"
+    none = _with(place, thinking_length=40).forecast(place.data, answer=4.0)
+    assert none.seconds.low == pytest.approx(_with(place).forecast(place.data, answer=4.0).seconds.low)
 
 
 def test_given_steps_are_no_range_and_minutes_are_a_bound(place):

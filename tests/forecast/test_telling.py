@@ -64,7 +64,7 @@ def test_one_part_does_not_change_the_others_beyond_a_bound():
 def test_answers_are_as_long_as_they_were_sampled():
     outlook, progress = Outlook(), Lines()
     telling = Telling(outlook, progress, SimpleNamespace(train=[]))
-    telling.after("sampling", pairs=[SimpleNamespace(student_targets=list(range(size))) for size in (2, 6)])
+    telling.after("sampling", answers=[2, 6])
     assert outlook.asked[-1][1] == 4.0
 
 

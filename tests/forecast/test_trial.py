@@ -2,12 +2,15 @@
 
 import math
 import time
+from dataclasses import replace
 from itertools import count
 
 import pytest
 import torch
 
+from bakery.chat.thinking import ThinkingTokens
 from bakery.chat.views import view_builder
+from bakery.engine.distill.samplers.sampler import ThinkingBound
 from bakery.engine.session import session_of
 from bakery.forecast.trial import SavedBytes, Stopwatch, alone
 from bakery.rows.conversations import conversations
@@ -47,6 +50,13 @@ def test_answers_that_run_out_of_time_are_as_long_as_those_that_ended_tell(tmp_p
     stopwatch, prompts = _stopwatch(tmp_path, now=lambda: float(next(ticks)))  # every look at the clock is a second
     trial = stopwatch.measure(prompts, 0.001)
     assert trial.answer == stopwatch.args.trajectory_length  # none has ended
+
+
+def test_thoughts_and_what_is_put_in_behind_them_are_tokens_of_an_answer(tmp_path):
+    stopwatch, prompts = _stopwatch(tmp_path)
+    bound = ThinkingBound(5, ThinkingTokens(openings=((),), endings=((3, 3, 3),), closing=(3, 3, 3)))
+    longest = 5 + 3 + stopwatch.args.trajectory_length
+    assert 8 < replace(stopwatch, thinking=bound).measure(prompts, 0.001).answer <= longest
 
 
 @pytest.mark.parametrize("copies", [1, 3])

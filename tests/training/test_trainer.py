@@ -31,7 +31,7 @@ def test_losses_equal_those_of_the_open_loop_step_by_step(tmp_path, given):
     rows = create_dataset(QUESTIONS, ANSWERS) if given else create_dataset(QUESTIONS)
     trainer = make_trainer(tmp_path, rows=rows, num_train_epochs=3, learning_rate=2e-3, num_trajectories=1)
     trainer.train()
-    pairs = [*trainer.views.pairs, *(pair for _, pairs in trainer.trajectories for pair in pairs)]
+    pairs = [*trainer.views.pairs, *(one.pair for _, answers in trainer.trajectories for one in answers)]
     wanted = list(bake_loop.bake(tiny_model(), loop_rows(pairs), epochs=3, batch_size=4, learning_rate=2e-3))
     found = logged(trainer)
     assert len(found) == len(wanted) == 6

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from bakery.chat.encoding import Encoder, Text, Tokens
 from bakery.chat.rendering import Message
-from bakery.chat.targets import Pattern, Span, positions
+from bakery.chat.targets import Pattern, Span, behind_thinking, positions
 from bakery.chat.turns import Turn
 from bakery.errors import ViewError
 
@@ -42,11 +42,13 @@ class ExampleBuilder:
         encoder: of the bake's tokenizer.
         pattern: only what it matches within a message is a target.
         all_offsets: whether the characters of tokens before the first target are wanted too.
+        target_thinking: whether what is written before a message's own content is a target.
     """
 
     encoder: Encoder
     pattern: Pattern | None = None
     all_offsets: bool = False
+    target_thinking: bool = True
 
     def example(self, messages: Sequence[Sequence[Message]], turns: Sequence[Turn]) -> Example:
         """The views of one target turn, of the teacher and of the student.
@@ -83,7 +85,10 @@ class ExampleBuilder:
         text = turn.rendering if whole and turn.rendering else turn.context + turn.learned
         start = len(turn.context.text)
         span = Span(start, start + turn.content, start + turn.end, start + len(turn.learned.text))
-        return View(messages, text, tokens, (span,), positions(text.text, tokens, span, self.pattern))
+        targets = positions(text.text, tokens, span, self.pattern)
+        if not self.target_thinking:
+            targets = behind_thinking(targets, tokens, span)
+        return View(messages, text, tokens, (span,), targets)
 
     def _whole(self, turn: Turn) -> Tokens | None:
         """The tokens of the template's rendering; None if they are not those of the context alone and some more."""

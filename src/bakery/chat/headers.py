@@ -14,6 +14,13 @@ def behind_prompt(asked: str, answered: str, at: int, thinking: str) -> int:
     return at
 
 
+def past_thinking(written: str, thinking: str, closing: str) -> int:
+    """Where in the text of a turn its thinking, whatever its white space, and the tag that closes it have ended."""
+    words = r"\s+".join(map(re.escape, thinking.split()))
+    thoughts = re.search(rf"{words}\s*(?:{re.escape(closing)}\s*)?", written)
+    return thoughts.end() if thoughts else 0
+
+
 def along(asked: str, answered: str) -> tuple[int, int]:
     """How far two texts go along with each other, white space aside and in whole words: characters of each."""
     steps = [(0, 0)]

@@ -87,21 +87,23 @@ def _visible(text: str) -> str:
 
 def _count(row: Shown, tokens: Sequence[Token]) -> str:
     if row.unanswered:
-        return f"{len(tokens)} tokens; what is learned begins at token {len(tokens) + 1}"
+        begins = "behind the thoughts" if row.answer_only else f"at token {len(tokens) + 1}"
+        return f"{len(tokens)} tokens; what is learned begins {begins}"
     targets = sum(token.kind in ("target", "end") for token in tokens)
     return f"{len(tokens)} tokens, {targets} of them learned"
 
 
-def _coming(sampled: Sampled | None) -> str:
+def _coming(row: Shown, sampled: Sampled | None) -> str:
     """What is learned from a row that is only a prompt."""
+    learned = "what stands behind the thoughts" if row.answer_only else "every token"
     if sampled is None:
-        return "No answer yet: the teacher writes it when the bake starts, and the student learns every token of it."
+        return f"No answer yet: the teacher writes it when the bake starts, and the student learns {learned} of it."
     answers, tokens = sampled
     several = f"{answers} answers" if answers > 1 else "1 answer"
     each, them = (" each", "them") if answers > 1 else ("", "it")
     return (
         f"No answer yet: the teacher writes {several} of at most {tokens} tokens{each} when the bake starts, and the "
-        f"student learns every token of {them}."
+        f"student learns {learned} of {them}."
     )
 
 
@@ -123,7 +125,7 @@ def as_plain(inspection: Inspection, sampled: Sampled | None = None) -> str:
             lines.append(f"refused: {_visible(row.refused)}")
             continue
         if row.unanswered:
-            lines.append(_coming(sampled))
+            lines.append(_coming(row, sampled))
         for name, tokens in (("teacher", row.teacher), ("student", row.student)):
             text = "".join(f"{MARKS[kind][0]}{_visible(text)}{MARKS[kind][1]}" for kind, text in _runs(tokens))
             lines += [f"-- {_COLUMNS[name]}: {_count(row, tokens)}", *(f"   {line}" for line in text.split("\n"))]
@@ -139,7 +141,7 @@ def as_rich(inspection: Inspection, sampled: Sampled | None = None) -> Renderabl
             continue
         table = Table(title=Styled(_visible(row.source)), title_justify="left", expand=True)
         if row.unanswered:
-            table.caption, table.caption_justify = Styled(_coming(sampled)), "left"
+            table.caption, table.caption_justify = Styled(_coming(row, sampled)), "left"
         cells = []
         for name, tokens in (("teacher", row.teacher), ("student", row.student)):
             table.add_column(f"{_COLUMNS[name]}: {_count(row, tokens)}", ratio=1)
@@ -179,7 +181,7 @@ def _row_html(row: Shown, sampled: Sampled | None) -> str:
         cells.append(
             f'<section><h3>{_COLUMNS[name]} <span>{count}</span></h3><pre class="tokens">{shown}</pre></section>'
         )
-    coming = f'<p class="coming">{_coming(sampled)}</p>' if row.unanswered else ""
+    coming = f'<p class="coming">{_coming(row, sampled)}</p>' if row.unanswered else ""
     return f'{title}\n{coming}<div class="views">{"".join(cells)}</div>'
 
 

@@ -86,6 +86,11 @@ def positions(text: str, tokens: Tokens, span: Span, pattern: Pattern | None = N
     return [tokens.skipped + i for i in chosen]
 
 
+def behind_thinking(targets: list[int], tokens: Tokens, span: Span) -> list[int]:
+    """Of these positions those whose tokens do not end before the span's own content begins."""
+    return [at for at in targets if tokens.offsets[at - tokens.skipped][1] > span.content]
+
+
 def _matching(text: str, tokens: Tokens, within: list[int], span: Span, pattern: Pattern) -> list[int]:
     """Of the tokens `within` a span, those of the pattern's matches, but for white space at a match's edges."""
     content = text[span.content : span.end]

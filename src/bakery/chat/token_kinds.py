@@ -32,13 +32,17 @@ class Token:
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """One example of a row as both views, or why the row is refused; `unanswered`: the teacher is to answer it."""
+    """One example of a row as both views, or why the row is refused.
+
+    `unanswered`: the teacher is to answer it; `answer_only`: of what it writes then, its thoughts are not learned.
+    """
 
     source: str
     teacher: Sequence[Token] = ()
     student: Sequence[Token] = ()
     refused: str = ""
     unanswered: bool = False
+    answer_only: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +91,8 @@ def _prompt(builder: ViewBuilder, conversation: Conversation) -> Shown:
         text = builder.prompt_locator.prompt(messages)
         views.append(View(messages, text, builder.encoder.encode(text), (), []))
     teacher, student = (_tokens(builder, view) for view in views)
-    return Shown(conversation.source, teacher, student, unanswered=True)
+    answer_only = builder.thinking is not None and not builder.target_thinking
+    return Shown(conversation.source, teacher, student, unanswered=True, answer_only=answer_only)
 
 
 def _tokens(builder: ViewBuilder, view: View) -> list[Token]:

@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 from bakery.chat.encoding import Text
-from bakery.chat.headers import along, behind_prompt, squashed
+from bakery.chat.headers import along, behind_prompt, past_thinking, squashed
 from bakery.chat.rendering import THINK, Message, Renderer, content_of, thinking_of
 from bakery.errors import TemplateError, ViewError
 from bakery.text import excerpt
@@ -111,6 +111,9 @@ class Locator:
         else:
             begin, before = self._begin(messages, prompt.text, full.text, content)
         content = max(content, begin)
+        if calls and thinking:
+            closing = re.search(self.tags, self.around_thinking[1])
+            content = begin + past_thinking(full.text[begin:end], thinking, closing[0] if closing else "</think>")
         written = before + full.text[begin:content]
         shown = not thinking or squashed(thinking) in squashed(before + full.text[begin:end])
         return Turn(
@@ -309,7 +312,7 @@ class Locator:
         to close, or with words: `asked`, the end of the prompt, is what the answered conversation does not show.
         """
         last = re.search(rf"({self.tags})(\s*)\Z", prompt)
-        opening, behind = self._around_thinking
+        opening, behind = self.around_thinking
         if behind:
             closing = re.search(self.tags, behind)
             if last and last[1] == opening:
@@ -325,7 +328,7 @@ class Locator:
         return f"\n{tag}\n\n" if "\n" in last[2] else tag
 
     @cached_property
-    def _around_thinking(self) -> tuple[str, str]:
+    def around_thinking(self) -> tuple[str, str]:
         """The tag that the template writes before thinking, and its text between thinking and answer; or nothing."""
         thought, mark = sentinels([], 2)
         answer = {"role": "assistant", "content": mark}

@@ -20,7 +20,7 @@ import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from copy import copy
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 from functools import cached_property
 from typing import Any, Literal, cast
@@ -28,57 +28,15 @@ from typing import Any, Literal, cast
 from bakery.chat.contexts import Context, ContextRules
 from bakery.chat.encoding import Encoder
 from bakery.chat.examples import Example, ExampleBuilder, together
+from bakery.chat.pairs import PromptPair as PromptPair
+from bakery.chat.pairs import ViewPair as ViewPair
 from bakery.chat.rendering import Message, Renderer, content_of, plain_messages, thinking_of
 from bakery.chat.targets import Pattern
-from bakery.chat.thinking import switch_off
+from bakery.chat.thinking import ThinkingTokens, inline_thoughts, learned_of, set_apart, switch_off, thinking_tokens
 from bakery.chat.turns import Locator
 from bakery.errors import BakeryError, ConfigError, DataError, TemplateError, ViewError
 from bakery.rows.conversations import Conversation
 from bakery.settings.config import ContextConfig
-
-
-@dataclass(frozen=True, slots=True)
-class ViewPair:
-    """Token ids of both views and the sorted positions of their targets; targets are equal one by one.
-
-    Rows with an equal `prefix_key` share the messages that only the teacher sees before the row.
-    """
-
-    teacher_ids: list[int]
-    student_ids: list[int]
-    teacher_targets: list[int]
-    student_targets: list[int]
-    source: str = ""
-    prefix_key: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class PromptPair:
-    """Token ids of both views up to and including the generation prompt: what an answer is sampled from."""
-
-    teacher_ids: list[int]
-    student_ids: list[int]
-    source: str = ""
-    prefix_key: str = ""
-
-    def with_answer(self, answer_ids: Sequence[int]) -> ViewPair:
-        """Append sampled ids to both views; all of them are targets, exactly as they were sampled.
-
-        Raises:
-            ViewError: there are no ids.
-        """
-        answer = list(answer_ids)
-        if not answer:
-            raise ViewError(f"{self.source or 'row'}: the sampled answer is empty; there is nothing to learn from it")
-        teacher, student = len(self.teacher_ids), len(self.student_ids)
-        return ViewPair(
-            self.teacher_ids + answer,
-            self.student_ids + answer,
-            list(range(teacher, teacher + len(answer))),
-            list(range(student, student + len(answer))),
-            self.source,
-            self.prefix_key,
-        )
 
 
 class ViewBuilder:
@@ -91,6 +49,7 @@ class ViewBuilder:
         target_roles: roles whose messages are targets.
         target_content_pattern: only messages in whose content this regular expression is found are targets.
         target_span_pattern: only what this expression (or its first group) matches inside a message is the target.
+        target_thinking: whether an answer's thinking, and what else stands before its content, is learned with it.
         system_role: `native` refuses a template that drops or rejects system messages; `fold` writes their text before
             the next user message instead.
         student_system: `empty` gives a student without system message an empty one; `none` leaves it to the template.
@@ -112,6 +71,7 @@ class ViewBuilder:
         target_roles: Sequence[str] = ("assistant",),
         target_content_pattern: str | None = None,
         target_span_pattern: str | None = None,
+        target_thinking: bool = True,
         system_role: Literal["native", "fold"] = "native",
         student_system: Literal["none", "empty"] = "none",
         chat_template_kwargs: Mapping[str, Any] | None = None,
@@ -124,9 +84,10 @@ class ViewBuilder:
         self.renderer = Renderer(tokenizer, chat_template_kwargs=chat_template_kwargs, today=today)
         self.encoder = Encoder(tokenizer)
         self.locator = Locator(self.renderer)
+        self._inline = inline_thoughts(self.locator)
         self.folds_unasked = system_role == "native" and self.locator.drops_system
         self.rules = ContextRules(
-            plain_messages(prefix_messages or (), "prefix_messages"),
+            self._messages(prefix_messages or (), "prefix_messages"),
             student_retained_turns,
             fold=system_role == "fold" or self.folds_unasked,
             empty_system=student_system == "empty",
@@ -136,9 +97,11 @@ class ViewBuilder:
             Pattern("target_content_pattern", target_content_pattern) if target_content_pattern else None
         )
         self.span_pattern = Pattern("target_span_pattern", target_span_pattern) if target_span_pattern else None
+        self.target_thinking = target_thinking
         self.notes: Counter[str] = Counter()
         self.thinking_off: dict[str, object] = {}
         self.control_words = 0
+        self._thinking: dict[Locator, ThinkingTokens | None] = {}
 
     def on(self, today: datetime) -> "ViewBuilder":
         """A builder with the same settings whose template may write another date."""
@@ -209,8 +172,8 @@ class ViewBuilder:
         Raises:
             DataError: as `views`, without the row's source.
         """
-        row = plain_messages(conversation.messages)
-        context = self.rules.context(row, conversation.prefix, anchor=anchor)
+        row = self._messages(conversation.messages)
+        context = self.rules.context(row, self._prefix(conversation), anchor=anchor)
         behind = [n for n in range(context.shared, 0, -1) if self._is_target(row[-n])]
         if not behind:
             matching = f" whose content matches {self.content_pattern.text!r}" if self.content_pattern else ""
@@ -218,7 +181,7 @@ class ViewBuilder:
                 f"no target: none of the {context.shared} message(s) has a role in {sorted(self.roles)}{matching}"
             )
         locator = self._locator([row[-n] for n in behind], anchor)
-        builder = ExampleBuilder(self.encoder, self.span_pattern, all_offsets)
+        builder = ExampleBuilder(self.encoder, self.span_pattern, all_offsets, self.target_thinking)
         sides = [context.teacher] if context.student is context.teacher else [context.teacher, context.student]
         examples = []
         for n in behind:
@@ -244,13 +207,31 @@ class ViewBuilder:
         """What prompts are made with: without thinking, once answers without any were given."""
         return self._switch[1] if self.thinking_off else self.locator
 
+    @property
+    def thinking(self) -> ThinkingTokens | None:
+        """What stands around the thoughts of answers to prompts; None where they have none."""
+        locator = self.prompt_locator
+        if locator not in self._thinking:
+            self._thinking[locator] = thinking_tokens(locator, self.encoder)
+        return self._thinking[locator]
+
+    @property
+    def thinking_switch(self) -> dict[str, object]:
+        """The variable by which the template can be asked for answers without thoughts, if it has one."""
+        return self._switch[0]
+
+    def learned_of(self, ids: Sequence[int], forced: range = range(0)) -> list[int]:
+        """The positions in a sampled answer that are learned, but for those of `forced`; see `thinking.learned_of`."""
+        return learned_of(ids, forced, self.thinking, self.target_thinking)
+
     @cached_property
     def _switch(self) -> tuple[dict[str, object], Locator]:
         return switch_off(self.locator)
 
     def _views(self, conversation: Conversation, anchor: bool) -> list[ViewPair]:
         context, examples = self.examples(conversation, anchor=anchor)
-        self.control_words += self.renderer.shield(conversation.messages)[1]
+        words = self._messages(conversation.messages) if self._inline else conversation.messages
+        self.control_words += self.renderer.shield(words)[1]
         pairs = []
         for teacher, student in examples:
             ids = (teacher.tokens.ids, student.tokens.ids)
@@ -260,10 +241,10 @@ class ViewBuilder:
         return pairs
 
     def _prompts(self, conversation: Conversation, anchor: bool) -> PromptPair:
-        row = plain_messages(conversation.messages)
+        row = self._messages(conversation.messages)
         if row and row[-1]["role"] == "assistant":
             raise ViewError("the row ends with an answer, so there is nothing to sample; give it without")
-        context = self.rules.context(row, conversation.prefix, anchor=anchor)
+        context = self.rules.context(row, self._prefix(conversation), anchor=anchor)
         self.control_words += self.renderer.shield(row)[1]
         ids = []
         for messages in (context.teacher, context.student):
@@ -273,6 +254,12 @@ class ViewBuilder:
             raise ViewError("the generation prompt ends differently for teacher and student; use another chat template")
         _check_context(ids[0], ids[1], anchor)
         return PromptPair(ids[0], ids[1], conversation.source, context.prefix_key)
+
+    def _messages(self, messages: Sequence[Mapping[str, Any]], where: str = "messages") -> list[Message]:
+        return set_apart(plain_messages(messages, where), self._inline)
+
+    def _prefix(self, conversation: Conversation) -> list[Message] | None:
+        return None if conversation.prefix is None else self._messages(conversation.prefix, "prefix_messages")
 
     def _is_target(self, message: Message) -> bool:
         if message["role"] not in self.roles:
@@ -294,6 +281,7 @@ def view_builder(
         target_roles=context.target_roles,
         target_content_pattern=context.target_content_pattern,
         target_span_pattern=context.target_span_pattern,
+        target_thinking=context.target_thinking,
         system_role=cast(Any, context.system_role),
         student_system=cast(Any, context.student_system),
         chat_template_kwargs=context.chat_template_kwargs,

@@ -4,7 +4,7 @@
 Every divergence is KL(teacher || condition) at temperature 1 in nats per token, summed by prompt.
 """
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
@@ -14,7 +14,9 @@ from torch import Tensor
 from bakery.chat.views import PromptPair, ViewBuilder, ViewPair
 from bakery.engine.distill.conditions import BAKED, BAKED_PROMPTED, BASE, PROMPTED, Condition
 from bakery.engine.distill.engine import Engine
+from bakery.engine.distill.samplers.sampler import ThinkingBound, Trajectory
 from bakery.engine.distill.teacher import CachedTeacher, Teacher
+from bakery.errors import DataError
 from bakery.evaluation import estimates
 from bakery.evaluation.estimates import Estimate
 from bakery.evaluation.replies import Ask, KnownReplies, Reply, Request
@@ -36,6 +38,7 @@ class AnsweredRows:
 
     pairs: tuple[ViewPair, ...]
     teacher: Teacher
+    cut: int = 0  # answers that were cut in their thoughts and are left out, as thoughts are not learned
 
     @property
     def prompts(self) -> list[str]:
@@ -95,10 +98,17 @@ class Evaluator:
     known: KnownReplies = field(repr=False)
     on_progress: ProgressCallback = NO_PROGRESS
     strength: float = 1.0
+    thinking: ThinkingBound | None = None
 
     @classmethod
     def by(
-        cls, engine: Engine, builder: ViewBuilder, max_new_tokens: int, seed: int, earlier: "Evaluator | None" = None
+        cls,
+        engine: Engine,
+        builder: ViewBuilder,
+        max_new_tokens: int,
+        seed: int,
+        earlier: "Evaluator | None" = None,
+        thinking_length: int | None = None,
     ) -> "Evaluator":
         """The proof is always told in forward KL at temperature 1, whatever the bake minimised.
 
@@ -108,18 +118,21 @@ class Evaluator:
             max_new_tokens: longest answer.
             seed: of the answers that are drawn.
             earlier: whose answers of the teacher need not be asked for again.
+            thinking_length: longest thoughts before an answer; none: they count to the answer.
         """
         engine = replace(engine, temperature=1.0, beta=0.0, remembered={})
         known = earlier.known.of(engine.teacher_condition.adapters) if earlier else KnownReplies()
         teacher = earlier.teacher if earlier else engine.teacher([])
-        return cls(engine, builder, max_new_tokens, seed, teacher, known)
+        bound = ThinkingBound.of(thinking_length, builder.thinking)
+        return cls(engine, builder, max_new_tokens, seed, teacher, known, thinking=bound)
 
     @classmethod
     def for_bake(
         cls, engine: Engine, builder: ViewBuilder, args: BakeryConfig, earlier: "Evaluator | None" = None
     ) -> "Evaluator":
         """The same with the lengths and the seed of a bake with these settings."""
-        return cls.by(engine, builder, args.eval_max_new_tokens or args.trajectory_length, args.seed + 2, earlier)
+        longest = args.eval_max_new_tokens or args.trajectory_length
+        return cls.by(engine, builder, longest, args.seed + 2, earlier, args.thinking_length)
 
     def at(self, strength: float) -> "Evaluator":
         """The same for an adapter at another strength."""
@@ -129,26 +142,31 @@ class Evaluator:
         """Both views of unanswered rows."""
         return [self.builder.prompts(row, anchor=anchor) for row in rows]
 
-    def learn(self, pairs: Sequence[ViewPair], temperature: float) -> None:
+    def learn(self, answers: Iterable[tuple[PromptPair, Trajectory]], temperature: float) -> None:
         """Take these for answers that the teacher gave when it was asked for them at this temperature."""
         if temperature != 1.0:
             return
-        ends = self.engine.sampling_settings(max_new_tokens=1).stop_ids
-        for pair in pairs:
-            ids = tuple(pair.teacher_ids[target] for target in pair.teacher_targets)
-            asked = Request(self.actual(PROMPTED), tuple(pair.teacher_ids[: pair.teacher_targets[0]]), 1.0, self.seed)
-            self.known.replies.setdefault(asked, self._reply(ids, stopped=ids[-1] in ends))
+        for prompt, answer in answers:
+            asked = Request(self.actual(PROMPTED), tuple(prompt.teacher_ids), 1.0, self.seed, self.thinking)
+            self.known.replies.setdefault(asked, self._reply(answer))
 
-    def _reply(self, ids: tuple[int, ...], *, stopped: bool) -> Reply:
-        text = str(self.engine.tokenizer.decode(list(ids), skip_special_tokens=True)).strip()
-        return Reply(text, ids, stopped)
+    def _reply(self, said: Trajectory) -> Reply:
+        thinking = self.builder.thinking
+        begin = (thinking.answer(said.ids) if thinking else None) or 0
+        answer = self._text(said.ids[begin:]) if begin else ""
+        return Reply(self._text(said.ids), said.ids, said.stopped, begin, answer, said.forced)
+
+    def _text(self, ids: Sequence[int]) -> str:
+        return str(self.engine.tokenizer.decode(list(ids), skip_special_tokens=True)).strip()
 
     def ask(self, asks: Mapping[Key, Ask]) -> dict[Key, list[Reply]]:
         """The replies to all of these questions; what is asked under one state of the adapters is one batch.
 
         The conditions are those of `CONDITIONS`. What is known is not asked again.
         """
-        requests = {key: replace(one, condition=self.actual(one.condition)).requests() for key, one in asks.items()}
+        requests = {
+            key: replace(one, condition=self.actual(one.condition)).requests(self.thinking) for key, one in asks.items()
+        }
         missing: dict[Adapters, dict[Request, PromptPair]] = {}
         for key, one in asks.items():
             for request, prompt in zip(requests[key], one.prompts, strict=True):
@@ -175,14 +193,15 @@ class Evaluator:
         prompted = self.actual(PROMPTED)
         asked = []
         for request, prompt in wanted.items():
-            # A baked model mostly says what the prompted one says.
-            alike = replace(request, condition=prompted, ids=tuple(prompt.teacher_ids))
-            draft = self.known.draft(request, *([alike] if condition.adapters != prompted.adapters else []))
+            alike = [replace(request, thinking=None)]
+            if condition.adapters != prompted.adapters:  # a baked model mostly says what the prompted one says
+                alike.append(replace(request, condition=prompted, ids=tuple(prompt.teacher_ids)))
+            draft = self.known.draft(request, *alike)
             asked.append(request.sampling_prompt(prompt.prefix_key, draft))
-        settings = self.engine.sampling_settings(max_new_tokens=self.max_new_tokens)
+        settings = self.engine.sampling_settings(max_new_tokens=self.max_new_tokens, thinking=self.thinking)
         sampled = self.engine.sampler(condition).sample(asked, settings, self.on_progress)
         for request, one in zip(wanted, sampled, strict=True):
-            self.known.replies[request] = self._reply(one.ids, stopped=one.stopped)
+            self.known.replies[request] = self._reply(one)
 
     def ask_for_answers(self, rows: Sequence[Conversation], *, anchor: bool = False) -> Ask:
         """The question for the answers that rows lack: of the teacher, at temperature 1.
@@ -195,13 +214,25 @@ class Evaluator:
     def with_answers(
         self, rows: Sequence[Conversation], written: Sequence[Reply], *, anchor: bool = False
     ) -> AnsweredRows:
-        """Rows with their answers; `written` holds those to `ask_for_answers`."""
+        """Rows with their answers; `written` holds those to `ask_for_answers`.
+
+        Answers that were cut in their thoughts are left out where thoughts are not learned.
+
+        Raises:
+            DataError: all were.
+        """
         given = [pair for row in rows if row.answered for pair in self.builder.views(row, anchor=anchor)]
         prompts = self.ask_for_answers(rows, anchor=anchor).prompts
         self.on_progress(len(rows) - len(prompts))
-        return self.with_teacher(
-            [*given, *(prompt.with_answer(reply.ids) for prompt, reply in zip(prompts, written, strict=True))]
-        )
+        learned = [(reply, self.builder.learned_of(reply.ids, reply.forced)) for reply in written]
+        pairs = zip(prompts, learned, strict=True)
+        given += [prompt.with_answer(reply.ids, targets) for prompt, (reply, targets) in pairs if targets]
+        if rows and not given:
+            raise DataError(
+                "target_thinking: none of the teacher's answers got out of its thoughts, so nothing can be measured; "
+                "set thinking_length, or a longer eval_max_new_tokens (or trajectory_length)"
+            )
+        return replace(self.with_teacher(given), cut=sum(not targets for _, targets in learned))
 
     def answered(self, rows: Sequence[Conversation], *, anchor: bool = False) -> AnsweredRows:
         """Rows with their answers; where one is missing, it is asked for."""

@@ -241,6 +241,12 @@ def _missing(training: TrainingEnd, loss: float, after: float) -> Finding:
 
 
 def _answers(proof: Proof) -> Iterator[Finding]:
+    if proof.cut_in_thoughts:
+        yield Finding(
+            "note",
+            f"{proof.cut_in_thoughts} of the teacher's answers were cut in their thoughts, which are not learned "
+            "(target_thinking: false), so the divergence is measured without them: set thinking_length.",
+        )
     for name, score in proof.sets.items():
         prompted, baked, title = score.conditions[PROMPTED], score.conditions[BAKED], TITLES[name]
         if name == proof.measured_on and prompted.stopped.mean < _ENDED:

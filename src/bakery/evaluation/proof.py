@@ -179,6 +179,7 @@ class Proof:
     leaks: Mapping[str, int]  # by file, how many of its rows were trained on as well
     merged: MergeCheck | None = None  # the merged model, if that was asked for
     left_out: tuple[str, ...] = ()  # what was not measured for want of time
+    cut_in_thoughts: int = 0  # answers of the measured rows that were left out, as thoughts are not learned
     training: TrainingEnd | None = None  # of the bake; None where an adapter is proved that was there already
 
     @property

@@ -139,7 +139,9 @@ def measure_gap(
         prompts = evaluator.prompts(as_rows(questions))
         replies = evaluator.ask({condition: Ask(condition, prompts) for condition in (BASE, PROMPTED)})
         return _gap(_before(evaluator, rows.measured), SetReplies(questions, prompts, replies))
-    beginning = replace(evaluator, max_new_tokens=min(GAP_TOKENS, evaluator.max_new_tokens))
+    beginning = evaluator
+    if evaluator.builder.target_thinking:  # else the beginnings may be thoughts, which are not compared
+        beginning = replace(evaluator, max_new_tokens=min(GAP_TOKENS, evaluator.max_new_tokens), thinking=None)
     gap = _gap(_before(beginning, evenly(rows.measured, GAP_ROWS)))
     # A few rows may be those on which the prompt does not matter: all of them say that it changes nothing, or none.
     return _gap(_before(evaluator, rows.measured)) if gap.is_none else gap
@@ -190,6 +192,7 @@ def measure_proof(baseline: Baseline, on_progress: ProgressCallback = NO_PROGRES
         examples=examples(evaluator, replies[main].prompts, sets[main].questions, rows.examples),
         leaks=rows.leaks,
         left_out=rows.left_out,
+        cut_in_thoughts=before.rows.cut,
         merged=measure_merged(evaluator, before.rows) if merged else None,
     )
 
@@ -226,7 +229,7 @@ def _score(asked: SetReplies) -> SetScore:
     if all(question.answers for question in asked.questions):
         rights = {
             condition: [
-                float(is_right(reply.text, question.text, question.answers, question.check))
+                float(is_right(reply.judged, question.text, question.answers, question.check))
                 for reply, question in zip(replies, asked.questions, strict=True)
             ]
             for condition, replies in asked.replies.items()
@@ -254,11 +257,11 @@ def _score(asked: SetReplies) -> SetScore:
 
 
 def _agreement(one: Sequence[Reply], other: Sequence[Reply]) -> estimates.Estimate:
-    return estimates.share([float(a.ids == b.ids) for a, b in zip(one, other, strict=True)])
+    return estimates.share([float(a.answer_ids == b.answer_ids) for a, b in zip(one, other, strict=True)])
 
 
 def _first_difference(one: Sequence[Reply], other: Sequence[Reply]) -> float | None:
-    positions = (first_difference(a.ids, b.ids) for a, b in zip(one, other, strict=True))
+    positions = (first_difference(a.answer_ids, b.answer_ids) for a, b in zip(one, other, strict=True))
     return estimates.median([position for position in positions if position is not None])
 
 
@@ -307,7 +310,9 @@ def _asked_about(rule: Rule, answered: Sequence[AnsweredQuestion]) -> list[Answe
 
 def _rule_score(rule: Rule, asked: Sequence[AnsweredQuestion]) -> RuleScore:
     shares = {
-        condition: estimates.share([float(rule.holds(one.replies[condition].text, one.question.text)) for one in asked])
+        condition: estimates.share(
+            [float(rule.holds(one.replies[condition].judged, one.question.text)) for one in asked]
+        )
         for condition in asked[0].replies
     }
     return RuleScore(rule.name, rule.check, len(asked), shares)

@@ -30,6 +30,7 @@ class Rules:
         live: whether the teacher is asked at every step.
         shares: whether rows may share the computation of a prefix.
         merged: whether the merged model is proved too.
+        gap_longest: new tokens of an answer by which the gap is measured, at most.
     """
 
     trajectories: int
@@ -41,6 +42,7 @@ class Rules:
     live: bool = False
     shares: bool = True
     merged: bool = False
+    gap_longest: int = GAP_TOKENS
 
     @property
     def reply(self) -> float:
@@ -156,7 +158,7 @@ def gap_stage(rows: ProofSizes, rules: Rules) -> Stage:
     own = rows.measured
     count = min(GAP_ROWS, own.rows)
     own = replace(own, rows=count, answered=min(own.answered, count))
-    short = replace(rules, proof_longest=min(GAP_TOKENS, rules.proof_longest))
+    short = replace(rules, proof_longest=min(rules.gap_longest, rules.proof_longest))
     work = _answered(own, short) + _compared(own, short, prompted=False)
     return Stage("gap", work + Work(views=count, read=own.shared))
 

@@ -12,7 +12,7 @@ import torch
 from bakery.chat.pre_query import pre_query
 from bakery.chat.views import PromptPair, ViewBuilder
 from bakery.engine.distill.engine import SAMPLING_BUDGETS, Engine
-from bakery.engine.distill.samplers.sampler import SamplingPrompt, SamplingSettings
+from bakery.engine.distill.samplers.sampler import SamplingPrompt, SamplingSettings, ThinkingBound
 from bakery.engine.model.adapters import is_adapter_weight
 from bakery.engine.model.structure import base_of, device_of, stop_ids
 from bakery.engine.session import Session
@@ -90,7 +90,8 @@ class Outlook:
         prompts = probes(session.builder, data)
         view_seconds = (now() - started) / len(prompts)
         engine = alone(replace(session, progress=None).engine(prompts))
-        stopwatch = Stopwatch(engine, settings.bakery, now)
+        bound = ThinkingBound.of(settings.bakery.thinking_length, session.builder.thinking)
+        stopwatch = Stopwatch(engine, settings.bakery, now, bound)
         trial = stopwatch.measure(prompts, view_seconds)
         message = trial.answer
         if planned_writing(data, settings).total:
@@ -156,12 +157,16 @@ class Outlook:
         )
 
     def _rules(self, answer: float) -> Rules:
-        args = self.settings.bakery
+        args, builder = self.settings.bakery, self.session.builder
         shortcuts = self.engine.shortcuts
+        bound = ThinkingBound.of(args.thinking_length, builder.thinking)
+        thoughts = bound.longest if bound else 0
+        proof_longest = thoughts + (args.eval_max_new_tokens or args.trajectory_length)
         return Rules(
             trajectories=args.num_trajectories,
-            longest=args.trajectory_length,
-            proof_longest=args.eval_max_new_tokens or args.trajectory_length,
+            longest=thoughts + args.trajectory_length,
+            proof_longest=proof_longest,
+            gap_longest=GAP_TOKENS if builder.target_thinking else proof_longest,
             answer=answer,
             budget=self.engine.token_budget,
             batch=per_step(args),
@@ -198,7 +203,7 @@ class Outlook:
         own = [one for one in (rows.train, rows.anchors) if one.unanswered]
         proved = proof.asked.values() if args.is_proved else []
         asked = [(one, one.rows, rules.proof_longest) for one in proved]
-        asked.append((proof.measured, min(GAP_ROWS, proof.measured.rows), min(GAP_TOKENS, rules.proof_longest)))
+        asked.append((proof.measured, min(GAP_ROWS, proof.measured.rows), min(rules.gap_longest, rules.proof_longest)))
         batches = [
             (sum(one.unanswered for one in own) * rules.trajectories, max((one.teacher for one in own), default=0)
              + rules.longest, rules.longest),

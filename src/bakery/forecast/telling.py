@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 
-from bakery.chat.views import ViewPair
 from bakery.engine.session import Session
 from bakery.forecast import words
 from bakery.forecast.figures import Forecast, Range
@@ -46,13 +45,13 @@ class Telling:
         with progress.clock("forecast"):
             return cls(Outlook.measured(settings, session, data, now=progress.now), progress, data)
 
-    def after(self, *done: str, data: BakeData | None = None, pairs: Sequence[ViewPair] = ()) -> None:
+    def after(self, *done: str, data: BakeData | None = None, answers: Sequence[int] = ()) -> None:
         """Some parts of the bake are done: tell what is left where it is noticeably different from what was told.
 
         Args:
             done: their names, as in the forecast.
             data: all rows, once they are written.
-            pairs: all rows with their answers, once they are sampled.
+            answers: tokens of all answers that were sampled, once they are.
         """
         new = [part for part in self._forecast.parts if part.name in done]
         expected = sum(part.seconds.middle for part in new)
@@ -61,8 +60,8 @@ class Telling:
             self._slower *= min(_SLOWEST, max(1 / _SLOWEST, spent / expected))
         told = sum((part.seconds for part in self._forecast.parts if part not in new), Range(0, 0))
         self._done, self.data = (*self._done, *done), data or self.data
-        if pairs and not any(row.answered for row in self.data.train):
-            self._answer = sum(len(pair.student_targets) for pair in pairs) / len(pairs)
+        if answers and not any(row.answered for row in self.data.train):
+            self._answer = sum(answers) / len(answers)
         self._forecast = self._count()
         if line := words.correction(self._forecast.seconds, told):
             self._progress.say(line)

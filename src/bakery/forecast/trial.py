@@ -21,7 +21,7 @@ from bakery.engine.distill.conditions import Condition
 from bakery.engine.distill.engine import Engine, sampling_prompts
 from bakery.engine.distill.forward import target_states
 from bakery.engine.distill.prefix import group_by_prefix
-from bakery.engine.distill.samplers.sampler import SamplingPrompt, SamplingSettings
+from bakery.engine.distill.samplers.sampler import SamplingPrompt, SamplingSettings, ThinkingBound
 from bakery.engine.model.adapters import acting
 from bakery.engine.model.fused_lora import fusable_layers, fused_lora
 from bakery.engine.model.process_group import SINGLE_PROCESS
@@ -61,17 +61,22 @@ class Stopwatch:
         engine: asks the model.
         args: how answers are sampled, and how large a step is.
         now: the clock, in seconds.
+        thinking: how long thoughts before answers may be.
     """
 
     engine: Engine
     args: BakeryConfig
     now: Callable[[], float]
+    thinking: ThinkingBound | None = None
 
     def measure(self, prompts: Sequence[PromptPair], view_seconds: float) -> Trial:
         """Everything, on the prompts of a few rows; `view_seconds`: what it took to build one of them."""
         teacher, student = self.engine.teacher_condition, self.engine.student_condition
         settings = self.engine.sampling_settings(
-            max_new_tokens=self.args.trajectory_length, temperature=self.args.sampling_temperature, seed=self.args.seed
+            max_new_tokens=self.args.trajectory_length,
+            temperature=self.args.sampling_temperature,
+            seed=self.args.seed,
+            thinking=self.thinking,
         )
         answers, mean = self.answers(sampling_prompts(prompts[:_ANSWERED], teacher), settings)
         stop = min(self.engine.sampling_settings(max_new_tokens=1).stop_ids, default=0)
@@ -101,7 +106,7 @@ class Stopwatch:
                 if self.now() - started > 4 * _MOST_SECONDS:
                     break
         written = sum(map(len, answers))
-        return answers, min(settings.max_new_tokens, written / ended if ended else settings.max_new_tokens)
+        return answers, min(settings.longest, written / ended if ended else settings.longest)
 
     def sampling(self, prompts: Sequence[SamplingPrompt], condition: Condition) -> tuple[float, float]:
         """Seconds of a pass that samples one token of every row, and what each row adds to it."""

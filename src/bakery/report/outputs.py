@@ -3,18 +3,21 @@
 import json
 import os
 import shutil
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from huggingface_hub import HfApi
+from transformers import PreTrainedTokenizerBase
 
+from bakery.chat.thinking import ThinkingTokens
 from bakery.engine.model.loading import save_adapter
 from bakery.errors import ResourceError
 from bakery.report.model_card import model_card
 from bakery.report.page import bake_page
 from bakery.report.results import BakeResult, results, write_answers, write_json
 from bakery.report.run_folder import accept_inputs
-from bakery.rows.conversations import as_row
+from bakery.rows.conversations import Message, as_row
 from bakery.training.hub import HUB_ERRORS, first_line
 from bakery.training.trainer import ContextBakingTrainer
 from bakery.writing.written import remove_prefixes
@@ -87,10 +90,19 @@ def write_trajectories(trainer: ContextBakingTrainer, path: Path) -> None:
         return
     tokenizer = trainer.processing_class
     with path.open("w", encoding="utf-8") as file:
-        for conversation, pairs in trainer.trajectories:
-            for pair in pairs:
-                said = [pair.student_ids[target] for target in pair.student_targets]
-                answer = {"role": "assistant", "content": tokenizer.decode(said, skip_special_tokens=True)}
+        for conversation, answers in trainer.trajectories:
+            for sampled in answers:
+                answer = _message(sampled.trajectory.ids, trainer.session.builder.thinking, tokenizer)
                 prefix = conversation.prefix if trainer.args.keep_prompt else None
                 row = replace(conversation, messages=(*conversation.messages, answer), prefix=prefix)
                 file.write(json.dumps(as_row(row), ensure_ascii=False) + "\n")
+
+
+def _message(ids: Sequence[int], thinking: ThinkingTokens | None, tokenizer: PreTrainedTokenizerBase) -> Message:
+    """A sampled answer, its thoughts beside its content; all of it is content where these have no end."""
+    begin = (thinking.answer(ids) if thinking else None) or 0
+    content = {"role": "assistant", "content": tokenizer.decode(list(ids[begin:]), skip_special_tokens=True)}
+    if thinking is None or not begin:
+        return content
+    thoughts = tokenizer.decode(list(thinking.thoughts(ids)), skip_special_tokens=True)
+    return {**content, "reasoning_content": thoughts.strip("\n")}

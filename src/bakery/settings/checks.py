@@ -43,7 +43,9 @@ class Range:
 
 
 _NAMES_BY_RANGE = {
-    Range(1): "num_trajectories trajectory_length token_budget eval_max_new_tokens patience r lora_alpha "
+    Range(
+        1
+    ): "num_trajectories trajectory_length thinking_length token_budget eval_max_new_tokens patience r lora_alpha "
     "per_device_train_batch_size per_device_eval_batch_size gradient_accumulation_steps save_total_limit ddp_timeout "
     "dataloader_prefetch_factor torch_empty_cache_steps eval_accumulation_steps",
     Range(2): "max_seq_length",

@@ -33,6 +33,12 @@ class BakingFields:
     )
     num_trajectories: int = setting(4, "Answers sampled from the teacher per prompt.", 8)
     trajectory_length: int = setting(128, "Maximum new tokens of a sampled answer.", 256)
+    thinking_length: int | None = setting(
+        None,
+        "Tokens that an answer may think; then its thoughts are ended, and trajectory_length counts from there. null: "
+        "trajectory_length counts thoughts too.",
+        1024,
+    )
     sampling_temperature: float = setting(0.8, "Temperature at which answers are sampled.", 1.0)
     temperature: float = setting(1.0, "Softmax temperature of the divergence.", 2.0)
     beta: float = setting(0.0, "0: forward KL, 1: reverse KL, between: generalised Jensen-Shannon.", 0.5)
@@ -100,6 +106,9 @@ class ContextConfig:
     target_content_pattern: str | None = setting(None, "Regular expression of the messages to be learned.", "^Answer:")
     target_span_pattern: str | None = setting(
         None, "Regular expression: inside a message only its match (or first group) is learned.", "Answer: (.*)"
+    )
+    target_thinking: bool = setting(
+        True, "false: an answer's thoughts and the tags around them are only read; what follows them is learned."
     )
     system_role: Literal["native", "fold"] = setting(
         "native", "native: the template must show system messages; fold: put them into the first user message."

@@ -49,7 +49,7 @@ from bakery.training.chat_date import read_date, write_date
 from bakery.training.checkpoints import checkpoint_to_resume
 from bakery.training.hub import HUB_ERRORS, first_line
 from bakery.training.lengths import check_lengths
-from bakery.training.preparation import Preparation
+from bakery.training.preparation import Preparation, SampledAnswer, learned_pairs
 from bakery.training.saved_model import write_saved_model
 from bakery.training.schedule import OpenSchedule, without_idle_start
 from bakery.training.stopping import StopWhenDone, UntilDone
@@ -126,7 +126,7 @@ class ContextBakingTrainer(Trainer):  # type: ignore[misc]
             **others,
         )
         self.model_accepts_loss_kwargs = True  # the loss is divided by the tokens of the whole optimiser step
-        self.trajectories: list[tuple[Conversation, list[ViewPair]]] = []
+        self.trajectories: list[tuple[Conversation, list[SampledAnswer]]] = []
         self.stopping = StopWhenDone(args.target_divergence, args.patience, self._seconds_left)
         self.until_done: UntilDone | None = None
         if self.schedule:
@@ -163,7 +163,7 @@ class ContextBakingTrainer(Trainer):  # type: ignore[misc]
         check_lengths([*self.views.all, *self._anchor_views.all], self.session.model, args)
         self._validation_views = {name: view_rows(builder, own) for name, own in rows.validation.items()}
         self._validation: dict[str, tuple[list[ViewPair], Teacher]] = {}
-        self.validation_answers: list[ViewPair] = []  # that the teacher wrote
+        self.validation_answers: list[SampledAnswer] = []
         self._teacher: Teacher | None = None
         self._pairs: list[ViewPair] = []
 
@@ -175,7 +175,8 @@ class ContextBakingTrainer(Trainer):  # type: ignore[misc]
     @cached_property
     def preparation(self) -> Preparation:
         """What samples answers and asks the teacher, storing both in the run folder."""
-        return Preparation(self.engine, self.args, self.progress, Cache(self.cache_folder, self.session.identity))
+        cache = Cache(self.cache_folder, self.session.identity)
+        return Preparation(self.engine, self.args, self.progress, cache, self.session.builder)
 
     @property
     def pairs(self) -> Sequence[ViewPair]:
@@ -203,7 +204,7 @@ class ContextBakingTrainer(Trainer):  # type: ignore[misc]
         self.trajectories = [
             (row, sampled[at * per_prompt : (at + 1) * per_prompt]) for at, row in enumerate(unanswered)
         ]
-        self._pairs = preparation.within_length([*self.views.pairs, *self._anchor_views.pairs, *sampled])
+        self._pairs = preparation.within_length([*self.views.pairs, *self._anchor_views.pairs, *learned_pairs(sampled)])
         self._teacher = preparation.ask_teacher(self._pairs, known)
         if not isinstance(self._teacher, LiveTeacher):
             self.engine.prefixes.shrink()  # training wants the memory
@@ -368,7 +369,7 @@ class ContextBakingTrainer(Trainer):  # type: ignore[misc]
     def _with_teacher(self, views: Views) -> tuple[list[ViewPair], Teacher]:
         sampled, known = self.preparation.sample(views.prompts, self.args.seed + 1)
         self.validation_answers += sampled
-        pairs = self.preparation.within_length([*views.pairs, *sampled])
+        pairs = self.preparation.within_length([*views.pairs, *learned_pairs(sampled)])
         return pairs, self.preparation.ask_teacher(pairs, known)
 
 

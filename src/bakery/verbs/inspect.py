@@ -20,14 +20,14 @@ def run(command: Command) -> None:
     from bakery.chat.inspection import run_inspect
     from bakery.engine.model.loading import load_tokenizer
 
-    tokenizer = load_tokenizer(checked.model)
+    tokenizer, values = load_tokenizer(checked.model), checked.values
     run_inspect(
         tokenizer,
         data,
         checked.context,
         rows=int(command.rows),
         html_file=command.html,
-        sampled=(checked.values["num_trajectories"], checked.values["trajectory_length"]),
+        sampled=(values["num_trajectories"], values["trajectory_length"] + (values["thinking_length"] or 0)),
     )
     if command.gap:
         from rich.console import Console

@@ -25,7 +25,8 @@ def with_document(data: BakeData, settings: BakeSettings, progress: Progress) ->
     def count(text: str) -> int:
         return len(tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"])
 
-    room = _QUESTION + max(settings.bakery.trajectory_length, settings.bakery.eval_max_new_tokens or 0)
+    args = settings.bakery
+    room = _QUESTION + (args.thinking_length or 0) + max(args.trajectory_length, args.eval_max_new_tokens or 0)
     document = data.document
     data = placed(data, settings.data, ModelLimits(count, context_length(settings.model), room))
     seen = "a chunk with its neighbours" if data.prefix is None else "all of it"

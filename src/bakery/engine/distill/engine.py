@@ -17,7 +17,12 @@ from bakery.engine.distill.forward import Shortcuts
 from bakery.engine.distill.objective import DivergenceObjective, TokenDivergence
 from bakery.engine.distill.prefix import PrefixCache
 from bakery.engine.distill.samplers.local import LocalSampler
-from bakery.engine.distill.samplers.sampler import SamplingPrompt, SamplingSettings, Trajectory
+from bakery.engine.distill.samplers.sampler import (
+    SamplingPrompt,
+    SamplingSettings,
+    ThinkingBound,
+    Trajectory,
+)
 from bakery.engine.distill.target_pass import TargetPass
 from bakery.engine.distill.teacher import CachedTeacher, KnownSignals, LiveTeacher, Teacher
 from bakery.engine.model.adapters import acting
@@ -68,7 +73,13 @@ class Engine:
         """The divergence between teacher and student."""
         return DivergenceObjective(self.shortcuts.head, self.temperature, self.beta)
 
-    def sampler(self, condition: Condition, *, record_signal: bool = False) -> LocalSampler:
+    def sampler(
+        self,
+        condition: Condition,
+        *,
+        record_signal: bool = False,
+        on_batch: Callable[[Sequence[Trajectory]], None] | None = None,
+    ) -> LocalSampler:
         """The model as a sampler; `record_signal`: what the objective has to know of it goes with its trajectories."""
         return LocalSampler(
             model=self.model,
@@ -79,13 +90,21 @@ class Engine:
             autocast=self.autocast,
             processes=self.processes,
             signal_of=self.objective.signal if record_signal else None,
+            on_batch=on_batch,
         )
 
     def sampling_settings(
-        self, *, max_new_tokens: int, temperature: float = 0.0, per_prompt: int = 1, seed: int = 0
+        self,
+        *,
+        max_new_tokens: int,
+        temperature: float = 0.0,
+        per_prompt: int = 1,
+        seed: int = 0,
+        thinking: ThinkingBound | None = None,
     ) -> SamplingSettings:
         """Settings with this model's stop tokens; temperature 0 takes the most likely tokens."""
-        return SamplingSettings(stop_ids(self.model, self.tokenizer), max_new_tokens, temperature, per_prompt, seed)
+        stops = stop_ids(self.model, self.tokenizer)
+        return SamplingSettings(stops, max_new_tokens, temperature, per_prompt, seed, thinking)
 
     def answers(
         self,

@@ -9,12 +9,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from transformers import GenerationConfig
 
+from bakery.chat.thinking import ThinkingTokens
 from bakery.engine.distill.conditions import BASE
 from bakery.engine.distill.forward import Shortcuts
 from bakery.engine.distill.prefix import PrefixCache
 from bakery.engine.distill.samplers.batches import behind_prefixes
 from bakery.engine.distill.samplers.local import LocalSampler, _choose
-from bakery.engine.distill.samplers.sampler import SamplingPrompt, SamplingSettings, collect
+from bakery.engine.distill.samplers.sampler import SamplingPrompt, SamplingSettings, ThinkingBound, collect
 from bakery.engine.distill.shortcut_trial import try_shortcuts
 from bakery.engine.distill.signals import States
 from bakery.engine.model.lm_head import read_head
@@ -25,6 +26,13 @@ from tests.engine.architectures import ALL, VOCABULARY, random_rows, tiny
 
 PROMPTS = random_rows([5, 9, 3, 12, 7], shared=20)
 KEYS = ["a"] * len(PROMPTS)
+
+
+TAGS = ThinkingTokens(openings=((),), endings=((7,), (60, 61)), closing=(60, 61, 62))
+BOUND = ThinkingBound(5, TAGS)
+"""The prompt opens the thoughts of every answer."""
+OPENED = ThinkingBound(3, replace(TAGS, openings=tuple((token,) for token in range(40))))
+"""Some answers open thoughts by one of many tokens, others have none."""
 
 
 def _settings(**changes) -> SamplingSettings:
@@ -67,6 +75,48 @@ def wanted(model, shortcuts):
 @pytest.mark.parametrize("budget", [1, 60, 300, 10**6])
 def test_the_same_seed_gives_the_same_answers_for_every_token_budget(model, shortcuts, wanted, budget):
     assert _sampled(model, shortcuts, token_budget=budget) == wanted
+
+
+def _one_by_one(model, prompt, number, asked, bound):
+    """An answer by the rules, token for token: the oracle, which reads everything anew for every token."""
+    uniforms = np.random.default_rng([asked.seed, prompt, number]).random(100)
+    ids, forced, begin = [], range(0), None
+    while True:
+        with torch.no_grad():
+            logits = model(torch.tensor([[*PROMPTS[prompt], *ids]])).logits[:, -1]
+        draw = torch.tensor([uniforms[len(ids)]]), torch.tensor([asked.temperature])
+        ids.append(int(_choose(logits, *draw)))
+        opening = 0 if bound.tokens.openings == ((),) else 1
+        thinks = not opening or (ids[0],) in bound.tokens.openings
+        thoughts = ids[opening:]
+        if ids[-1] in asked.stop_ids:
+            return tuple(ids), forced
+        if begin is None and not thinks:
+            begin = 0
+        elif begin is None and (thoughts[-1:] == [7] or thoughts[-2:] == [60, 61]):
+            begin = len(ids)
+        elif begin is None and len(thoughts) == bound.length:
+            forced = range(len(ids), len(ids) + 3)
+            ids += [60, 61, 62]
+            begin = len(ids)
+        if begin is not None and len(ids) - begin >= asked.max_new_tokens:
+            return tuple(ids), forced
+
+
+@pytest.mark.parametrize("bound", [BOUND, OPENED])
+@pytest.mark.parametrize("way", ["packed", "a row at a time", "plain"])
+def test_thoughts_are_ended_at_their_bound_and_the_answer_has_its_own_length(model, shortcuts, bound, way):
+    ways = {"plain": Shortcuts(packed=False, prefix=False, head=read_head(model))}
+    budget = 1 if way == "a row at a time" else 65_536
+    asked = _settings(thinking=bound, max_new_tokens=4, per_prompt=6)
+    trajectories = _sampler(model, ways.get(way, shortcuts), budget).sample(_prompts(), asked)
+    for one in trajectories:
+        assert (one.ids, one.forced) == _one_by_one(model, one.prompt, one.number, asked, bound)
+        assert [one.ids[at] for at in one.forced] in ([], [60, 61, 62])
+        assert not set(one.forced).intersection(one.drawn)
+        assert len(one.ids) <= asked.longest
+    assert {bool(one.forced) for one in trajectories} == {True, False}
+    assert max(len(one.ids) for one in trajectories) == asked.longest
 
 
 def test_the_same_seed_gives_the_same_answers_without_a_shared_prefix(model, shortcuts, wanted):
@@ -187,16 +237,17 @@ def _with_drafts(drafts):
     return [replace(prompt, draft=tuple(draft)) for prompt, draft in zip(_prompts(), drafts, strict=True)]
 
 
+@pytest.mark.parametrize("thinking", [None, BOUND, OPENED])
 @pytest.mark.parametrize("temperature", [0.0, 1.0])
 @settings(deadline=None, max_examples=25)
 @given(data=st.data())
-def test_a_draft_changes_no_answer_however_wrong_it_is(model, shortcuts, temperature, data):
-    asked = _settings(temperature=temperature, per_prompt=1)
+def test_a_draft_changes_no_answer_however_wrong_it_is(model, shortcuts, temperature, thinking, data):
+    asked = _settings(temperature=temperature, per_prompt=1, thinking=thinking)
     without = _sampler(model, shortcuts).sample(_prompts(), asked)
     drafts = []
     for trajectory in without:
-        right = list(trajectory.ids[: data.draw(st.integers(0, 12))])
-        drafts.append(right + data.draw(st.lists(st.integers(0, VOCABULARY - 1), max_size=14)))
+        right = list(trajectory.ids[: data.draw(st.integers(0, len(trajectory.ids)))])
+        drafts.append(right + data.draw(st.lists(st.integers(0, VOCABULARY - 1), max_size=24)))
     assert _sampler(model, shortcuts).sample(_with_drafts(drafts), asked) == without
 
 
@@ -210,14 +261,34 @@ def test_a_draft_that_holds_is_read_in_one_pass(model, shortcuts):
         assert counted.count == passes
 
 
-def test_the_states_behind_a_draft_are_recorded_as_those_without(model, shortcuts):
-    asked = _settings(temperature=0.0, per_prompt=1)
+def test_of_what_was_put_in_no_state_is_recorded(model, shortcuts):
+    sampler = replace(_sampler(model, shortcuts), signal_of=States)
+    trajectories = sampler.sample(_prompts(), _settings(thinking=BOUND))
+    assert any(one.forced for one in trajectories)
+    for one in trajectories:
+        with torch.no_grad():
+            states = model.base_model.model.model(torch.tensor([[*PROMPTS[one.prompt], *one.ids]])).last_hidden_state[0]
+        before = [len(PROMPTS[one.prompt]) - 1 + at for at in one.drawn]
+        torch.testing.assert_close(one.signal.states, states[before])
+
+
+@pytest.mark.parametrize("thinking", [None, BOUND])
+def test_the_states_behind_a_draft_are_recorded_as_those_without(model, shortcuts, thinking):
+    asked = _settings(temperature=0.0, per_prompt=1, thinking=thinking)
     sampler = replace(_sampler(model, shortcuts), signal_of=States)
     without = sampler.sample(_prompts(), asked)
     drafts = [[*one.ids[:number], 1, 1] for number, one in enumerate(without)]
     for one, other in zip(without, sampler.sample(_with_drafts(drafts), asked), strict=True):
         torch.testing.assert_close(one.signal.states, other.signal.states)
-        assert len(one.signal) == len(one.ids)
+        assert len(one.signal) == len(one.drawn)
+
+
+def test_batches_are_told_when_they_are_whole(model, shortcuts, wanted):
+    batches = []
+    sampler = replace(_sampler(model, shortcuts, token_budget=100), on_batch=batches.append)
+    sampler.sample(_prompts(), _settings())
+    assert len(batches) > 1
+    assert sorted((one for batch in batches for one in batch), key=lambda one: (one.prompt, one.number)) == wanted
 
 
 def test_prompts_behind_several_prefixes_with_their_own_draws_are_one_batch(model, shortcuts):

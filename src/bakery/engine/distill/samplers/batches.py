@@ -42,12 +42,12 @@ def behind_prefixes(
     widest = 0
     for group in group_by_prefix(ids, [prompt.prefix_key for prompt in prompts], [len(own) - 1 for own in ids]):
         for prompt in sorted(mine.intersection(group.rows), key=lambda row: (len(ids[row]), row)):
-            widest = max(widest, len(ids[prompt]) - len(group.ids) + settings.max_new_tokens)
+            widest = max(widest, len(ids[prompt]) - len(group.ids) + settings.longest)
             count = sum(map(len, parts.values())) + 1
             prefixes = [len(shared) for shared in {*parts, group.ids}]
             if parts and count * settings.per_prompt * widest + sum(prefixes) - max(prefixes) > token_budget:
                 yield _batch(parts)
-                parts, widest = {}, len(ids[prompt]) - len(group.ids) + settings.max_new_tokens
+                parts, widest = {}, len(ids[prompt]) - len(group.ids) + settings.longest
             parts.setdefault(group.ids, []).append(prompt)
     if parts:
         yield _batch(parts)
@@ -61,7 +61,7 @@ def of_one_length(
     for prompt in sorted(mine):
         by_length.setdefault(len(prompts[prompt].ids), []).append(prompt)
     for length, members in by_length.items():
-        size = max(1, token_budget // ((length + settings.max_new_tokens) * settings.per_prompt))
+        size = max(1, token_budget // ((length + settings.longest) * settings.per_prompt))
         for start in range(0, len(members), size):
             yield _batch({(): members[start : start + size]})
 

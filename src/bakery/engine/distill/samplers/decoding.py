@@ -77,7 +77,7 @@ class PackedDecoding:
 
     def start(self) -> Tensor:
         """The states that predict each row's draft and the token after it, row after row."""
-        per_prompt, longest = self.settings.per_prompt, self.settings.max_new_tokens
+        per_prompt, longest = self.settings.per_prompt, self.settings.longest
         prefills, states, widest = [], [], 0
         for part in self.batch.parts:
             prefix = self.prefixes.get(part.shared)
@@ -134,7 +134,7 @@ class PackedDecoding:
         """What is read ahead: never a last token, behind which nothing has to be predicted."""
         if self.settings.per_prompt > 1:
             return [()] * len(prompts)
-        stops, most = self.settings.stop_ids, self.settings.max_new_tokens - 1
+        stops, most = self.settings.stop_ids, self.settings.longest - 1
         drafts = [self.prompts[prompt].draft[:most] for prompt in prompts]
         return [draft[:-1] if draft and draft[-1] in stops else draft for draft in drafts]
 

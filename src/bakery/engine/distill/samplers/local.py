@@ -7,14 +7,13 @@ A draft is read in one pass and drawn again at each of its tokens: it holds as f
 goes on from there (speculative decoding, Leviathan et al. 2023, arXiv 2211.17192, with the random numbers fixed).
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, ExitStack, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from bakery.engine.attention.packed import packed
@@ -24,8 +23,8 @@ from bakery.engine.distill.objective import rows_at_once
 from bakery.engine.distill.prefix import PrefixCache
 from bakery.engine.distill.samplers.batches import Batch, behind_prefixes, of_one_length
 from bakery.engine.distill.samplers.decoding import Decoding, PackedDecoding, PlainDecoding
+from bakery.engine.distill.samplers.growing import GrowingAnswer
 from bakery.engine.distill.samplers.sampler import (
-    SampledToken,
     SamplingPrompt,
     SamplingSettings,
     TokenStream,
@@ -55,6 +54,7 @@ class LocalSampler:
         autocast: entered around every pass.
         processes: they share the prompts, and every one gets all answers; a stream yields only this process's tokens.
         signal_of: what to record of the states [n, H] that ids are drawn from; models without shortcuts record nothing.
+        on_batch: told of the trajectories of every batch of this process, once they are whole.
     """
 
     model: nn.Module
@@ -65,6 +65,7 @@ class LocalSampler:
     autocast: Callable[[], AbstractContextManager[Any]] = nullcontext
     processes: ProcessGroup = SINGLE_PROCESS
     signal_of: Callable[[Tensor], TeacherSignal] | None = None
+    on_batch: Callable[[Sequence[Trajectory]], None] | None = None
 
     @property
     def identity(self) -> str:
@@ -91,7 +92,10 @@ class LocalSampler:
         mine = frozenset(self.processes.share(range(len(prompts))))
         plan = behind_prefixes if self.shortcuts.prefix else of_one_length
         for batch in plan(prompts, settings, mine, self.token_budget):
-            trajectories.extend((yield from self._decode(batch, prompts, settings)))
+            sampled = yield from self._decode(batch, prompts, settings)
+            if self.on_batch is not None:
+                self.on_batch(sampled)
+            trajectories += sampled
         trajectories = self.processes.gather(trajectories)
         return sorted(trajectories, key=lambda trajectory: (trajectory.prompt, trajectory.number))
 
@@ -107,22 +111,24 @@ class LocalSampler:
     def _decode(self, batch: Batch, prompts: Sequence[SamplingPrompt], settings: SamplingSettings) -> TokenStream:
         """Grow all rows of a batch until each has stopped or is as long as allowed."""
         rows = [
-            _Row.begin(prompts[prompt], prompt, number, settings) for prompt, number in batch.rows(settings.per_prompt)
+            GrowingAnswer.of(prompts[prompt], prompt, number, settings)
+            for prompt, number in batch.rows(settings.per_prompt)
         ]
         active = rows  # rows that are computed; some of them may have ended
         with self._computing():
             decoding = self._decoding(batch, prompts, settings)
             states, drafts = decoding.start(), decoding.drafts()
-            drawn = self._draw(decoding, states, active, [len(draft) + 1 for draft in drafts])
-            drawn = [_as_far_as_it_holds(draft, own) for draft, own in zip(drafts, drawn, strict=True)]
-            decoding.accept([len(own) - 1 for own in drawn])
+            counts = [len(draft) + 1 for draft in drafts]
+            drawn = self._draw(decoding, states, active, counts)
+            grown = [row.grow(own, draft) for row, own, draft in zip(rows, drawn, drafts, strict=True)]
+            decoding.accept([row.read for row in rows])
         recorded = self.signal_of is not None and decoding.has_states
-        by_row = torch.split(states, [len(draft) + 1 for draft in drafts])
+        by_row = torch.split(states, counts)
         while True:
-            for row, own, tokens in zip(active, by_row, drawn, strict=True):
-                if recorded and not row.ended:
-                    row.states.append(own[: len(tokens)].cpu())
-                yield from row.grown(tokens, settings)
+            for row, own, (tokens, taken) in zip(active, by_row, grown, strict=True):
+                if recorded and taken:
+                    row.states.append(own[taken].cpu())
+                yield from tokens
             running = [at for at, row in enumerate(active) if not row.ended]
             if not running:
                 break
@@ -130,15 +136,12 @@ class LocalSampler:
                 if decoding.can_shrink and len(running) <= _SHRINK_AT * len(active):
                     decoding.select(running)
                     active = [active[at] for at in running]
-                newest = torch.tensor([row.ids[-1] for row in active], device=states.device)
-                states = decoding.step(newest)
+                states = decoding.step(torch.tensor([row.newest for row in active], device=states.device))
                 drawn = self._draw(decoding, states, active, [1] * len(active))
+                grown = [row.step(*own) for row, own in zip(active, drawn, strict=True)]
             by_row = torch.split(states, 1)
         signals = self._signals(rows, states.device) if recorded else [None] * len(rows)
-        return [
-            Trajectory(row.prompt, row.number, tuple(row.ids), row.ids[-1] in settings.stop_ids, signal)
-            for row, signal in zip(rows, signals, strict=True)
-        ]
+        return [row.trajectory(signal) for row, signal in zip(rows, signals, strict=True)]
 
     def _decoding(self, batch: Batch, prompts: Sequence[SamplingPrompt], settings: SamplingSettings) -> Decoding:
         if not self.shortcuts.prefix:
@@ -146,7 +149,7 @@ class LocalSampler:
         return PackedDecoding(self.model, batch, prompts, self.prefixes, settings, self.shortcuts)
 
     def _draw(
-        self, decoding: Decoding, states: Float[Tensor, "N H"], rows: Sequence["_Row"], counts: Sequence[int]
+        self, decoding: Decoding, states: Float[Tensor, "N H"], rows: Sequence[GrowingAnswer], counts: Sequence[int]
     ) -> list[list[int]]:
         """The next tokens of every row, so many of each, from the states that predict them, row after row."""
         uniforms = np.concatenate([row.draws(count) for row, count in zip(rows, counts, strict=True)])
@@ -161,55 +164,14 @@ class LocalSampler:
         ends = np.cumsum(counts).tolist()
         return [tokens[end - count : end] for end, count in zip(ends, counts, strict=True)]
 
-    def _signals(self, rows: Sequence["_Row"], device: torch.device) -> Sequence[TeacherSignal]:
+    def _signals(self, rows: Sequence[GrowingAnswer], device: torch.device) -> Sequence[TeacherSignal]:
         """What is recorded of every row, of the states that its ids were drawn from."""
         assert self.signal_of is not None
         states = torch.cat([states for row in rows for states in row.states])
         with self._computing():
             signal = self.signal_of(states.to(device)).to("cpu")
         # A part of a tensor would travel to other processes as the whole of it.
-        return [part.clone() for part in signal.split([len(row.ids) for row in rows])]
-
-
-@dataclass
-class _Row:
-    """One answer while it grows."""
-
-    prompt: int
-    number: int
-    temperature: float
-    uniforms: NDArray[np.float64]  # one number a token
-    ids: list[int] = field(default_factory=list)
-    states: list[Tensor] = field(default_factory=list)  # that the ids were drawn from, where they are recorded
-    ended: bool = False
-
-    @classmethod
-    def begin(cls, asked: SamplingPrompt, prompt: int, number: int, settings: SamplingSettings) -> "_Row":
-        """The row of one answer to the prompt of this index."""
-        stream = (settings.seed, prompt) if asked.stream is None else asked.stream
-        temperature = settings.temperature if asked.temperature is None else asked.temperature
-        uniforms = np.random.default_rng([*stream, number]).random(settings.max_new_tokens)
-        return cls(prompt, number, temperature, uniforms)
-
-    def draws(self, count: int) -> NDArray[np.float64]:
-        """The numbers of the next tokens; of a full row, which has ended, those of its last ones."""
-        start = min(len(self.ids), len(self.uniforms) - count)
-        return self.uniforms[start : start + count]
-
-    def grown(self, tokens: Sequence[int], settings: SamplingSettings) -> Iterator[SampledToken]:
-        """Take these tokens as far as the answer goes; nothing when it has ended."""
-        for token in tokens:
-            if self.ended:
-                return
-            self.ids.append(token)
-            self.ended = token in settings.stop_ids or len(self.ids) == settings.max_new_tokens
-            yield SampledToken(self.prompt, self.number, token, last=self.ended)
-
-
-def _as_far_as_it_holds(draft: Sequence[int], drawn: Sequence[int]) -> list[int]:
-    """The drawn tokens up to the first one that the draft does not have; what follows was drawn behind a wrong one."""
-    equal = zip(draft, drawn, strict=False)
-    return list(drawn[: next((at for at, (one, other) in enumerate(equal) if one != other), len(draft)) + 1])
+        return [part.clone() for part in signal.split([len(row.ids) - len(row.forced) for row in rows])]
 
 
 def _choose(

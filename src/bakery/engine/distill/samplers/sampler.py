@@ -4,6 +4,7 @@ from collections.abc import Generator, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
 
+from bakery.chat.thinking import ThinkingTokens
 from bakery.engine.distill.signals import TeacherSignal
 from bakery.progress import NO_PROGRESS, ProgressCallback
 
@@ -30,14 +31,49 @@ class SamplingPrompt:
 
 
 @dataclass(frozen=True)
+class ThinkingBound:
+    """How long thoughts may be (budget forcing: s1, Muennighoff et al. 2025, arXiv 2501.19393).
+
+    Thoughts that have not ended after `length` tokens are ended by putting in what a template writes behind them.
+    """
+
+    length: int
+    tokens: ThinkingTokens
+
+    @classmethod
+    def of(cls, length: int | None, tokens: ThinkingTokens | None) -> "ThinkingBound | None":
+        """None where no length is wanted, or where answers have no thoughts."""
+        return None if length is None or tokens is None else cls(length, tokens)
+
+    def before(self, ids: Sequence[int], forced: range) -> int:
+        """How many of an answer's tokens do not count to its own length; all, if it ended in its thoughts."""
+        begin = forced.stop if forced else self.tokens.begin(ids)
+        return len(ids) if begin is None else begin
+
+    @property
+    def longest(self) -> int:
+        """Tokens before an answer at most: what opens its thoughts, these, and what is put in behind them."""
+        return max(map(len, self.tokens.openings)) + self.length + len(self.tokens.closing)
+
+
+@dataclass(frozen=True)
 class SamplingSettings:
-    """How trajectories are drawn. Temperature 0 takes the most likely token."""
+    """How trajectories are drawn. Temperature 0 takes the most likely token.
+
+    With a bound of thoughts `max_new_tokens` are counted from the end of the thoughts on, else from the first token on.
+    """
 
     stop_ids: frozenset[int]
     max_new_tokens: int
     temperature: float = 1.0
     per_prompt: int = 1
     seed: int = 0
+    thinking: ThinkingBound | None = None
+
+    @property
+    def longest(self) -> int:
+        """Tokens of a trajectory at most, thoughts and what is put in behind them included."""
+        return self.max_new_tokens + (self.thinking.longest if self.thinking else 0)
 
 
 @dataclass(frozen=True)
@@ -57,9 +93,10 @@ class Trajectory:
     Args:
         prompt: the index of the prompt that it answers.
         number: which of that prompt's answers it is.
-        ids: what was sampled, never decoded and encoded again.
+        ids: what was sampled, never decoded and encoded again, with what was put in to end its thoughts.
         stopped: the last id is an end-of-turn token the model wrote; else the answer was cut off.
-        signal: what is known of the states that the ids were drawn from, where the sampler was asked to record it.
+        signal: what is known of the states that the drawn ids were drawn from, where it was to be recorded.
+        forced: the positions in `ids` of what was put in.
     """
 
     prompt: int
@@ -67,6 +104,12 @@ class Trajectory:
     ids: tuple[int, ...]
     stopped: bool
     signal: TeacherSignal | None = field(default=None, compare=False, repr=False)
+    forced: range = range(0)
+
+    @property
+    def drawn(self) -> list[int]:
+        """The positions in `ids` of what was drawn."""
+        return [position for position in range(len(self.ids)) if position not in self.forced]
 
 
 TokenStream = Generator[SampledToken, None, list[Trajectory]]
