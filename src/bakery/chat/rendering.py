@@ -119,13 +119,14 @@ class Renderer:
             TemplateError: the template raises, or writes more than 32 million characters.
         """
         given, marked = self.shield(messages)
+        variables, marked_tools = self._variables
         try:
             text = self.tokenizer.apply_chat_template(
                 given,
                 chat_template=self.template,
                 tokenize=False,
                 add_generation_prompt=generation_prompt,
-                **self.kwargs,
+                **variables,
             )
         except _FOREIGN as error:
             raise TemplateError(_refusal(messages, error)) from None
@@ -136,7 +137,15 @@ class Renderer:
             )
         if not text.isascii() and (broken := re.search("[\ud800-\udfff]", text)):
             raise DataError(f"the text holds a lone surrogate {broken[0]!r}, half of a character; repair the row")
-        return self._unmark(text) if marked else Text(text)
+        return self._unmark(text) if marked or marked_tools else Text(text)
+
+    @cached_property
+    def _variables(self) -> tuple[dict[str, Any], int]:
+        """The variables with the control tokens in the words of the tools marked, and how many there are."""
+        if not self.kwargs.get("tools"):
+            return self.kwargs, 0
+        (marked,), count = self.shield([{"role": "", "tools": self.kwargs["tools"]}])
+        return {**self.kwargs, "tools": marked["tools"]}, count
 
     def shield(self, messages: Sequence[Message]) -> tuple[list[Message], int]:
         """Mark the control tokens inside the messages' own strings; returns the messages and how many there are."""

@@ -224,9 +224,9 @@ _READERS: Mapping[str, Callable[[str, Path], Iterable[Row]]] = {
 }  # fmt: skip
 
 
-def parse_cell(text: str, location: str) -> Any:
-    """Read a cell of text that holds JSON, as a CSV file must for messages."""
+def parse_cell(text: str, location: str, what: str = "messages") -> Any:
+    """Read a cell of text that holds a list of `what` as JSON, as a CSV file must."""
     try:
         return json.loads(text)
     except (json.JSONDecodeError, RecursionError) as problem:
-        raise DataError(f"{location}: must be a list of messages as JSON: {_first_line(problem)}") from problem
+        raise DataError(f"{location}: must be a list of {what} as JSON: {_first_line(problem)}") from problem
