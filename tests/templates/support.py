@@ -254,9 +254,14 @@ def check_laws(
     pairs: Sequence[ViewPair],
     *,
     fold: bool = False,
+    tools: Sequence[Any] = (),
+    baked_tools: Sequence[Any] = (),
     **kwargs: Any,
 ) -> None:
-    """Assert laws a to f for pairs built from a prefix that is not retained and a row with assistant targets."""
+    """Assert laws a to f for pairs built from a prefix that is not retained and a row with assistant targets.
+
+    `tools` are the row's, `baked_tools` the prefix's. That they are shown is not asserted: the template may not.
+    """
     row = [flat(message) for message in row]
     answer_indices = [i for i, message in enumerate(row) if message["role"] == "assistant"]
     whole = len(pairs) == 1
@@ -267,18 +272,23 @@ def check_laws(
         if fold:
             teacher, student = folded(teacher), folded(student)
         _check_equal(pair)
-        for messages, ids, targets in (
-            (teacher, pair.teacher_ids, pair.teacher_targets),
-            (student, pair.student_ids, pair.student_targets),
+        sides = [{**kwargs, "tools": list(shown)} if shown else kwargs for shown in ((*baked_tools, *tools), tools)]
+        for messages, ids, targets, side in (
+            (teacher, pair.teacher_ids, pair.teacher_targets, sides[0]),
+            (student, pair.student_ids, pair.student_targets, sides[1]),
         ):
-            if ids != ids_of(tokenizer, messages, **kwargs):
+            if ids != ids_of(tokenizer, messages, **side):
                 behind = tokenizer.decode(ids[targets[-1] + 1 :])
                 assert not _bare(behind), "law e: the template's rendering, or nothing behind the turn"
             wanted = [row[i] for i in answer_indices] if whole else [row[answer_indices[n]]]
-            _check_words(tokenizer, messages, wanted, ids, targets, **kwargs)
+            _check_words(tokenizer, messages, wanted, ids, targets, **side)
         if len(teacher) > 1 and (student or answer_indices[0]):
-            asked = [messages[:-1] for messages in (teacher, student)]
-            seen = [text_of(tokenizer, m, generation_prompt=True, **kwargs) if m else "" for m in asked]
+            asked = zip((teacher[:-1], student[:-1]), sides, strict=True)
+            seen = [text_of(tokenizer, m, generation_prompt=True, **side) if m else "" for m, side in asked]
+            for tool in baked_tools:
+                words = tool["function"]["description"]
+                assert words not in seen[1], "law d: the prefix's tools are not in the student's view"
+                assert words in seen[0] or words not in text_of(tokenizer, teacher, **sides[0]), "law d: tools"
             for message in prefix:
                 words = str(message["content"]).strip()
                 assert words in seen[0], "law d: the prefix is in the teacher's view"

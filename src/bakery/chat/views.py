@@ -189,7 +189,7 @@ class ViewBuilder:
         folding = copy(self)
         folding.rules, folding.notes = replace(self.rules, fold=True), Counter()
         try:
-            folding.examples(conversation, anchor=anchor)
+            folding._views(conversation, anchor)
         except BakeryError:
             return False
         return True
