@@ -129,7 +129,7 @@ class Renderer:
                 **variables,
             )
         except _FOREIGN as error:
-            raise TemplateError(_refusal(messages, error)) from None
+            raise TemplateError(_refusal(messages, error, bool(variables.get("tools")))) from None
         if len(text) > MAX_CHARACTERS:
             raise TemplateError(
                 f"the chat template writes {len(text):,} characters, more than the {MAX_CHARACTERS:,} allowed; "
@@ -206,9 +206,9 @@ def _mark_message(message: Message, mark: Callable[[Any], Any]) -> Message:
     return {**rest, "content": marked}
 
 
-def _refusal(messages: Sequence[Message], error: Exception) -> str:
+def _refusal(messages: Sequence[Message], error: Exception, tools: bool) -> str:
     said = excerpt(str(error) or type(error).__name__, 160)
-    remedy = "change the roles or their order, or the template"
+    remedy = f"change the roles{', their order or the tools' if tools else ' or their order'}, or the template"
     if bare := [i for i, message in enumerate(messages) if message.get("content") is None]:
         remedy = f"give message {bare[0] + 1} a content, if only an empty one, or change the roles or the template"
     return f"the chat template refuses this conversation of roles {_roles(messages)}: {said}; {remedy}"
