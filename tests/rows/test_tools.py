@@ -2,6 +2,7 @@
 
 import json
 
+import datasets
 import pytest
 
 from bakery.errors import DataError
@@ -30,8 +31,8 @@ CHAT = [user("Is it high?"), assistant("Aye.")]
         ("", ()),
         ([], ()),
         ([WIND, BARE], (WIND, BARE)),
-        (json.dumps([TIDE]), (TIDE,)),  # exact
-        ([TIDE], (PLAIN_TIDE,)),  # a table may have filled in the null
+        (json.dumps([TIDE]), (TIDE,)),
+        ([TIDE], (TIDE,)),
     ],
 )
 def test_a_row_has_the_tools_of_its_column(given, expected):
@@ -55,9 +56,28 @@ def test_tools_as_text_are_read_from_every_format(name, tmp_path):
     assert [row.tools for row in load_rows(save(tmp_path / name, rows))] == [(TIDE,), (WIND,)]
 
 
-def test_tools_as_lists_survive_a_table_that_fills_in_nulls(tmp_path):
-    rows = [{"messages": CHAT, "tools": [one]} for one in (PLAIN_TIDE, WIND)]
-    assert [row.tools for row in load_rows(save(tmp_path / "rows.parquet", rows))] == [(PLAIN_TIDE,), (WIND,)]
+def calling(**arguments):
+    call = {"type": "function", "function": {"name": "tide", "arguments": arguments}}
+    return {"role": "assistant", "content": "", "tool_calls": [call]}
+
+
+@pytest.mark.parametrize("name", ["rows.parquet", "saved", "folder"])
+def test_tools_and_calls_survive_a_table_that_fills_in_nulls(name, tmp_path):
+    rows = [
+        {"messages": [CHAT[0], calling(harbour="Ys")], "tools": [PLAIN_TIDE]},
+        {"messages": [CHAT[0], calling(mast=2)], "tools": [WIND]},
+    ]
+    read = load_rows(save(tmp_path / name, rows))
+    assert [row.tools for row in read] == [(PLAIN_TIDE,), (WIND,)]
+    assert [row.messages[1]["tool_calls"] for row in read] == [row["messages"][1]["tool_calls"] for row in rows]
+    assert conversations(datasets.Dataset.from_list(rows))[0].tools == (PLAIN_TIDE,)
+
+
+def test_nulls_that_stand_in_lines_of_json_stay(tmp_path):
+    row = {"messages": [CHAT[0], calling(harbour=None)], "tools": [TIDE]}
+    for read in (load_rows(save(tmp_path / "rows.jsonl", [row])), conversations([row])):
+        assert read[0].tools == (TIDE,)
+        assert read[0].messages[1] == calling(harbour=None)
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ The oracle shares no code with the package: it finds contents by searching the r
 here because every content is unique, and reads the laws off the ids.
 """
 
+import json
 import re
 from collections.abc import Sequence
 from functools import cache
@@ -222,17 +223,28 @@ def folded(messages: Sequence[Message]) -> list[Message]:
 
 
 def text_of(tokenizer: Any, messages: Sequence[Message], generation_prompt: bool = False, **kwargs: Any) -> str:
-    return str(
-        tokenizer.apply_chat_template(list(messages), tokenize=False, add_generation_prompt=generation_prompt, **kwargs)
-    )
+    return str(_applied(tokenizer, messages, tokenize=False, add_generation_prompt=generation_prompt, **kwargs))
+
+
+def _applied(tokenizer: Any, messages: Sequence[Message], **kwargs: Any) -> Any:
+    """What the template makes of messages; of calls whose arguments are text where it takes no mapping."""
+    try:
+        return tokenizer.apply_chat_template(list(messages), **kwargs)
+    except TypeError:
+        texts = [_with_text_arguments(message) for message in messages]
+        return tokenizer.apply_chat_template(texts, **kwargs)
+
+
+def _with_text_arguments(message: Message) -> Message:
+    calls = [call["function"] for call in message.get("tool_calls", ())]
+    functions = [{**call, "arguments": json.dumps(call["arguments"])} for call in calls]
+    return {**message, "tool_calls": [{**CALL, "function": call} for call in functions]} if calls else message
 
 
 def ids_of(tokenizer: Any, messages: Sequence[Message], **kwargs: Any) -> list[int]:
     """What `apply_chat_template` gives; control tokens in the data sanitised unless they are an answer's thinking."""
     sanitise = not any("<think>" in (message.get("content") or "") for message in messages)
-    encoded = tokenizer.apply_chat_template(
-        list(messages), tokenize=True, sanitize_control_tokens=sanitise, return_dict=True, **kwargs
-    )
+    encoded = _applied(tokenizer, messages, tokenize=True, sanitize_control_tokens=sanitise, return_dict=True, **kwargs)
     return list(encoded["input_ids"])
 
 

@@ -109,7 +109,7 @@ def test_own_templates_with_other_tokenizers(settings, name, counts):
 
 
 @pytest.mark.skipif(not REAL_TEMPLATES, reason="no folder ../shared/chat_templates beside the repository")
-@pytest.mark.parametrize(("kind", "floor"), [("bytes", 1448), ("pieces", 1448)])
+@pytest.mark.parametrize(("kind", "floor"), [("bytes", 1452), ("pieces", 1452)])
 def test_real_templates_are_exact_or_refused(kind, floor, counts):
     label = f"{len(REAL_TEMPLATES)} real templates, {kind} tokenizer"
     judge_all(REAL_TEMPLATES, kind, label, floor, counts)
@@ -133,7 +133,7 @@ def test_own_and_common_templates_with_tools_are_exact_or_refused(kind, counts):
 @pytest.mark.skipif(not REAL_TEMPLATES, reason="no folder ../shared/chat_templates beside the repository")
 @pytest.mark.parametrize("kind", ["bytes", "pieces"])
 def test_real_templates_with_tools_are_exact_or_refused(kind, counts):
-    judge_tools(REAL_TEMPLATES, kind, "real templates", (77, 42, 40, 75, 40, 38, 45, 38, 77), counts)
+    judge_tools(REAL_TEMPLATES, kind, "real templates", (77, 43, 41, 75, 41, 39, 45, 39, 77), counts)
 
 
 LONG = [{"role": "system", "content": "You are the pirate Xanthippe, and you know the tides. " * 120}]

@@ -13,6 +13,7 @@ from typing import Any
 
 import jinja2
 
+from bakery.chat.calls import as_mapping, as_text, with_arguments
 from bakery.chat.encoding import Text
 from bakery.chat.template_bounds import check_template_source
 from bakery.chat.template_trial import MAX_CHARACTERS
@@ -118,6 +119,8 @@ class Renderer:
             DataError: the text holds half a character (a lone surrogate).
             TemplateError: the template raises, or writes more than 32 million characters.
         """
+        if any("tool_calls" in message for message in messages):
+            messages = [with_arguments(message, self._arguments) for message in messages]
         given, marked = self.shield(messages)
         variables, marked_tools = self._variables
         try:
@@ -138,6 +141,21 @@ class Renderer:
         if not text.isascii() and (broken := re.search("[\ud800-\udfff]", text)):
             raise DataError(f"the text holds a lone surrogate {broken[0]!r}, half of a character; repair the row")
         return self._unmark(text) if marked or marked_tools else Text(text)
+
+    @cached_property
+    def _arguments(self) -> Callable[[Any], Any]:
+        """The form in which the template takes the arguments of calls: a mapping, unless it takes text only."""
+        function = {"name": "f", "arguments": {"a": "b"}}
+        calls = [{"id": "call00001", "type": "function", "function": function}]
+        call = {"role": "assistant", "content": "", "tool_calls": calls}
+        for form in (as_mapping, as_text):
+            messages = [{"role": "user", "content": "Q"}, with_arguments(call, form)]
+            try:
+                self.tokenizer.apply_chat_template(messages, chat_template=self.template, tokenize=False, **self.kwargs)
+            except _FOREIGN:
+                continue
+            return form
+        return as_mapping
 
     @cached_property
     def _variables(self) -> tuple[dict[str, Any], int]:

@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 
 from bakery.errors import DataError
 from bakery.rows.columns import CHAT_COLUMNS, PREFIX_COLUMN, Columns, column_names, find_columns
-from bakery.rows.sources import Row, parse_cell, read_rows
+from bakery.rows.sources import Row, parse_cell, read_rows, without_filled_nulls
 from bakery.rows.tools import TOOLS, as_cell, as_text, joined_tools, read_tools, row_tools, split_tools, with_tools
 from bakery.settings.messages import check_messages
 from bakery.settings.tools import Tool
@@ -96,7 +96,8 @@ def conversations(
     Raises:
         DataError: there are no rows, their columns are unclear, or a row is malformed.
     """
-    numbered = [r if isinstance(r, Row) else Row(r, f"{name} row {i}") for i, r in enumerate(rows, 1)]
+    given = rows if isinstance(rows, list | tuple) else map(without_filled_nulls, rows)
+    numbered = [r if isinstance(r, Row) else Row(r, f"{name} row {i}") for i, r in enumerate(given, 1)]
     if not numbered:
         raise DataError(f"{name}: holds no rows")
     _check_one_kind(numbered)

@@ -5,7 +5,7 @@ role and content), so they go wherever the prefix goes; a system message without
 """
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from bakery.errors import DataError
@@ -30,8 +30,6 @@ def row_tools(row: Row) -> tuple[Tool, ...]:
 def read_tools(value: Any, location: str) -> tuple[Tool, ...]:
     """Tools as a data set stores them: a list, or its JSON text; none for null or an empty text.
 
-    Tables fill in null where a schema lacks a key that another has, so a list loses its nulls; a JSON text is exact.
-
     Raises:
         DataError: they are malformed.
     """
@@ -40,13 +38,7 @@ def read_tools(value: Any, location: str) -> tuple[Tool, ...]:
     tools = parse_cell(value, location, "tools") if isinstance(value, str) else value
     if problem := tools_problem(tools):
         raise DataError(f"{location}: {problem}")
-    return tuple(dict(tool) if isinstance(value, str) else _without_nulls(tool) for tool in tools)
-
-
-def _without_nulls(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {key: _without_nulls(item) for key, item in value.items() if item is not None}
-    return [_without_nulls(item) for item in value] if isinstance(value, list | tuple) else value
+    return tuple(dict(tool) for tool in tools)
 
 
 def as_text(tools: Iterable[Tool]) -> str:
