@@ -172,9 +172,12 @@ def test_tools_are_shown_as_the_template_renders_them_and_the_prefixs_to_the_tea
     teacher, student = ("".join(token.text for token in side) for side in (shown.teacher, shown.student))
     assert teacher == text_of(qwen, [PIRATE, *row.messages], tools=[TIDE, WIND], generation_prompt=not answered)
     assert student == text_of(qwen, row.messages, tools=[WIND], generation_prompt=not answered)
-    words = "".join(token.text for token in shown.teacher if token.kind == "context")
-    assert "Be a pirate." in words
-    assert "Who are you?" in words
+    seen, read = (
+        "".join(token.text for token in side if token.kind == "context") for side in (shown.teacher, shown.student)
+    )
+    assert "Be a pirate." in seen
+    assert "Who are you?" in seen
+    assert "Who are you?" in read
 
 
 def test_the_settings_reach_the_views():

@@ -13,7 +13,7 @@ from bakery.errors import TemplateError, ViewError
 from bakery.rows.conversations import Conversation, conversations
 from bakery.rows.tools import with_tools
 from tests.chat.support import PIRATE, ROW, SHOTS, learned, own
-from tests.templates.support import COMMON, OWN, ids_of, make_tokenizer, system
+from tests.templates.support import COMMON, OWN, ids_of, make_tokenizer, system, user
 from tests.templates.tool_shapes import CALLED, RESULTS, TIDE, WIND
 
 QWEN = next(path for path in COMMON if path.stem == "qwen-2.5").read_text(encoding="utf-8")
@@ -168,6 +168,9 @@ def test_a_template_that_leaves_tools_out_is_told_of_once():
     for _ in range(2):
         builder.views(row_of(ROW, TIDE))
     assert builder.remarks().count(LEFT_OUT) == 1
+    named = ViewBuilder(own("plain"), prefix_messages=[PIRATE])
+    named.views(row_of([user("Is there a lookup_tide?"), ROW[1]], TIDE))
+    assert LEFT_OUT in named.remarks()
     asking = ViewBuilder(own("plain"), prefix_messages=[PIRATE])
     asking.prompts(row_of(ROW[:1], TIDE))
     assert LEFT_OUT in asking.remarks()
@@ -203,6 +206,10 @@ def test_the_rules_of_contexts_keep_the_prefix_with_its_tools():
     assert (context.teacher, context.student) == ([PIRATE, *ROW], list(ROW))
     assert (context.teacher_tools, context.student_tools) == ((TIDE, WIND), (WIND,))
     assert rules.prefix[0]["tools"] == [TIDE]
+    retaining = ContextRules([PIRATE, {**SHOTS[0], "tools": [TIDE]}, SHOTS[1]], retained=2)
+    context = retaining.context(list(ROW), None, anchor=False)
+    assert context.teacher == [PIRATE, *SHOTS[:2], *ROW]
+    assert context.student == [*SHOTS[:2], *ROW]
 
 
 def test_rows_as_data_sets_store_them_have_the_same_views(qwen):
