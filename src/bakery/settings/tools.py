@@ -15,6 +15,11 @@ def name_of(tool: Mapping[str, Any]) -> str:
     return str(tool.get("function", tool)["name"])
 
 
+def description_of(tool: Mapping[str, Any]) -> str:
+    """What a tool is for in words; its name where that is not said."""
+    return str(tool.get("function", tool).get("description") or name_of(tool))
+
+
 def tools_problem(tools: Any) -> str | None:
     """What is wrong with a list of tools, in words; None when a template can show them."""
     if not isinstance(tools, list | tuple):
