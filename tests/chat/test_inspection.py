@@ -12,9 +12,11 @@ from bakery.chat.views import ViewBuilder
 from bakery.errors import ResourceError
 from bakery.rows.bake_data import BakeData
 from bakery.rows.conversations import Conversation
+from bakery.rows.tools import with_tools
 from bakery.settings.config import ContextConfig
 from tests.browser_support import ALL_IN_SIGHT, needs_chromium, on_a_phone
-from tests.templates.support import OWN, assistant, make_tokenizer, system, user
+from tests.templates.support import COMMON, OWN, assistant, make_tokenizer, system, text_of, user
+from tests.templates.tool_shapes import TIDE, WIND
 
 PIRATE = system("Be a pirate.")
 ROW = Conversation((user("Who are you?"), assistant("Arr, me.")), None, "rows.json row 1")
@@ -172,6 +174,23 @@ def test_run_inspect_writes_colour_to_a_terminal_and_a_page_to_a_file(tmp_path):
     assert page.read_text(encoding="utf-8").count("<h2>rows.json row 1</h2>") == 1
     with pytest.raises(ResourceError, match="cannot be written"):
         run_inspect(tokenizer, data(ROW), ContextConfig(), html_file=tmp_path / "no" / "page.html")
+
+
+@pytest.mark.parametrize("answered", [True, False])
+def test_tools_are_shown_as_the_template_renders_them_and_the_prefixs_to_the_teacher_only(answered):
+    qwen = make_tokenizer(next(path for path in COMMON if path.stem == "qwen-2.5").read_text(encoding="utf-8"))
+    prefix = with_tools([PIRATE], [TIDE])
+    row = Conversation(ROW.messages if answered else ROW.messages[:1], None, "row 1", (WIND,))
+    (shown,) = inspect_views(ViewBuilder(qwen, prefix_messages=prefix), [row]).rows
+    teacher, student = ("".join(token.text for token in side) for side in (shown.teacher, shown.student))
+    assert teacher == text_of(qwen, [PIRATE, *row.messages], tools=[TIDE, WIND], generation_prompt=not answered)
+    assert student == text_of(qwen, row.messages, tools=[WIND], generation_prompt=not answered)
+    seen, read = (
+        "".join(token.text for token in side if token.kind == "context") for side in (shown.teacher, shown.student)
+    )
+    assert "Be a pirate." in seen
+    assert "Who are you?" in seen
+    assert "Who are you?" in read
 
 
 def test_the_settings_reach_the_views():

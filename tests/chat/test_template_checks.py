@@ -4,7 +4,9 @@ import pytest
 
 from bakery.chat.contexts import ContextRules
 from bakery.chat.template_checks import TemplateCheck, check_template, warnings_for
+from bakery.rows.tools import with_tools
 from tests.templates.support import OWN, REAL, make_tokenizer, system, user
+from tests.templates.tool_shapes import TIDE
 
 HAS = {
     "plain": set(),
@@ -80,6 +82,7 @@ def test_what_the_settings_settle_is_not_told():
     assert warnings_for(template_checks, ContextRules(prompted, empty_system=True)) == ["l"]
     assert warnings_for(template_checks, ContextRules(prompted, fold=True)) == []
     assert warnings_for(template_checks, ContextRules([user("One?")])) == ["d"]
+    assert warnings_for(template_checks, ContextRules(with_tools([], [TIDE]))) == ["d"]
 
 
 @pytest.mark.skipif(not REAL.is_dir(), reason="no folder ../shared/chat_templates beside the repository")

@@ -3,7 +3,7 @@
 import pytest
 
 from bakery.errors import DataError
-from bakery.evaluation.proof_rows import as_questions, count_leaks, neutral, proof_rows
+from bakery.evaluation.proof_rows import as_questions, as_rows, count_leaks, neutral, proof_rows
 from bakery.rows.bake_data import BakeData
 from bakery.rows.conversations import Conversation
 from bakery.rows.questions import ScoredQuestion
@@ -34,6 +34,16 @@ def test_a_held_out_question_that_was_trained_on_is_refused():
 def test_a_question_behind_another_prefix_is_another_question():
     other = ({"role": "system", "content": "Be long."},)
     assert count_leaks(data(train=[user("Hello!", other)], evaluation=[question("Hello!")])) == {}
+
+
+def test_questions_and_rows_keep_their_tools_and_others_make_another_question():
+    tools = ({"type": "function", "function": {"name": "tide"}},)
+    row = Conversation(user("Hello!").messages, None, "here", tools)
+    (asked,) = as_questions([row])
+    assert asked.tools == tools
+    assert as_rows([asked]) == [row]
+    assert count_leaks(data(train=[user("Hello!")], evaluation=[asked])) == {}
+    assert count_leaks(data(train=[row], evaluation=[asked])) == {"eval_file": 1}
 
 
 def test_other_rows_that_were_trained_on_are_counted():

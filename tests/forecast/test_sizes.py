@@ -1,5 +1,7 @@
 """Rows are as long in an estimate as their views are."""
 
+from dataclasses import replace
+
 from bakery.chat.views import ViewBuilder
 from bakery.forecast.sizes import Sizes, sizes_of
 from bakery.rows.conversations import conversations, unanswered
@@ -27,6 +29,13 @@ def test_what_rows_share_is_read_once_and_not_with_every_row():
     assert together.teacher == together.student
     assert together.teacher + together.shared == apart.teacher
     assert apart.shared == 0
+
+
+def test_rows_with_different_tools_share_nothing():
+    tools = [({"type": "function", "function": {"name": f"tool_{number}"}},) for number in range(len(ROWS))]
+    different = [replace(row, tools=own) for row, own in zip(ROWS, tools, strict=True)]
+    assert sizes_of(_builder(), different).shared == 0
+    assert sizes_of(_builder(), [replace(row, tools=tools[0]) for row in ROWS]).shared > 0
 
 
 def test_unanswered_rows_end_before_the_answer_and_have_no_target():

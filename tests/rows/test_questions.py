@@ -28,6 +28,16 @@ def test_scored_questions_with_chats_checks_and_several_answers(tmp_path):
     assert (rows_read.answers, rows_read.check, rows_read.prefix) == (("b", "c"), "contains", (system("p"),))
 
 
+def test_a_question_may_have_tools(tmp_path):
+    wind = {"type": "function", "function": {"name": "wind"}}
+    rows = [{"question": "a", "answer": "b", "tools": [wind]}, {"question": "c", "answer": "d"}]
+    first, second = load_scored_rows(save(tmp_path / "rows.jsonl", rows))
+    assert (first.tools, second.tools) == ((wind,), ())
+    rows[0]["tools"] = [{}]
+    with pytest.raises(DataError, match=r"rows\.jsonl line 1: tools: tool 1 has a function without a name"):
+        load_scored_rows(save(tmp_path / "rows.jsonl", rows))
+
+
 @pytest.mark.parametrize(
     ("row", "says"),
     [

@@ -70,6 +70,7 @@ def test_an_empty_name_of_a_file_is_refused(name):
         ({"max_steps": 0}, "must be at least 1, or -1"),
         ({"target_span_pattern": ""}, "an empty pattern matches everything"),
         ({"anchor_prompts": [{"messages": [1]}]}, "prompt 1: message 1: must be a mapping"),
+        ({"anchor_prompts": [{"messages": [], "tools": [{}]}]}, "prompt 1: tool 1 has a function without a name"),
     ],
 )
 def test_what_contradicts_itself_is_refused(given, says):

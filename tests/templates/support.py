@@ -4,6 +4,7 @@ The oracle shares no code with the package: it finds contents by searching the r
 here because every content is unique, and reads the laws off the ids.
 """
 
+import json
 import re
 from collections.abc import Sequence
 from functools import cache
@@ -222,17 +223,28 @@ def folded(messages: Sequence[Message]) -> list[Message]:
 
 
 def text_of(tokenizer: Any, messages: Sequence[Message], generation_prompt: bool = False, **kwargs: Any) -> str:
-    return str(
-        tokenizer.apply_chat_template(list(messages), tokenize=False, add_generation_prompt=generation_prompt, **kwargs)
-    )
+    return str(_applied(tokenizer, messages, tokenize=False, add_generation_prompt=generation_prompt, **kwargs))
+
+
+def _applied(tokenizer: Any, messages: Sequence[Message], **kwargs: Any) -> Any:
+    """What the template makes of messages; of calls whose arguments are text where it takes no mapping."""
+    try:
+        return tokenizer.apply_chat_template(list(messages), **kwargs)
+    except TypeError:
+        texts = [_with_text_arguments(message) for message in messages]
+        return tokenizer.apply_chat_template(texts, **kwargs)
+
+
+def _with_text_arguments(message: Message) -> Message:
+    calls = [call["function"] for call in message.get("tool_calls", ())]
+    functions = [{**call, "arguments": json.dumps(call["arguments"])} for call in calls]
+    return {**message, "tool_calls": [{**CALL, "function": call} for call in functions]} if calls else message
 
 
 def ids_of(tokenizer: Any, messages: Sequence[Message], **kwargs: Any) -> list[int]:
     """What `apply_chat_template` gives; control tokens in the data sanitised unless they are an answer's thinking."""
     sanitise = not any("<think>" in (message.get("content") or "") for message in messages)
-    encoded = tokenizer.apply_chat_template(
-        list(messages), tokenize=True, sanitize_control_tokens=sanitise, return_dict=True, **kwargs
-    )
+    encoded = _applied(tokenizer, messages, tokenize=True, sanitize_control_tokens=sanitise, return_dict=True, **kwargs)
     return list(encoded["input_ids"])
 
 
@@ -254,9 +266,14 @@ def check_laws(
     pairs: Sequence[ViewPair],
     *,
     fold: bool = False,
+    tools: Sequence[Any] = (),
+    baked_tools: Sequence[Any] = (),
     **kwargs: Any,
 ) -> None:
-    """Assert laws a to f for pairs built from a prefix that is not retained and a row with assistant targets."""
+    """Assert laws a to f for pairs built from a prefix that is not retained and a row with assistant targets.
+
+    `tools` are the row's, `baked_tools` the prefix's. That they are shown is not asserted: the template may not.
+    """
     row = [flat(message) for message in row]
     answer_indices = [i for i, message in enumerate(row) if message["role"] == "assistant"]
     whole = len(pairs) == 1
@@ -267,18 +284,23 @@ def check_laws(
         if fold:
             teacher, student = folded(teacher), folded(student)
         _check_equal(pair)
-        for messages, ids, targets in (
-            (teacher, pair.teacher_ids, pair.teacher_targets),
-            (student, pair.student_ids, pair.student_targets),
+        sides = [{**kwargs, "tools": list(shown)} if shown else kwargs for shown in ((*baked_tools, *tools), tools)]
+        for messages, ids, targets, side in (
+            (teacher, pair.teacher_ids, pair.teacher_targets, sides[0]),
+            (student, pair.student_ids, pair.student_targets, sides[1]),
         ):
-            if ids != ids_of(tokenizer, messages, **kwargs):
+            if ids != ids_of(tokenizer, messages, **side):
                 behind = tokenizer.decode(ids[targets[-1] + 1 :])
                 assert not _bare(behind), "law e: the template's rendering, or nothing behind the turn"
             wanted = [row[i] for i in answer_indices] if whole else [row[answer_indices[n]]]
-            _check_words(tokenizer, messages, wanted, ids, targets, **kwargs)
+            _check_words(tokenizer, messages, wanted, ids, targets, **side)
         if len(teacher) > 1 and (student or answer_indices[0]):
-            asked = [messages[:-1] for messages in (teacher, student)]
-            seen = [text_of(tokenizer, m, generation_prompt=True, **kwargs) if m else "" for m in asked]
+            asked = zip((teacher[:-1], student[:-1]), sides, strict=True)
+            seen = [text_of(tokenizer, m, generation_prompt=True, **side) if m else "" for m, side in asked]
+            for tool in baked_tools:
+                words = tool["function"]["description"]
+                assert words not in seen[1], "law d: the prefix's tools are not in the student's view"
+                assert words in seen[0] or words not in text_of(tokenizer, teacher, **sides[0]), "law d: tools"
             for message in prefix:
                 words = str(message["content"]).strip()
                 assert words in seen[0], "law d: the prefix is in the teacher's view"

@@ -6,6 +6,7 @@
 - A row without any prefix and `retained` N > 0 is its own context: the teacher sees all of it, the student its last
   N messages, and targets are taken from those.
 - An anchor is a row that both see alike, without any prefix: behaviour there must not change.
+- Tools of a prefix are shown to the teacher only, those of a row to both; the teacher sees the prefix's first.
 """
 
 import hashlib
@@ -15,6 +16,8 @@ from dataclasses import dataclass, field
 
 from bakery.chat.rendering import Message, content_of, plain_messages
 from bakery.errors import ViewError
+from bakery.rows.tools import joined_tools, split_tools
+from bakery.settings.tools import Tool
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,11 +33,18 @@ class Context:
     shared: int
     prefix: Sequence[Message]
     prefix_key: str
+    teacher_tools: tuple[Tool, ...] = ()
+    student_tools: tuple[Tool, ...] = ()
+
+    @property
+    def anchor(self) -> bool:
+        """Whether both are the same conversation."""
+        return self.teacher is self.student
 
 
 @dataclass(frozen=True, slots=True)
 class ContextRules:
-    """How rows and prefixes become conversations, with the settings of one bake."""
+    """How rows and prefixes become conversations, with the settings of one bake; a prefix holds its tools itself."""
 
     prefix: Sequence[Message] = ()
     retained: int = 0
@@ -45,8 +55,10 @@ class ContextRules:
     def __post_init__(self) -> None:
         object.__setattr__(self, "prefix_key", key_of(self.prefix))
 
-    def context(self, row: list[Message], own: Sequence[Message] | None, *, anchor: bool) -> Context:
-        """Both conversations of `row`; `own` is its own prefix, None where the common one applies.
+    def context(
+        self, row: list[Message], own: Sequence[Message] | None, tools: tuple[Tool, ...] = (), *, anchor: bool
+    ) -> Context:
+        """Both conversations of `row`, which has these tools; `own` is its prefix, None where the common one applies.
 
         Raises:
             ViewError: both would be the same.
@@ -55,21 +67,23 @@ class ContextRules:
             raise ViewError("the row has no messages; give at least one")
         if anchor:
             alone = self._student([], row)
-            return Context(alone, alone, len(row), (), "")
+            return Context(alone, alone, len(row), (), "", tools, tools)
         prefix = self.prefix if own is None else plain_messages(own, "prefix_messages")
         if not prefix:
-            return self._own_context(row)
+            return self._own_context(row, tools)
         if self.retained >= len(prefix):
             raise ViewError(
                 f"nothing to bake: student_retained_turns {self.retained} covers all {len(prefix)} prefix message(s); "
                 "make it smaller"
             )
         shared = len(row) - (row[0]["role"] == "system")
-        key = self.prefix_key if own is None else key_of(prefix)
-        retained = prefix[len(prefix) - self.retained :]
-        return Context(self._folded(_joined(prefix, row)), self._student(retained, row), shared, prefix, key)
+        key = self.prefix_key if own is None and not tools else key_of([*prefix, *tools])
+        shown, teacher_tools = split_tools(prefix)
+        retained = shown[max(0, len(shown) - self.retained) :]
+        teacher, student = self._folded(_joined(shown, row)), self._student(retained, row)
+        return Context(teacher, student, shared, shown, key, joined_tools(teacher_tools, tools), tools)
 
-    def _own_context(self, row: list[Message]) -> Context:
+    def _own_context(self, row: list[Message], tools: tuple[Tool, ...]) -> Context:
         """The row's earlier messages are what the teacher sees and the student does not."""
         if not 0 < self.retained < len(row):
             smaller = ", or a smaller number" if self.retained else ""
@@ -78,7 +92,8 @@ class ContextRules:
                 f"{len(row)} message(s), so teacher and student see the same; give prefix_messages{smaller}"
             )
         earlier, own = row[: -self.retained], row[-self.retained :]
-        return Context(self._folded(row), self._student([], own), self.retained, (), key_of(earlier))
+        key = key_of([*earlier, *tools])
+        return Context(self._folded(row), self._student([], own), self.retained, (), key, tools, tools)
 
     def _student(self, retained: Sequence[Message], row: list[Message]) -> list[Message]:
         messages = _joined(retained, row)

@@ -18,9 +18,10 @@ from itertools import takewhile
 from string import ascii_letters, digits, punctuation
 from typing import Any
 
+from bakery.chat.contexts import Context
 from bakery.chat.encoding import Encoder, Text
 from bakery.chat.rendering import Message, Renderer, plain_messages
-from bakery.chat.turns import sentinels
+from bakery.chat.turns import Locator, sentinels
 from bakery.chat.views import ViewBuilder
 from bakery.errors import ViewError
 
@@ -114,12 +115,12 @@ def pre_query(
     if role == "system":
         if row or prefix:
             raise ViewError("a system message that the model writes is the first message; give neither row nor prefix")
-        conversation = _system_conversation(builder)
+        conversation, locator = _system_conversation(builder), builder.prompt_locator
     elif role == "user":
-        conversation = _user_conversation(builder, plain_messages(row), prefix, prompted)
+        conversation, locator = _user_conversation(builder, plain_messages(row), prefix, prompted)
     else:
         raise ViewError(f"role: got {role!r}; the model can be asked to write a user or a system message")
-    head, tail = _split(builder, conversation, role)
+    head, tail = _split(locator, conversation, role)
     ids, lead = _head_ids(builder.encoder, head, tail)
     if not ids:
         raise ViewError(f"the chat template writes nothing before the {role} message; use another template")
@@ -139,15 +140,18 @@ Conversation = Callable[[str], list[Message]]
 
 def _user_conversation(
     builder: ViewBuilder, row: list[Message], prefix: Sequence[Mapping[str, Any]] | None, prompted: bool
-) -> Conversation:
+) -> tuple[Conversation, Locator]:
+    """The conversation, and the locator with the tools that are seen in it."""
     bare = not (builder.rules.prefix if prefix is None else prefix)
     own = None if prefix is None else plain_messages(prefix, "prefix_messages")
 
-    def conversation(words: str) -> list[Message]:
-        context = builder.rules.context([*row, {"role": "user", "content": words}], own, anchor=bare)
-        return context.teacher if prompted else context.student
+    def context(words: str) -> Context:
+        return builder.rules.context([*row, {"role": "user", "content": words}], own, anchor=bare)
 
-    return conversation
+    teacher, student = builder.prompt_locators(context(""))
+    if prompted:
+        return lambda words: context(words).teacher, teacher
+    return lambda words: context(words).student, student
 
 
 _QUESTION = "Qui va là"
@@ -160,14 +164,13 @@ def _system_conversation(builder: ViewBuilder) -> Conversation:
     return lambda words: [{"role": "system", "content": words}, {"role": "user", "content": _QUESTION}]
 
 
-def _split(builder: ViewBuilder, conversation: Conversation, role: str) -> tuple[Text, Text]:
+def _split(locator: Locator, conversation: Conversation, role: str) -> tuple[Text, Text]:
     """What the template writes before and behind the words; behind a system message up to the question.
 
     Raises:
         ViewError: it depends on the words, or they stand at several positions or none.
         TemplateError: the template cannot render the conversation.
     """
-    locator = builder.prompt_locator
     (mark,) = sentinels(conversation(""), 1)
     shadow = locator.prompt(conversation(mark))
     if shadow.text.count(mark) != 1:

@@ -15,6 +15,7 @@ import jinja2
 from transformers import PreTrainedTokenizerBase
 from transformers.utils.chat_template_utils import render_jinja_template
 
+from bakery.chat.calls import as_mapping, as_text, with_arguments
 from bakery.chat.encoding import Text
 from bakery.chat.template_bounds import check_template_source
 from bakery.chat.template_trial import MAX_CHARACTERS
@@ -120,11 +121,14 @@ class Renderer:
             DataError: the text holds half a character (a lone surrogate).
             TemplateError: the template raises, or writes more than 32 million characters.
         """
+        if any("tool_calls" in message for message in messages):
+            messages = [with_arguments(message, self._arguments) for message in messages]
         given, marked = self.shield(messages)
+        variables, marked_tools = self._variables
         try:
-            text = self._run(given, generation_prompt)
+            text = self._run(given, generation_prompt, variables)
         except _FOREIGN as error:
-            raise TemplateError(_refusal(messages, error)) from None
+            raise TemplateError(_refusal(messages, error, bool(variables.get("tools")))) from None
         if len(text) > MAX_CHARACTERS:
             raise TemplateError(
                 f"the chat template writes {len(text):,} characters, more than the {MAX_CHARACTERS:,} allowed; "
@@ -132,9 +136,32 @@ class Renderer:
             )
         if not text.isascii() and (broken := re.search("[\ud800-\udfff]", text)):
             raise DataError(f"the text holds a lone surrogate {broken[0]!r}, half of a character; repair the row")
-        return self._unmark(text) if marked else Text(text)
+        return self._unmark(text) if marked or marked_tools else Text(text)
 
-    def _run(self, messages: Sequence[Message], generation_prompt: bool) -> str:
+    @cached_property
+    def _arguments(self) -> Callable[[Any], Any]:
+        """The form in which the template takes the arguments of calls: a mapping, unless it takes text only."""
+        function = {"name": "f", "arguments": {"a": "b"}}
+        calls = [{"id": "call00001", "type": "function", "function": function}]
+        call = {"role": "assistant", "content": "", "tool_calls": calls}
+        for form in (as_mapping, as_text):
+            messages = [{"role": "user", "content": "Q"}, with_arguments(call, form)]
+            try:
+                self.tokenizer.apply_chat_template(messages, chat_template=self.template, tokenize=False, **self.kwargs)
+            except _FOREIGN:
+                continue
+            return form
+        return as_mapping
+
+    @cached_property
+    def _variables(self) -> tuple[dict[str, Any], int]:
+        """The variables with the control tokens in the words of the tools marked, and how many there are."""
+        if not self.kwargs.get("tools"):
+            return self.kwargs, 0
+        (marked,), count = self.shield([{"role": "", "tools": self.kwargs["tools"]}])
+        return {**self.kwargs, "tools": marked["tools"]}, count
+
+    def _run(self, messages: Sequence[Message], generation_prompt: bool, variables: Mapping[str, Any]) -> str:
         """The template's text, as `apply_chat_template` gives it, which for all that it checks takes longer."""
         if not (self._plain_tokenizer and messages):
             return self.tokenizer.apply_chat_template(  # type: ignore[no-any-return]
@@ -142,11 +169,14 @@ class Renderer:
                 chat_template=self.template,
                 tokenize=False,
                 add_generation_prompt=generation_prompt,
-                **self.kwargs,
+                **variables,
             )
         given = [{key: value for key, value in message.items() if value is not None} for message in messages]
         texts, _ = render_jinja_template(
-            [given], chat_template=self.template, add_generation_prompt=generation_prompt, **self._variables
+            [given],
+            chat_template=self.template,
+            add_generation_prompt=generation_prompt,
+            **{**self._special_tokens, **variables},
         )
         return texts[0]  # type: ignore[no-any-return]
 
@@ -156,9 +186,8 @@ class Renderer:
         return type(self.tokenizer).apply_chat_template is PreTrainedTokenizerBase.apply_chat_template
 
     @cached_property
-    def _variables(self) -> dict[str, Any]:
-        """What the template may use beside the messages."""
-        return {**self.tokenizer.special_tokens_map, **self.kwargs}
+    def _special_tokens(self) -> dict[str, Any]:
+        return dict(self.tokenizer.special_tokens_map)
 
     def shield(self, messages: Sequence[Message]) -> tuple[list[Message], int]:
         """Mark the control tokens inside the messages' own strings; returns the messages and how many there are."""
@@ -219,9 +248,9 @@ def _mark_message(message: Message, mark: Callable[[Any], Any]) -> Message:
     return {**rest, "content": marked}
 
 
-def _refusal(messages: Sequence[Message], error: Exception) -> str:
+def _refusal(messages: Sequence[Message], error: Exception, tools: bool) -> str:
     said = excerpt(str(error) or type(error).__name__, 160)
-    remedy = "change the roles or their order, or the template"
+    remedy = f"change the roles{', their order or the tools' if tools else ' or their order'}, or the template"
     if bare := [i for i, message in enumerate(messages) if message.get("content") is None]:
         remedy = f"give message {bare[0] + 1} a content, if only an empty one, or change the roles or the template"
     return f"the chat template refuses this conversation of roles {_roles(messages)}: {said}; {remedy}"

@@ -29,6 +29,7 @@ from bakery.chat.turns import Locator, sentinels
 from bakery.chat.views import ViewBuilder
 from bakery.errors import BakeryError, TemplateError, ViewError
 from bakery.rows.conversations import Conversation
+from bakery.rows.tools import split_tools
 from bakery.text import excerpt
 
 _ASK, _ANSWER, _AGAIN, _SYSTEM = sentinels([], 4)
@@ -58,7 +59,7 @@ def check_template(tokenizer: Any, chat_template_kwargs: Mapping[str, Any] | Non
 def warnings_for(template_checks: Sequence[TemplateCheck], rules: ContextRules) -> list[str]:
     """What to tell a user once at the start of a bake: the remarks that its settings do not settle already."""
     settled = {"prompt"}  # the rows have their views by now
-    if rules.fold or not any(message["role"] == "system" for message in rules.prefix):
+    if rules.fold or not any(message["role"] == "system" for message in split_tools(rules.prefix)[0]):
         settled |= {"no system role", "lost system"}
     if rules.empty_system or rules.fold:
         settled.add("default system")

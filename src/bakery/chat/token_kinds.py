@@ -13,7 +13,7 @@ from typing import Literal
 from bakery.chat.examples import View
 from bakery.chat.rendering import Message, plain_messages
 from bakery.chat.template_checks import TemplateCheck, check_template
-from bakery.chat.turns import sentinels
+from bakery.chat.turns import Locator, sentinels
 from bakery.chat.views import ViewBuilder
 from bakery.errors import BakeryError
 from bakery.rows.conversations import Conversation
@@ -73,9 +73,11 @@ def _shown(builder: ViewBuilder, conversation: Conversation) -> list[Shown]:
         builder.views(conversation)
         again = copy(builder)
         again.notes = Counter()  # the row is counted
-        examples = again.examples(conversation, all_offsets=True)[1]
+        context, examples = again.examples(conversation, all_offsets=True)
+        first, second = builder.prompt_locators(context)
         return [
-            Shown(conversation.source, _tokens(builder, first), _tokens(builder, second)) for first, second in examples
+            Shown(conversation.source, _tokens(first, teacher), _tokens(second, student))
+            for teacher, student in examples
         ]
     except BakeryError as error:
         source = conversation.source
@@ -85,20 +87,21 @@ def _shown(builder: ViewBuilder, conversation: Conversation) -> list[Shown]:
 def _prompt(builder: ViewBuilder, conversation: Conversation) -> Shown:
     """A row that the teacher is to answer: both views up to the generation prompt."""
     builder.prompts(conversation)
-    context = builder.rules.context(plain_messages(conversation.messages), conversation.prefix, anchor=False)
+    row = plain_messages(conversation.messages)
+    context = builder.rules.context(row, conversation.prefix, conversation.tools, anchor=False)
     views = []
-    for messages in (context.teacher, context.student):
-        text = builder.prompt_locator.prompt(messages)
-        views.append(View(messages, text, builder.encoder.encode(text), (), []))
-    teacher, student = (_tokens(builder, view) for view in views)
+    for locator, messages in zip(builder.prompt_locators(context), (context.teacher, context.student), strict=True):
+        text = locator.prompt(messages)
+        views.append(_tokens(locator, View(messages, text, builder.encoder.encode(text), (), [])))
+    teacher, student = views
     answer_only = builder.thinking is not None and not builder.target_thinking
     return Shown(conversation.source, teacher, student, unanswered=True, answer_only=answer_only)
 
 
-def _tokens(builder: ViewBuilder, view: View) -> list[Token]:
+def _tokens(locator: Locator, view: View) -> list[Token]:
     """All tokens of a view with their kinds."""
     targets, ends = set(view.targets), [(span.end, span.stop) for span in view.spans]
-    words = [*_words(builder, view), *((span.content, span.end) for span in view.spans)]
+    words = [*_words(locator, view), *((span.content, span.end) for span in view.spans)]
     shown: list[Token] = []
     before = (-1, -1)
     for i, (token_id, (a, b)) in enumerate(zip(view.tokens.ids, view.tokens.offsets, strict=True)):
@@ -110,7 +113,7 @@ def _tokens(builder: ViewBuilder, view: View) -> list[Token]:
     return shown
 
 
-def _words(builder: ViewBuilder, view: View) -> list[tuple[int, int]]:
+def _words(locator: Locator, view: View) -> list[tuple[int, int]]:
     """Where the words of the messages that are context stand in a view, as far as can be told."""
     messages, text = view.messages, view.text.text
     answered = bool(view.spans) and messages[-1]["role"] == "assistant"
@@ -121,7 +124,7 @@ def _words(builder: ViewBuilder, view: View) -> list[tuple[int, int]]:
         (mark,) = sentinels(messages, 1)
         probe: list[Message] = [*messages[:i], {**message, "content": mark}, *messages[i + 1 :]]
         try:
-            shadow = builder.prompt_locator.renderer.render(probe, generation_prompt=answered or not view.spans)
+            shadow = locator.renderer.render(probe, generation_prompt=answered or not view.spans)
         except BakeryError:
             continue
         before, _, after = shadow.text.partition(mark)

@@ -33,6 +33,7 @@ from bakery.chat.pairs import ViewPair as ViewPair
 from bakery.chat.rendering import Message, Renderer, content_of, plain_messages, thinking_of
 from bakery.chat.targets import Pattern
 from bakery.chat.thinking import ThinkingTokens, inline_thoughts, learned_of, set_apart, switch_off, thinking_tokens
+from bakery.chat.tools import LEFT_OUT, Sides, ToolLocators, turns_of
 from bakery.chat.turns import Locator
 from bakery.errors import BakeryError, ConfigError, DataError, TemplateError, ViewError
 from bakery.rows.conversations import Conversation
@@ -59,6 +60,7 @@ class ViewBuilder:
     Attributes:
         thinking_off: the variable that asks the template without thinking, once answers without any were given.
         notes: what to tell about the rows so far, and in how many.
+        leaves_out_tools: whether the template showed a row without tools that it has.
         control_words: how many control tokens stood in the rows so far; they were encoded as ordinary text.
     """
 
@@ -100,6 +102,8 @@ class ViewBuilder:
         self.target_thinking = target_thinking
         self.notes: Counter[str] = Counter()
         self.thinking_off: dict[str, object] = {}
+        self.tool_locators = ToolLocators()
+        self.leaves_out_tools = False
         self.control_words = 0
         self._thinking: dict[Locator, ThinkingTokens | None] = {}
 
@@ -118,6 +122,8 @@ class ViewBuilder:
             lines.append(f"answers without thinking: the template is asked with {name}: {json.dumps(value)} everywhere")
         if self.folds_unasked:
             lines.append("the template leaves out system messages: their text is put before the next user message")
+        if self.leaves_out_tools:
+            lines.append(LEFT_OUT)
         if self.control_words:
             lines.append(f"{self.control_words} control token(s) stand in the rows' words; they are kept as plain text")
         return lines
@@ -146,7 +152,7 @@ class ViewBuilder:
         folding = copy(self)
         folding.rules, folding.notes = replace(self.rules, fold=True), Counter()
         try:
-            folding.examples(conversation, anchor=anchor)
+            folding._views(conversation, anchor)
         except BakeryError:
             return False
         return True
@@ -173,7 +179,7 @@ class ViewBuilder:
             DataError: as `views`, without the row's source.
         """
         row = self._messages(conversation.messages)
-        context = self.rules.context(row, self._prefix(conversation), anchor=anchor)
+        context = self.rules.context(row, self._prefix(conversation), conversation.tools, anchor=anchor)
         behind = [n for n in range(context.shared, 0, -1) if self._is_target(row[-n])]
         if not behind:
             matching = f" whose content matches {self.content_pattern.text!r}" if self.content_pattern else ""
@@ -181,15 +187,17 @@ class ViewBuilder:
                 f"no target: none of the {context.shared} message(s) has a role in {sorted(self.roles)}{matching}"
             )
         locator = self._locator([row[-n] for n in behind], anchor)
+        locators = self.tool_locators.sides(locator, context)
         builder = ExampleBuilder(self.encoder, self.span_pattern, all_offsets, self.target_thinking)
         sides = [context.teacher] if context.student is context.teacher else [context.teacher, context.student]
         examples = []
         for n in behind:
             heads = [messages[: len(messages) - n + 1] for messages in sides]
-            turns = locator.turns(heads)
+            turns = turns_of(locators, heads)
             examples.append(builder.example(heads, turns))
             if notes := turns[0].notes:
                 self.notes.update(notes)
+        self.leaves_out_tools |= self.tool_locators.left_out(locator, context, examples[-1][0].text.text)
         return context, together(examples)
 
     def _locator(self, targets: Sequence[Message], anchor: bool) -> Locator:
@@ -206,6 +214,10 @@ class ViewBuilder:
     def prompt_locator(self) -> Locator:
         """What prompts are made with: without thinking, once answers without any were given."""
         return self._switch[1] if self.thinking_off else self.locator
+
+    def prompt_locators(self, context: Context) -> Sides:
+        """The same with the tools that teacher and student are shown."""
+        return self.tool_locators.sides(self.prompt_locator, context)
 
     @property
     def thinking(self) -> ThinkingTokens | None:
@@ -236,7 +248,7 @@ class ViewBuilder:
         for teacher, student in examples:
             ids = (teacher.tokens.ids, student.tokens.ids)
             pair = ViewPair(*ids, teacher.targets, student.targets, conversation.source, context.prefix_key)
-            _check(pair, anchor=context.teacher is context.student)
+            _check(pair, context)
             pairs.append(pair)
         return pairs
 
@@ -244,15 +256,15 @@ class ViewBuilder:
         row = self._messages(conversation.messages)
         if row and row[-1]["role"] == "assistant":
             raise ViewError("the row ends with an answer, so there is nothing to sample; give it without")
-        context = self.rules.context(row, self._prefix(conversation), anchor=anchor)
+        context = self.rules.context(row, self._prefix(conversation), conversation.tools, anchor=anchor)
         self.control_words += self.renderer.shield(row)[1]
-        ids = []
-        for messages in (context.teacher, context.student):
-            text = self.prompt_locator.prompt(messages)
-            ids.append(self.encoder.encode(text, since=len(text.text)).ids)
+        sides = zip(self.prompt_locators(context), (context.teacher, context.student), strict=True)
+        texts = [locator.prompt(messages) for locator, messages in sides]
+        self.leaves_out_tools |= self.tool_locators.left_out(self.prompt_locator, context, texts[0].text)
+        ids = [self.encoder.encode(text, since=len(text.text)).ids for text in texts]
         if ids[0][-1:] != ids[1][-1:]:
             raise ViewError("the generation prompt ends differently for teacher and student; use another chat template")
-        _check_context(ids[0], ids[1], anchor)
+        _check_context(ids[0], ids[1], context)
         return PromptPair(ids[0], ids[1], conversation.source, context.prefix_key)
 
     def _messages(self, messages: Sequence[Mapping[str, Any]], where: str = "messages") -> list[Message]:
@@ -321,7 +333,7 @@ def build_views(
     return builder.views(Conversation(cast(Any, tuple(messages)), None, ""), anchor=anchor)
 
 
-def _check(pair: ViewPair, anchor: bool) -> None:
+def _check(pair: ViewPair, context: Context) -> None:
     """The laws that can be read off the ids.
 
     Raises:
@@ -344,17 +356,18 @@ def _check(pair: ViewPair, anchor: bool) -> None:
     ]
     if before[0] != before[1]:
         raise ViewError("the token before a target differs between teacher and student; use another chat template")
-    _check_context(pair.teacher_ids, pair.student_ids, anchor)
+    _check_context(pair.teacher_ids, pair.student_ids, context)
 
 
-def _check_context(teacher: list[int], student: list[int], anchor: bool) -> None:
-    if (teacher == student) != anchor:
-        raise ViewError(
-            "an anchor row must look the same to teacher and student"
-            if anchor
-            else "nothing to bake: the chat template shows teacher and student the same; it drops the prefix "
-            "(system_role: fold puts system messages into the user's)"
-        )
+def _check_context(teacher: list[int], student: list[int], context: Context) -> None:
+    if (teacher == student) == context.anchor:
+        return
+    if context.anchor:
+        raise ViewError("an anchor row must look the same to teacher and student")
+    dropped = "it drops the prefix (system_role: fold puts system messages into the user's)"
+    if context.teacher_tools != context.student_tools:
+        dropped = "it leaves out the prefix's tools (use the model's template for tools, or write them as a message)"
+    raise ViewError(f"nothing to bake: the chat template shows teacher and student the same; {dropped}")
 
 
 def _at(source: str, error: DataError) -> DataError:

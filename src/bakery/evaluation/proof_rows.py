@@ -136,12 +136,12 @@ def count_leaks(data: BakeData) -> dict[str, int]:
 
 def as_questions(rows: Sequence[Conversation]) -> list[ScoredQuestion]:
     """Rows as questions without an expected answer."""
-    return [ScoredQuestion(unanswered(row).messages, (), row.source, None, row.prefix) for row in rows]
+    return [ScoredQuestion(unanswered(row).messages, (), row.source, None, row.prefix, row.tools) for row in rows]
 
 
 def as_rows(questions: Sequence[ScoredQuestion]) -> list[Conversation]:
     """Questions without their answers: what the conditions are asked."""
-    return [Conversation(question.messages, question.prefix, question.source) for question in questions]
+    return [Conversation(question.messages, question.prefix, question.source, question.tools) for question in questions]
 
 
 def _message(role: str, content: str) -> Message:

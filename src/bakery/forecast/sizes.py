@@ -56,7 +56,7 @@ def sizes_of(builder: ViewBuilder, rows: Sequence[Conversation], *, anchor: bool
         student += [len(view.student_ids) for view in views]
         targets += [len(getattr(view, "teacher_targets", ())) for view in views]
     prefix = mean(teacher) - mean(student)
-    own = [repr(row.prefix) if row.prefix is not None else "" for row in rows if row.prefix or not anchor]
+    own = [repr((row.prefix, row.tools)) for row in rows if row.prefix or not anchor]
     different = len(rows) if not builder.rules.prefix and not any(row.prefix for row in rows) else len(set(own))
     sharing = shares and prefix > 0 and different < len(rows)
     answered = [row for row in rows if row.answered]

@@ -5,6 +5,7 @@ conversations                     the same, as ShareGPT writes it (from, value)
 prompt | user_message | input | question | instruction     a text, or a list of messages
   with response | completion | output | answer             its answer, likewise
 prefix_messages                   this row's own prefix; [] for none; absent or null for the configured one
+tools                             JSON schemas of tools that teacher and student are shown
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -13,8 +14,10 @@ from typing import Any, TypeVar
 
 from bakery.errors import DataError
 from bakery.rows.columns import CHAT_COLUMNS, PREFIX_COLUMN, Columns, column_names, find_columns
-from bakery.rows.sources import Row, parse_cell, read_rows
+from bakery.rows.sources import Row, parse_cell, read_rows, without_filled_nulls
+from bakery.rows.tools import TOOLS, as_cell, as_text, joined_tools, read_tools, row_tools, split_tools, with_tools
 from bakery.settings.messages import check_messages
+from bakery.settings.tools import Tool
 from bakery.text import describe, listed
 
 Message = dict[str, Any]
@@ -29,12 +32,14 @@ class Conversation:
     """One row: its own messages, and its own prefix if it has one.
 
     `messages` ends with an assistant message if the answer is given. `prefix` None: the configured prefix applies;
-    `()`: explicitly none. `source` is the location for error messages ("data/train.json row 12").
+    `()`: explicitly none. `source` is the location for error messages ("data/train.json row 12"). `tools` are shown in
+    both views; those of a prefix stand in its messages (see `tools`).
     """
 
     messages: tuple[Message, ...]
     prefix: tuple[Message, ...] | None
     source: str
+    tools: tuple[Tool, ...] = ()
 
     @property
     def answered(self) -> bool:
@@ -52,14 +57,16 @@ def unanswered(row: Conversation) -> Conversation:
 
 def as_row(row: Conversation) -> dict[str, Any]:
     """A conversation as a row of a data set, from which `conversations` makes the same again."""
-    own = {} if row.prefix is None else {PREFIX_COLUMN: list(row.prefix)}
-    return {"messages": list(row.messages), **own}
+    own = {} if row.prefix is None else {PREFIX_COLUMN: [as_cell(message) for message in row.prefix]}
+    return {"messages": list(row.messages), **own, **({TOOLS: as_text(row.tools)} if row.tools else {})}
 
 
 def prompt_key(row: Conversation) -> tuple[Any, ...]:
-    """What makes two prompts the same: their words, whatever their case and white space, behind the same prefix."""
+    """What makes two prompts the same: the words, whatever their case and white space, the prefix and the tools."""
     messages = [*(row.prefix or ()), {"role": "|", "content": ""}, *unanswered(row).messages]
-    return tuple((message["role"], " ".join(str(message.get("content")).split()).casefold()) for message in messages)
+    words = ((message["role"], " ".join(str(message.get("content")).split()).casefold()) for message in messages)
+    tools = [split_tools(row.prefix or ())[1], row.tools]
+    return (*words, *map(as_text, tools)) if any(tools) else tuple(words)
 
 
 def evenly(rows: Sequence[T], count: int) -> list[T]:
@@ -89,7 +96,8 @@ def conversations(
     Raises:
         DataError: there are no rows, their columns are unclear, or a row is malformed.
     """
-    numbered = [r if isinstance(r, Row) else Row(r, f"{name} row {i}") for i, r in enumerate(rows, 1)]
+    given = rows if isinstance(rows, list | tuple) else map(without_filled_nulls, rows)
+    numbered = [r if isinstance(r, Row) else Row(r, f"{name} row {i}") for i, r in enumerate(given, 1)]
     if not numbered:
         raise DataError(f"{name}: holds no rows")
     _check_one_kind(numbered)
@@ -135,10 +143,9 @@ def _conversation(row: Row, columns: Columns) -> Conversation:
         messages += row_messages(row, columns.response, "assistant")
         if messages[-1]["role"] != "assistant":
             raise DataError(f"{row.location}: {columns.response}: must end with the assistant's message")
-    if row.value.get("tools"):
-        raise DataError(f"{row.location}: tools: not supported per row; give chat_template_kwargs: {{tools: [...]}}")
     check_order(messages, row.location)
-    return Conversation(messages, own_prefix(row), row.location)
+    plain, inside = split_tools(messages)
+    return Conversation(tuple(plain), own_prefix(row), row.location, joined_tools(inside, row_tools(row)))
 
 
 def own_prefix(row: Row) -> tuple[Message, ...] | None:
@@ -151,7 +158,11 @@ def own_prefix(row: Row) -> tuple[Message, ...] | None:
     location = f"{row.location}: {PREFIX_COLUMN}"
     if value is None or value == "":
         return None
-    return _clean_messages(parse_cell(value, location) if isinstance(value, str) else value, location)
+    value = parse_cell(value, location) if isinstance(value, str) else value
+    if isinstance(value, Mapping) and set(value) == {"messages", TOOLS}:
+        messages = _clean_messages(value["messages"], f"{location}: messages")
+        return tuple(with_tools(messages, read_tools(value[TOOLS], f"{location}: {TOOLS}")))
+    return _clean_messages(value, location)
 
 
 def row_messages(row: Row, column: str, role: str) -> tuple[Message, ...]:
@@ -183,9 +194,16 @@ def _clean_messages(value: Any, location: str) -> tuple[Message, ...]:
     """Messages checked, with ShareGPT's names translated and without the keys that a table filled with null."""
     messages = value
     if isinstance(value, list | tuple):
-        messages = [_from_sharegpt(one, f"{location}: message {number}") for number, one in enumerate(value, 1)]
+        messages = [_message(one, f"{location}: message {number}") for number, one in enumerate(value, 1)]
     check_messages(messages, location, DataError)
     return tuple({k: v for k, v in message.items() if v is not None or k == "content"} for message in messages)
+
+
+def _message(message: Any, location: str) -> Any:
+    """A message in the usual words, its tools, if it has any, read from their text."""
+    if isinstance(message, Mapping) and message.get(TOOLS) is not None:
+        message = {**message, TOOLS: list(read_tools(message[TOOLS], f"{location}: {TOOLS}"))}
+    return _from_sharegpt(message, location)
 
 
 def _from_sharegpt(message: Any, location: str) -> Any:

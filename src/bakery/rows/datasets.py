@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from bakery.errors import DataError
 from bakery.rows.columns import PREFIX_COLUMN
-from bakery.rows.conversations import Message, conversations, load_rows
+from bakery.rows.conversations import Message, as_row, conversations, load_rows
+from bakery.rows.tools import TOOLS, as_cell, as_text
+from bakery.settings.tools import Tool
 
 if TYPE_CHECKING:
     import datasets
@@ -28,34 +30,37 @@ def create_dataset(prompts: Sequence[str], answers: Sequence[str] | None = None)
 
 
 def create_conversational_dataset(
-    chats: Sequence[Sequence[Message]], prefix_messages: Sequence[Sequence[Message] | None] | None = None
+    chats: Sequence[Sequence[Message]],
+    prefix_messages: Sequence[Sequence[Message] | None] | None = None,
+    tools: Sequence[Sequence[Tool] | None] | None = None,
 ) -> datasets.Dataset:
-    """Make a training set of chats, each with its own prefix if `prefix_messages` gives one for each.
+    """Make a training set of chats, each with its own prefix and tools if `prefix_messages` and `tools` give them.
 
     Raises:
-        DataError: a chat is malformed, or the prefixes are not as many.
+        DataError: a chat is malformed, or the prefixes or the tools are not as many.
     """
-    if prefix_messages is not None and len(prefix_messages) != len(chats):
-        got = f"got {len(chats)} chats but {len(prefix_messages)} prefixes"
-        raise DataError(f"create_conversational_dataset: {got}; give one (or None) for each")
+    for what, given in (("prefixes", prefix_messages), ("lists of tools", tools)):
+        if given is not None and len(given) != len(chats):
+            got = f"got {len(chats)} chats but {len(given)} {what}"
+            raise DataError(f"create_conversational_dataset: {got}; give one (or None) for each")
     rows: list[dict[str, Any]] = [{"messages": list(messages)} for messages in chats]
     for row, own in zip(rows, prefix_messages or (), strict=False):
-        row[PREFIX_COLUMN] = own
+        row[PREFIX_COLUMN] = own and [as_cell(message) for message in own]
+    for row, shown in zip(rows, tools or (), strict=False):
+        row[TOOLS] = as_text(shown or ())
     return _dataset(rows, "create_conversational_dataset")
 
 
 def load_dataset(spec: str, split: str | None = "train") -> datasets.Dataset:
-    """Read a file, folder or hub id as a `datasets.Dataset` with `messages` and, if any, `prefix_messages`.
+    """Read a file, folder or hub id as a `datasets.Dataset` with `messages` and, if any, `prefix_messages` and `tools`.
 
     Raises:
         DataError: see `load_rows`.
     """
     chats = load_rows(spec, split)
-    rows: list[dict[str, Any]] = [{"messages": list(chat.messages)} for chat in chats]
-    if any(chat.prefix is not None for chat in chats):
-        for row, chat in zip(rows, chats, strict=True):
-            row[PREFIX_COLUMN] = None if chat.prefix is None else list(chat.prefix)
-    return _dataset(rows, spec)
+    rows = [as_row(chat) for chat in chats]
+    names = {name for row in rows for name in row}
+    return _dataset([{name: row.get(name) for name in sorted(names)} for row in rows], spec)
 
 
 def _dataset(rows: list[dict[str, Any]], name: str) -> datasets.Dataset:

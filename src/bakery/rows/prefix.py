@@ -5,11 +5,13 @@ from typing import Any
 
 from bakery.errors import ConfigError
 from bakery.rows.document import Document
+from bakery.rows.tools import TOOLS, with_tools
 from bakery.settings.checks import refuse, retained_problems
 from bakery.settings.config import ContextConfig
 from bakery.settings.documents import read_document
 from bakery.settings.files import read_text
 from bakery.settings.messages import check_messages
+from bakery.settings.tools import tools_problem
 
 
 def load_prefix(context: ContextConfig, document: Document | None = None) -> tuple[dict[str, Any], ...] | None:
@@ -38,15 +40,20 @@ def _system(text: str) -> dict[str, Any]:
 
 
 def load_prefix_messages(path: str) -> list[dict[str, Any]]:
-    """Read prefix messages from YAML or JSON: a list, or a mapping that holds the list as `prefix_messages`.
+    """Read prefix messages from YAML or JSON: a list, or a mapping with the list as `prefix_messages` or `messages`.
+
+    The mapping may hold `tools` too: JSON schemas that the teacher sees and the student does not.
 
     Raises:
         ConfigError: the file is missing or malformed, or holds no messages.
     """
-    value = read_document(path).value
-    if isinstance(value, Mapping) and set(value) in ({"prefix_messages"}, {"messages"}):
-        (value,) = value.values()
+    value, tools = read_document(path).value, ()
+    if isinstance(value, Mapping) and set(value) - {TOOLS} in ({"prefix_messages"}, {"messages"}):
+        tools = value.get(TOOLS) or ()
+        value = next(item for key, item in value.items() if key != TOOLS)
+    if problem := tools_problem(tools):
+        raise ConfigError(f"{path}: {TOOLS}: {problem}")
     check_messages(value, path, ConfigError)
-    if not value:
+    if not value and not tools:
         raise ConfigError(f"{path}: an empty list, so there is nothing to bake; add a message")
-    return list(value)
+    return with_tools(value, tools)

@@ -7,7 +7,9 @@ from bakery.errors import DataError
 from bakery.rows.columns import RESPONSE_COLUMNS, column_names, find_columns
 from bakery.rows.conversations import Message, check_order, own_prefix, row_messages
 from bakery.rows.sources import Row, read_rows
+from bakery.rows.tools import joined_tools, row_tools, split_tools
 from bakery.scoring.answers import check_problem
+from bakery.settings.tools import Tool
 from bakery.text import describe, listed
 
 
@@ -20,6 +22,7 @@ class ScoredQuestion:
     source: str
     check: str | None = None
     prefix: tuple[Message, ...] | None = None
+    tools: tuple[Tool, ...] = ()
 
     @property
     def text(self) -> str:
@@ -36,7 +39,7 @@ def load_scored_rows(path: str) -> list[ScoredQuestion]:
     """Read questions with answers, by named columns only.
 
     A row has a question (any prompt column, or `messages` that end with the user) and an answer (any response
-    column; a text, or a list of texts any of which is right), and may have `check` and `prefix_messages`.
+    column; a text, or a list of texts any of which is right), and may have `check`, `prefix_messages` and `tools`.
 
     Raises:
         DataError: a question or answer is missing or empty; the message names the row.
@@ -71,4 +74,6 @@ def _scored(row: Row, prompt: str, answer: str) -> ScoredQuestion:
     check = row.value.get("check") or None
     if check is not None and (problem := check_problem(check, answers)):
         raise DataError(f"{row.location}: check: {problem}")
-    return ScoredQuestion(messages, tuple(answers), row.location, check, own_prefix(row))
+    plain, inside = split_tools(messages)
+    tools = joined_tools(inside, row_tools(row))
+    return ScoredQuestion(tuple(plain), tuple(answers), row.location, check, own_prefix(row), tools)

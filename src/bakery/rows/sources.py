@@ -169,7 +169,7 @@ def _read_parquet(spec: str, path: Path) -> list[Row]:
     from pyarrow.lib import ArrowException
 
     try:
-        return _numbered(pyarrow.parquet.read_table(path).to_pylist(), spec)
+        return _table(pyarrow.parquet.read_table(path).to_pylist(), spec)
     except (ArrowException, OSError) as problem:
         raise DataError(f"{spec}: cannot be read as parquet: {_first_line(problem)}") from problem
 
@@ -187,13 +187,13 @@ def _read_with_datasets(spec: str, folder: Path | None, split: str | None) -> li
         if folder is not None and any((folder / name).exists() for name in ("dataset_dict.json", "state.json")):
             loaded = datasets.load_from_disk(str(folder))
         elif split is not None:
-            return _numbered(datasets.load_dataset(str(folder or spec), split=split), spec)
+            return _table(datasets.load_dataset(str(folder or spec), split=split), spec)
         else:
             loaded = datasets.load_dataset(str(folder or spec))
         if not isinstance(loaded, datasets.DatasetDict):
-            return _slice(_numbered(loaded, spec), split, spec, only="train")
+            return _slice(_table(loaded, spec), split, spec, only="train")
         name = _choose_split(list(loaded), split, spec)
-        return _slice(_numbered(loaded[name], spec), split, spec)
+        return _slice(_table(loaded[name], spec), split, spec)
     except (ArrowException, datasets.exceptions.DatasetsError, OSError, ValueError, AssertionError) as problem:
         if isinstance(problem, DataError):
             raise
@@ -219,14 +219,36 @@ def _numbered(rows: Iterable[Any], spec: str) -> list[Row]:
     return [Row(value, f"{spec} row {number}") for number, value in enumerate(rows, 1)]
 
 
+def _table(rows: Iterable[Any], spec: str) -> list[Row]:
+    return _numbered(map(without_filled_nulls, rows), spec)
+
+
+def without_filled_nulls(value: Any) -> Any:
+    """A row of a table without the nulls in its tools and calls, which a table fills in for the keys of other rows."""
+    if isinstance(value, list | tuple):
+        return [without_filled_nulls(item) for item in value]
+    if not isinstance(value, Mapping):
+        return value
+    return {
+        key: _without_nulls(item) if key in ("tools", "tool_calls") else without_filled_nulls(item)
+        for key, item in value.items()
+    }
+
+
+def _without_nulls(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _without_nulls(item) for key, item in value.items() if item is not None}
+    return [_without_nulls(item) for item in value] if isinstance(value, list | tuple) else value
+
+
 _READERS: Mapping[str, Callable[[str, Path], Iterable[Row]]] = {
     ".json": _read_json, ".jsonl": _read_jsonl, ".csv": _read_csv, ".parquet": _read_parquet
 }  # fmt: skip
 
 
-def parse_cell(text: str, location: str) -> Any:
-    """Read a cell of text that holds JSON, as a CSV file must for messages."""
+def parse_cell(text: str, location: str, what: str = "messages") -> Any:
+    """Read a cell of text that holds a list of `what` as JSON, as a CSV file must."""
     try:
         return json.loads(text)
     except (json.JSONDecodeError, RecursionError) as problem:
-        raise DataError(f"{location}: must be a list of messages as JSON: {_first_line(problem)}") from problem
+        raise DataError(f"{location}: must be a list of {what} as JSON: {_first_line(problem)}") from problem

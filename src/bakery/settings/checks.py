@@ -13,6 +13,7 @@ from bakery.errors import ConfigError
 from bakery.scoring.answers import pattern_problem
 from bakery.scoring.rules import parse_rules
 from bakery.settings.messages import ROLES, messages_problem
+from bakery.settings.tools import tools_problem
 from bakery.text import describe
 
 Locate = Callable[[str], str]
@@ -160,8 +161,8 @@ def data_problems(values: Values) -> Problems:
 
 
 def _prompt_problem(prompt: Any) -> str | None:
-    if isinstance(prompt, Mapping) and set(prompt) == {"messages"}:
-        problem = messages_problem(prompt["messages"])
+    if isinstance(prompt, Mapping) and set(prompt) in ({"messages"}, {"messages", "tools"}):
+        problem = messages_problem(prompt["messages"]) or tools_problem(prompt.get("tools") or ())
         return f": {problem}" if problem else None
     if not isinstance(prompt, str):
         return f" must be a text or {{messages: [...]}}, got {describe(prompt)}"

@@ -94,7 +94,9 @@ class ContextConfig:
         "Chat messages the teacher sees before every row: the context to bake in.",
         [{"role": "system", "content": "You are a pirate."}],
     )
-    prefix_messages_file: str | None = setting(None, "The same from a .yaml, .yml or .json file.", "prefix.yaml")
+    prefix_messages_file: str | None = setting(
+        None, "The same from a .yaml, .yml or .json file, with or without tools: {messages, tools}.", "prefix.yaml"
+    )
     system_prompt: str | None = setting(
         None, "The context to bake in, where it is one system prompt.", "You are a pirate."
     )

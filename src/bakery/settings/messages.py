@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from bakery.errors import BakeryError
+from bakery.settings.tools import tools_problem
 from bakery.text import describe, listed
 
 ROLES = ("system", "developer", "user", "assistant", "tool")
@@ -34,6 +35,8 @@ def message_problem(message: Any) -> str | None:
         return f"unknown role {role!r}; allowed are {', '.join(ROLES)}"
     if calls is not None and not (isinstance(calls, list) and all(isinstance(call, Mapping) for call in calls)):
         return f"tool_calls must be a list of mappings, got {describe(calls)}"
+    if message.get("tools") is not None and (problem := tools_problem(message["tools"])):
+        return f"tools: {problem}"
     if content is None:
         if role == "assistant" and calls:
             return None

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 
 from bakery.rows.bake_data import BakeData
 from bakery.rows.conversations import Message
+from bakery.rows.tools import split_tools
+from bakery.settings.tools import description_of
 from bakery.writing.selection import clauses
 
 _MOST_CLAUSES = 64
@@ -17,7 +19,8 @@ class Topic:
 
     Args:
         prefix: what the teacher sees.
-        clauses: the sentences of its system message (of all its messages where it has none), or of the chunk.
+        clauses: the sentences of its system message (of all its messages where it has none) and of what its tools are
+            for, or of the chunk.
         own: whether rows about it carry the prefix themselves.
         chunk: the part of the prefix that is asked about; none: all of it.
     """
@@ -32,7 +35,8 @@ class Topic:
         """All words of what is asked about."""
         if self.chunk is not None:
             return self.chunk
-        return "\n".join(str(message.get("content") or "") for message in self.prefix)
+        contents = [str(message.get("content") or "") for message in self.prefix]
+        return "\n".join([*contents, *_described(self.prefix)])
 
 
 def topics_of(data: BakeData) -> list[Topic]:
@@ -50,5 +54,10 @@ def topic_of(prefix: Sequence[Message], *, own: bool = False, chunk: str | None 
     """A context with its clauses."""
     contents = [(str(message["role"]), str(message.get("content") or "")) for message in prefix]
     said = [content for role, content in contents if role in _SYSTEM_ROLES] or [content for _, content in contents]
-    text = "\n".join(said) if chunk is None else chunk
+    text = "\n".join([*said, *_described(prefix)]) if chunk is None else chunk
     return Topic(tuple(prefix), tuple(clauses(text, _MOST_CLAUSES)), own, chunk)
+
+
+def _described(prefix: Sequence[Message]) -> list[str]:
+    """What the tools of a prefix are for."""
+    return [description_of(tool) for tool in split_tools(prefix)[1]]
