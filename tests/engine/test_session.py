@@ -70,4 +70,4 @@ def test_another_teacher_has_another_identity(tmp_path):
     pairs = _pairs(session)
     engine = prompted_adapter.engine(pairs)
     assert engine.compare(PROMPTED, pairs, engine.teacher(pairs)).divergence.max() > 0.01
-    assert engine.compare(replace(BAKED, prompted=True), pairs, engine.teacher(pairs)).divergence.abs().max() < 1e-6
+    assert engine.compare(replace(BAKED, prompted=True), pairs, engine.teacher(pairs)).divergence.abs().max() < 5e-6
