@@ -43,9 +43,10 @@ def made_rows(main: int = 48, other: int = 30, own: int = 40, neutral: int = 24,
 
 def counts(rows: ProofRows) -> list[int]:
     """How many rows there are of every kind, the most valuable first; of what is measured or not, 1 or 0."""
-    first = (rows.sets["heldout"], rows.side_effects.get("anchor_file", ()), rows.side_effects.get("neutral", ()))
+    drift = (rows.side_effects.get("anchor_file", ()), rows.side_effects.get("neutral", ()))
     then = rows.sets.get("eval", ()), rows.generalisation.get("neutral", ())
-    return [*map(len, first), int(rows.both), *map(len, then), rows.examples, int(rows.noise)]
+    first = [len(rows.sets["heldout"]), int(rows.drift_tokens is None)]
+    return [*first, *map(len, drift), int(rows.both), *map(len, then), rows.examples, int(rows.noise)]
 
 
 @law
@@ -73,13 +74,14 @@ def test_with_time_for_all_nothing_is_left_out_and_with_none_it_is_said():
     assert (counts(whole), whole.left_out) == (counts(made_rows()), ())
     assert whole.examples == EXAMPLES
     least = within(made_rows(), 0)
-    assert counts(least) == [16, 16, 0, 0, 0, 0, 0, 0]
+    assert counts(least) == [16, 0, 16, 0, 0, 0, 0, 0, 0]
     assert least.left_out == (
         "32 of 48 held-out questions",
         "24 of 40 your prompts (drift)",
         "all 24 neutral prompts (drift)",
         "all 30 evaluation questions",
         "all 20 neutral prompts (other topics)",
+        "what comes after the first 32 tokens of an answer (drift)",
         "the baked model with the prompt",
     )
 

@@ -148,3 +148,13 @@ def test_a_rule_is_scored_on_the_questions_it_applies_to(evaluator):
     (score,) = proof.rules
     assert (score.name, score.check, score.n) == ("short", "max_words", 2)
     assert [share.mean for share in score.conditions.values()] == [1.0] * 4
+
+
+def test_where_time_is_short_the_drift_is_that_of_the_beginnings_of_answers(evaluator):
+    whole = measure_baseline(evaluator, proof_rows()).side_effects["neutral"]
+    short = measure_baseline(evaluator, replace(proof_rows(), drift_tokens=3)).side_effects["neutral"]
+    for answer, beginning in zip(whole.pairs, short.pairs, strict=True):
+        assert 1 <= len(beginning.teacher_targets) <= 3 < len(answer.teacher_targets)
+        assert answer.teacher_ids[: len(beginning.teacher_ids)] == beginning.teacher_ids
+    others = [measure_baseline(evaluator, replace(proof_rows(), drift_tokens=n)).before.divergence for n in (None, 3)]
+    assert others[0].equal(others[1]), "nothing else is shorter"

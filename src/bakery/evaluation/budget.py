@@ -1,7 +1,7 @@
 """How much of a proof is measured: its rows in the order of what they are worth, for as long as the time allows.
 
     held-out questions, asked of base, prompted and baked model     at least 16 of them: what a verdict needs
-    rows under other prompts, for the drift                         at least 16 of the first set
+    rows under other prompts, for the drift                         at least 16 of the first set, their beginnings
     what is left of both
     the baked model with the prompt, other sets of questions, rows of other topics, answers shown token by token,
     the teacher's noise
@@ -19,14 +19,15 @@ from bakery.engine.distill.conditions import BAKED
 from bakery.evaluation.evaluator import Evaluator
 from bakery.evaluation.findings import LEAST_ROWS
 from bakery.evaluation.proof import TITLES
-from bakery.evaluation.proof_rows import ProofRows, as_rows
-from bakery.evaluation.proving import baseline_asks
-from bakery.evaluation.replies import Ask
+from bakery.evaluation.proof_rows import DRIFT_TOKENS, ProofRows, as_rows
+from bakery.evaluation.proving import ask_baseline
 
 SHARE = 0.25
 """What a proof may take of the bake's own time."""
 _REPLIES = {"sets": 4.5, "side_effects": 2.0, "generalisation": 2.5}
 """What a row of a kind takes, in replies, the comparisons along it included."""
+_BEGINNING = 0.7
+"""The same of a row under another prompt of which only the beginning is measured."""
 _BOTH, _EXAMPLE, _NOISE = 2.0, 1.5, 2.0
 """The same of a question to the baked model with the prompt, of one shown token by token, of two further samples."""
 
@@ -43,11 +44,9 @@ def seconds_a_reply(evaluator: Evaluator, rows: ProofRows, now: Callable[[], flo
     Of several processes all get the time of the slowest.
     """
     first, started = within(rows, 0), now()
-    asks = baseline_asks(evaluator, first)
-    evaluator.ask(asks)
-    baked = Ask(BAKED, evaluator.prompts(as_rows(first.sets[first.measured_on])))
-    evaluator.ask({None: baked})
-    count = sum(len(one.prompts) for one in (*asks.values(), baked))
+    replies = ask_baseline(evaluator, first)
+    baked = evaluator.replies(BAKED, evaluator.prompts(as_rows(first.sets[first.measured_on])))
+    count = sum(map(len, replies.values())) + len(baked)
     return max(evaluator.engine.processes.gather([(now() - started) / count]))
 
 
@@ -57,13 +56,16 @@ def within(rows: ProofRows, replies: float) -> ProofRows:
     others = [("sets", name) for name in rows.sets if name != rows.measured_on]
     topics = [("generalisation", name) for name in rows.generalisation]
     needed = {part: min(LEAST_ROWS, len(_rows(rows, part))) for part in (main, *drift[:1])}
-    allowance = _Allowance(replies - sum(count * _REPLIES[kind] for (kind, _), count in needed.items()))
+    least = {"sets": _REPLIES["sets"], "side_effects": _BEGINNING}
+    allowance = _Allowance(replies - sum(count * least[kind] for (kind, _), count in needed.items()))
 
     def count(part: Part) -> int:
-        least = needed.get(part, 0)
-        return least + allowance.take(len(_rows(rows, part)) - least, _REPLIES[part[0]])
+        first = needed.get(part, 0)
+        return first + allowance.take(len(_rows(rows, part)) - first, _REPLIES[part[0]])
 
-    counts = {part: count(part) for part in (main, *drift)}
+    counts = {main: count(main)}
+    whole = allowance.take_all(sum(needed[part] for part in drift[:1]), _REPLIES["side_effects"] - _BEGINNING)
+    counts |= {part: count(part) for part in drift}
     both = rows.both and allowance.take_all(counts[main], _BOTH)
     counts |= {part: count(part) for part in (*others, *topics)}
     examples = allowance.take(min(rows.examples, counts[main]), _EXAMPLE)
@@ -73,6 +75,8 @@ def within(rows: ProofRows, replies: float) -> ProofRows:
         for kind in _REPLIES
     }
     left_out = [text for part in counts if (text := _less(counts[part], _rows(rows, part), part))]
+    if drift and not whole:
+        left_out.append(f"what comes after the first {DRIFT_TOKENS} tokens of an answer (drift)")
     if rows.both and not both:
         left_out.append("the baked model with the prompt")
     return replace(
@@ -84,6 +88,7 @@ def within(rows: ProofRows, replies: float) -> ProofRows:
         examples=examples,
         both=both,
         noise=noise,
+        drift_tokens=None if whole else DRIFT_TOKENS,
         left_out=tuple(left_out),
     )
 

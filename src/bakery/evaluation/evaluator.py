@@ -138,6 +138,10 @@ class Evaluator:
         """The same for an adapter at another strength."""
         return replace(self, engine=replace(self.engine, remembered={}), strength=strength)
 
+    def beginnings(self, tokens: int) -> "Evaluator":
+        """The same for answers of at most so many tokens."""
+        return replace(self, max_new_tokens=min(tokens, self.max_new_tokens))
+
     def prompts(self, rows: Sequence[Conversation], *, anchor: bool = False) -> list[PromptPair]:
         """Both views of unanswered rows."""
         return [self.builder.prompts(row, anchor=anchor) for row in rows]

@@ -24,6 +24,8 @@ _NEUTRAL = Path(__file__).parent / "neutral" / "prompts.json"
 _MEASURED_ROWS = 256
 _TRAINING_ROWS = 64
 _SYSTEM_ROLES = ("system", "developer")
+DRIFT_TOKENS = 32
+"""Tokens of an answer under other prompts where there is no time for more."""
 FLOOR_ROWS = 4
 """Rows on which the teacher is held against itself."""
 EXAMPLES = 12
@@ -44,6 +46,7 @@ class ProofRows:
     examples: int = EXAMPLES  # questions of which every reply is shown token by token
     both: bool = True  # whether the baked model is asked with the prompt as well
     noise: bool = True  # whether two samples of the teacher are held against each other
+    drift_tokens: int | None = None  # of an answer under other prompts at most; None: as many as of others
     left_out: tuple[str, ...] = ()  # what was not to be measured for want of time
 
     @property

@@ -76,7 +76,7 @@ def measure_baseline(evaluator: Evaluator, rows: ProofRows, on_progress: Progres
     """Ask base and prompted, and let the teacher answer every row."""
     evaluator = replace(evaluator, on_progress=on_progress)
     prompts = {name: evaluator.prompts(as_rows(questions)) for name, questions in rows.sets.items()}
-    replies = evaluator.ask(baseline_asks(evaluator, rows))
+    replies = ask_baseline(evaluator, rows)
     sets = {
         name: SetReplies(questions, prompts[name], {own: replies["sets", name, own] for own in (BASE, PROMPTED)})
         for name, questions in rows.sets.items()
@@ -103,22 +103,22 @@ def measure_baseline(evaluator: Evaluator, rows: ProofRows, on_progress: Progres
     )
 
 
-def baseline_asks(evaluator: Evaluator, rows: ProofRows) -> dict[tuple[Any, ...], Ask]:
-    """All that is asked of base and teacher: by the kind of rows and their name."""
-    asks: dict[tuple[Any, ...], Ask] = {
-        ("measured", rows.measured_on): evaluator.ask_for_answers(rows.measured),
-        **{
-            ("side_effects", name): evaluator.ask_for_answers(own, anchor=True)
-            for name, own in rows.side_effects.items()
-        },
-        **{("generalisation", name): evaluator.ask_for_answers(own) for name, own in rows.generalisation.items()},
-    }
+def ask_baseline(evaluator: Evaluator, rows: ProofRows) -> dict[tuple[Any, ...], list[Reply]]:
+    """All replies of base and teacher, by the kind of rows and their name."""
+    asks: dict[tuple[Any, ...], Ask] = {("measured", rows.measured_on): evaluator.ask_for_answers(rows.measured)}
+    for name, own in rows.generalisation.items():
+        asks["generalisation", name] = evaluator.ask_for_answers(own)
     for name, questions in rows.sets.items():
         prompts = evaluator.prompts(as_rows(questions))
         asks |= {("sets", name, condition): Ask(condition, prompts) for condition in (BASE, PROMPTED)}
         if rows.noise and name == rows.measured_on:
             asks |= {("noise", one): Ask(PROMPTED, prompts, 1.0, evaluator.seed + one) for one in (1, 2)}
-    return asks
+    drift: dict[tuple[Any, ...], Ask] = {
+        ("side_effects", name): evaluator.ask_for_answers(own, anchor=True) for name, own in rows.side_effects.items()
+    }
+    if rows.drift_tokens is None:
+        return evaluator.ask({**asks, **drift})
+    return {**evaluator.ask(asks), **evaluator.beginnings(rows.drift_tokens).ask(drift)}
 
 
 def measure_gap(
