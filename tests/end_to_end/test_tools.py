@@ -29,7 +29,7 @@ def test_the_tools_of_prefix_and_rows_are_in_prompts_proof_and_saved_settings(tm
     )
     trainer.train()
     assert len(trainer.trajectories) == 2
-    for pair in [pair for _, pairs in trainer.trajectories for pair in pairs]:
+    for pair in [answer.pair for _, answers in trainer.trajectories for answer in answers]:
         teacher, student = lists.decode(pair.teacher_ids), lists.decode(pair.student_ids)
         assert teacher.startswith("lookup_tide measure_wind ")
         assert student.startswith("measure_wind ")
