@@ -26,7 +26,7 @@ _TRAINING_ROWS = 64
 _SYSTEM_ROLES = ("system", "developer")
 DRIFT_TOKENS = 32
 """Tokens of an answer under other prompts where there is no time for more."""
-FLOOR_ROWS = 4
+FLOOR_ROWS = 2
 """Rows on which the teacher is held against itself."""
 EXAMPLES = 12
 """Questions of which a proof shows every reply token by token."""

@@ -38,7 +38,7 @@ from bakery.rows.questions import ScoredQuestion
 from bakery.scoring.answers import is_right
 from bakery.scoring.rules import Rule
 
-GAP_ROWS, GAP_TOKENS = 16, 32
+GAP_ROWS, GAP_TOKENS = 16, 16
 """Rows, and tokens of their answers, from which the gap is known before the bake."""
 _MOST_POSITIONS = 64
 _FEWEST_ROWS_A_POSITION = 3
