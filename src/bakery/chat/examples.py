@@ -56,7 +56,9 @@ class ExampleBuilder:
         Raises:
             ViewError: their targets cannot be the same tokens, or the pattern matches nothing.
         """
-        wholes = self._wholes(turns)
+        if example := self._sharing(messages, turns):
+            return example
+        wholes = [self._whole(turn) for turn in turns]
         learned = [whole and self._learned(turn, whole) for turn, whole in zip(turns, wholes, strict=True)]
         whole = None not in learned and learned[0] == learned[-1]
         if not whole and messages[0][-1]["role"] != "assistant":
@@ -69,22 +71,25 @@ class ExampleBuilder:
         ]
         return views[0], views[-1]
 
-    def _wholes(self, turns: Sequence[Turn]) -> list[Tokens | None]:
-        """`_whole` of the teacher's turn and the student's; where both texts end alike, their tokens do."""
-        student = self._whole(turns[-1])
-        if len(turns) == 1:
-            return [student]
-        teacher, own = turns
-        if student and not self.all_offsets and teacher.learned is own.learned and teacher.rendering and own.rendering:
-            end = len(own.context.text)
-            if tokens := self.encoder.behind_another(teacher.rendering, own.rendering, student, end):
-                return [tokens, student]
-        return [self._whole(teacher), student]
+    def _sharing(self, messages: Sequence[Sequence[Message]], turns: Sequence[Turn]) -> Example | None:
+        """Both views where the teacher's text ends as the student's does, whose tokens are then its tokens."""
+        teacher, own = turns[0], turns[-1]
+        if len(turns) == 1 or self.all_offsets or teacher.learned is not own.learned:
+            return None
+        student = self._whole(own)
+        if student is None or teacher.rendering is None or own.rendering is None or self._learned(own, student) is None:
+            return None
+        end = len(own.context.text)
+        tokens = self.encoder.behind_another(teacher.rendering, own.rendering, student, end)
+        if tokens is None:
+            return None
+        view, shift = self._view(messages[-1], own, student, True), len(tokens.ids) - len(student.ids)
+        targets = [target + shift for target in view.targets]
+        return View(messages[0], teacher.rendering, tokens, (_span(teacher),), targets), view
 
     def _view(self, messages: Sequence[Message], turn: Turn, tokens: Tokens, whole: bool) -> View:
         text = turn.rendering if whole and turn.rendering else turn.context + turn.learned
-        start = len(turn.context.text)
-        span = Span(start, start + turn.content, start + turn.end, start + len(turn.learned.text))
+        span = _span(turn)
         targets = positions(text.text, tokens, span, self.pattern)
         if not self.target_thinking:
             targets = behind_thinking(targets, tokens, span)
@@ -113,6 +118,12 @@ class ExampleBuilder:
         learned = self.encoder.encode_behind(turn.learned)
         offsets = [*context.offsets, *((start + a, start + b) for a, b in learned.offsets)]
         return Tokens(context.ids + learned.ids, offsets, context.skipped)
+
+
+def _span(turn: Turn) -> Span:
+    """Where the turn stands in the text of its view."""
+    start = len(turn.context.text)
+    return Span(start, start + turn.content, start + turn.end, start + len(turn.learned.text))
 
 
 def together(examples: Sequence[Example]) -> list[Example]:
