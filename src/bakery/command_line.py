@@ -17,6 +17,7 @@ usage: bakery [bake] [--config FILE] [--plan] [--any_setting VALUE ...]
        bakery inspect --config FILE [--rows N] [--html FILE] [--gap]
        bakery eval --adapter DIR [--config FILE] [--strength X Y ... | sweep]
        bakery compare DIR DIR [DIR ...] [--config FILE]
+       bakery chat DIR [--config FILE]
        bakery schema
 
 verbs
@@ -25,6 +26,7 @@ verbs
              --gap loads the model too and measures how much the prompt changes it
   eval       prove an adapter that is there already, also at other strengths (0 base, 1 as baked)
   compare    ask several adapters the same questions and hold each against the first
+  chat       talk to a bake in the terminal; /help there shows how to ask base and prompted model
   schema     print the JSON schema of the settings file, for editors
 
 options
@@ -49,8 +51,8 @@ examples
 """
 
 FIRST_COMMAND = 'bakery --model_name_or_path Qwen/Qwen3-0.6B --system_prompt "You are Ada ..."'
-VERBS = ("bake", "inspect", "eval", "compare", "schema")
-_TAKES_FOLDERS = ("compare",)
+VERBS = ("bake", "inspect", "eval", "compare", "chat", "schema")
+_TAKES_FOLDERS = ("compare", "chat")
 """Verbs that are followed by folders."""
 _SHORT = {"-c": "--config", "-q": "--quiet", "-h": "--help"}
 _FLAGS = ("quiet", "verbose", "help", "version", "gap", "plan")

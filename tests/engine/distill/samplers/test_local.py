@@ -13,7 +13,7 @@ from bakery.engine.distill.conditions import BASE
 from bakery.engine.distill.forward import Shortcuts
 from bakery.engine.distill.prefix import PrefixCache
 from bakery.engine.distill.samplers.batches import behind_prefixes
-from bakery.engine.distill.samplers.local import LocalSampler, _choose
+from bakery.engine.distill.samplers.local import LocalSampler, choose
 from bakery.engine.distill.samplers.sampler import SamplingPrompt, SamplingSettings, collect
 from bakery.engine.distill.shortcut_trial import try_shortcuts
 from bakery.engine.distill.signals import States
@@ -246,14 +246,14 @@ def test_a_uniform_number_chooses_the_token_whose_share_it_falls_into(seed, temp
     logits = torch.randn(1, 11, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
     shares = torch.softmax(logits[0] / temperature, -1).tolist()
     for u in np.random.default_rng(seed).random(5):
-        chosen = int(_choose(logits, torch.tensor([u]), torch.tensor([temperature])))
+        chosen = int(choose(logits, torch.tensor([u]), torch.tensor([temperature])))
         below = sum(shares[:chosen])
         assert below - 1e-12 <= u * sum(shares) <= below + shares[chosen] + 1e-12
 
 
 def test_a_token_of_probability_zero_is_never_chosen():
     logits = torch.tensor([[float("-inf"), 0.0, float("-inf"), 0.0, float("-inf")]])
-    chosen = [int(_choose(logits, torch.tensor([u]), torch.ones(1))) for u in (0.0, 0.3, 0.5, 0.7, 1 - 2**-53)]
+    chosen = [int(choose(logits, torch.tensor([u]), torch.ones(1))) for u in (0.0, 0.3, 0.5, 0.7, 1 - 2**-53)]
     assert chosen == [1, 1, 3, 3, 3]
 
 
