@@ -49,7 +49,9 @@ class Tab:
                 if value := self.run(f"(value => typeof value === 'object' ? Boolean(value) : value)({code})"):
                     return value
             time.sleep(0.05)
-        raise TimeoutError(f"never true: {code}; the page says: {self.run('document.body.innerText')!r} {self.problems}")
+        raise TimeoutError(
+            f"never true: {code}; the page says: {self.run('document.body.innerText')!r} {self.problems}"
+        )
 
     def type(self, text: str) -> None:
         """Write into what has the focus."""

@@ -1,6 +1,8 @@
 """A small bake with rules and held-out questions, and what can be asked there."""
 
 import json
+import threading
+from contextlib import contextmanager
 
 import pytest
 import yaml
@@ -53,3 +55,44 @@ def opened(bake):
 def tasting(opened):
     """What can be asked."""
     return opened[0]
+
+
+@pytest.fixture(scope="session")
+def served(bake, opened):
+    """What the page serves, with the thread of the model."""
+    from bakery.taste.app import Served
+    from bakery.taste.worker import Worker
+
+    chosen, folder = bake
+    own = Served(opened[0], folder, chosen.model.model_name_or_path, opened[1], Worker())
+    yield own
+    own.worker.close()
+
+
+@contextmanager
+def running(served, host="127.0.0.1"):
+    """A real server in a thread: its address, and what ends it."""
+    from bakery.taste.address import address, listen
+    from bakery.taste.gate import gate_of
+    from bakery.taste.server import server_of
+
+    with listen(host, 0) as listening:
+        port = listening.getsockname()[1]
+        gate = gate_of(host, port)
+        server = server_of(served, gate)
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
+        thread.start()
+
+        def end():
+            server.should_exit = True
+            thread.join(20)
+
+        yield address("127.0.0.1", port, gate.token), end
+        end()
+
+
+@pytest.fixture(scope="session")
+def page(served):
+    """The address of a running server."""
+    with running(served) as (address, _):
+        yield address

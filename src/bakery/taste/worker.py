@@ -53,10 +53,11 @@ class Worker:
     def submit(self, events: Generator[Event, None, None], deliver: Deliver) -> Job:
         """Write these answers as soon as it is their turn."""
         job = Job(events, deliver)
-        if not self._thread.is_alive():
+        if self._thread.is_alive():
+            self._new.put(job)
+        else:
             deliver(GONE)
             deliver(None)
-        self._new.put(job)
         return job
 
     def close(self) -> None:
@@ -67,7 +68,10 @@ class Worker:
     def _run(self) -> None:
         try:
             while self._take_new():
-                self._turn(self._jobs.popleft())
+                if self._turn(self._jobs[0]):
+                    self._jobs.rotate(-1)
+                else:
+                    self._jobs.popleft()
         finally:
             for job in self._jobs:
                 job.events.close()
@@ -85,18 +89,18 @@ class Worker:
                 return False
             self._jobs.append(job)
 
-    def _turn(self, job: Job) -> None:
-        """One event of a job, which then waits for its next turn."""
+    def _turn(self, job: Job) -> bool:
+        """One event of a job; whether it goes on."""
         if job.stopped.is_set():
             job.events.close()
             job.deliver(None)
-            return
+            return False
         try:
             job.deliver(next(job.events))
+            return True
         except StopIteration:
             job.deliver(None)
         except (BakeryError, RuntimeError, MemoryError) as error:  # what torch raises without memory is the second
             job.deliver(Failed(excerpt(str(error) or type(error).__name__, 400)))
             job.deliver(None)
-        else:
-            self._jobs.append(job)
+        return False

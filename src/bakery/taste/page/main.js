@@ -67,7 +67,7 @@ function messagesOf(column, turn) {
 function buttons(busy) {
   byId("stop").hidden = !busy;
   byId("ask").hidden = busy;
-  byId("again").disabled = byId("new").disabled = !turns.length;
+  byId("new").disabled = !turns.length;
   byId("empty").hidden = turns.length > 0;
 }
 
@@ -104,7 +104,7 @@ function askNew(question) {
   if (!question.trim()) return;
   asking?.abort();
   turns.at(-1)?.close();
-  const turn = new Turn(question.trim(), keep);
+  const turn = new Turn(question.trim(), keep, again);
   turns.push(turn);
   byId("turns").append(turn.element);
   turn.element.scrollIntoView({ block: "start" });
@@ -113,6 +113,12 @@ function askNew(question) {
 
 function answerAgain() {
   if (turns.length) answer(turns.at(-1));
+}
+
+/** The same question once more; where answers are drawn, by other random numbers. */
+function again() {
+  if (number("temperature") > 0) byId("seed").value = number("seed") + 1;
+  answerAgain();
 }
 
 async function keep(turn) {
@@ -144,10 +150,6 @@ function listen() {
   on("question", "input", grow);
   on("question", "keydown", (event) => event.key === "Enter" && !event.shiftKey && !event.isComposing && submit(event));
   on("stop", "click", () => asking?.abort());
-  on("again", "click", () => {
-    if (number("temperature") > 0) byId("seed").value = number("seed") + 1;
-    answerAgain();
-  });
   on("new", "click", () => {
     asking?.abort();
     turns = [];

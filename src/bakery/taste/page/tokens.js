@@ -10,7 +10,7 @@ export function setHeat(steps) {
   const words = steps.map((step, level) =>
     element("span", { className: `t t${level}` }, `${step.words} `, element("small", {}, level ? `from ${step.from}` : `under ${steps[1].from}`)));
   byId("legend").replaceChildren(
-    "Colours: how far the model is from the prompted one at this token (the prompted answer: how far the baked model is), in nats. ",
+    "Distance from the prompted model at each token, in nats (under the prompted answer: the baked model's): ",
     ...words.flatMap((word) => [word, " "]), "■ is the end of the turn.");
 }
 

@@ -3,19 +3,18 @@
 import { COLUMNS, element, figure } from "./elements.js";
 import { measured, tokenElement } from "./tokens.js";
 
-const TITLES = { base: "base", prompted: "prompted", baked: "baked" };
-
 /** A turn of the conversation: its element, the texts of its answers, and what fills them. */
 export class Turn {
-  constructor(question, onKeep) {
+  constructor(question, onKeep, onAgain) {
     this.question = question;
     this.columns = {};
     this.note = element("span", { className: "small soft", role: "status" });
     this.keep = element("button", { type: "button", onclick: () => onKeep(this) }, "Wrong? Keep this question");
+    this.again = element("button", { type: "button", className: "again", onclick: onAgain }, "Answer again");
     const answers = COLUMNS.map((column) => (this.columns[column] = new Answer(column)).element);
     this.element = element("article", { className: "turn", ariaLabel: question },
       element("h2", {}, question), element("div", { className: "columns" }, ...answers),
-      element("div", { className: "tools" }, this.keep, this.note));
+      element("div", { className: "tools" }, this.again, this.keep, this.note));
   }
 
   begin(strength) {
@@ -52,7 +51,7 @@ export class Turn {
 class Answer {
   constructor(column) {
     this.column = column;
-    this.title = element("h3", {}, TITLES[column]);
+    this.title = element("h3", {}, column);
     this.body = element("p", { className: "text" });
     this.rules = element("ul", { className: "rules", hidden: true });
     this.foot = element("p", { className: "foot" });
@@ -61,7 +60,7 @@ class Answer {
   }
 
   begin(strength) {
-    this.title.textContent = TITLES[this.column] + (this.column === "baked" && strength !== 1 ? ` at strength ${strength}` : "");
+    this.title.textContent = this.column + (this.column === "baked" && strength !== 1 ? ` at strength ${strength}` : "");
     Object.assign(this, { text: "", nats: [], finished: false });
     this.body.replaceChildren();
     this.rules.replaceChildren();
@@ -105,7 +104,8 @@ class Answer {
   tell() {
     if (!this.nats.length) return;
     const mean = this.nats.reduce((sum, nats) => sum + nats, 0) / this.nats.length;
-    const whom = this.column === "prompted" ? "the baked model is" : "";
-    this.foot.textContent = `${this.nats.length} tokens · ${whom} ${figure(mean)} nats a token ${this.column === "prompted" ? "away" : "from prompted"}`;
+    const apart = `${figure(mean)} nats a token`;
+    const told = this.column === "prompted" ? `the baked model is ${apart} away` : `${apart} from prompted`;
+    this.foot.textContent = `${this.nats.length} tokens · ${told}`;
   }
 }
