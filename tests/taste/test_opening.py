@@ -2,10 +2,12 @@
 
 import pytest
 
+from bakery.engine.distill import prefix
 from bakery.errors import ConfigError
 from bakery.rows.bake_data import BakeData
 from bakery.rows.conversations import Conversation
 from bakery.rows.document import Chunk
+from bakery.taste.conversation import Asked
 from bakery.taste.opening import prompt_of, questions_of
 from tests.engine_support import PREFIX
 
@@ -23,8 +25,14 @@ def test_a_run_is_opened_with_its_prompt_rules_and_held_out_questions(opened):
     assert tasting.prompt == tuple(PREFIX)
     assert [rule.name for rule in tasting.rules] == ["greets", "short"]
     assert questions == ("Who is there?", "What is the wifi password?")
-    assert tasting.longest == 32768 or tasting.longest is None or tasting.longest > 100
-    assert (tasting.engine.temperature, tasting.engine.beta) == (1.0, 0.0)
+    assert tasting.longest == 32768
+
+
+def test_the_prompt_is_read_before_the_first_question(opened, monkeypatch):
+    tasting, _ = opened
+    monkeypatch.setattr(prefix, "prefix_key_values", lambda *given: pytest.fail("read again"))
+    question = ({"role": "user", "content": "Why?"},)
+    assert len(list(tasting.answers(Asked({"prompted": question}, max_new_tokens=2)))) >= 3
 
 
 def test_without_held_out_questions_those_come_that_were_least_trained_on():

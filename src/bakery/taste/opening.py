@@ -1,6 +1,5 @@
 """A run folder opened to be asked: its model with the adapter, its prompt, its rules, and questions to begin with."""
 
-from dataclasses import replace
 from pathlib import Path
 
 from bakery.engine.model.loading import context_length
@@ -11,7 +10,7 @@ from bakery.rows.bake_data import BakeData
 from bakery.rows.conversations import Conversation, Message, evenly, unanswered
 from bakery.scoring.rules import parse_rules
 from bakery.settings.build import BakeSettings
-from bakery.taste.conversation import Tasting
+from bakery.taste.conversation import COLUMNS, Asked, Tasting
 
 _QUESTIONS = 24
 _HELLO = ({"role": "user", "content": "Hello."},)
@@ -36,13 +35,16 @@ def open_run(
     seen = prompt or chunks[0].prefix
     engine = session.engine([session.builder.prompts(Conversation(_HELLO, seen, "a first question"))])
     tasting = Tasting(
-        engine=replace(engine, temperature=1.0, beta=0.0, remembered={}),
+        engine=engine,
         builder=session.builder,
         prompt=prompt,
         rules=parse_rules(settings.data.rules),
         chunks=chunks,
         longest=context_length(settings.model),
     )
+    for _ in tasting.answers(Asked(dict.fromkeys(COLUMNS, _HELLO), max_new_tokens=1)):
+        pass  # the prompt is read and everything is warm before the first question
+    engine.prefixes.progress = None  # what is read later is read while answers are shown
     return tasting, questions_of(data)
 
 
