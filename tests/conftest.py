@@ -12,6 +12,7 @@ from types import ModuleType
 from typing import Any, Self
 
 import pytest
+import yaml
 from beartype import BeartypeConf, FrozenDict, beartype
 from jaxtyping import install_import_hook
 
@@ -38,6 +39,20 @@ def saved_base(tmp_path_factory: pytest.TempPathFactory) -> str:
     tiny_base().save_pretrained(folder)
     tokenizer().save_pretrained(folder)
     return str(folder)
+
+
+@pytest.fixture(scope="session")
+def saved_bake(saved_base: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run folder: a shaken adapter of a tiny random model, and its settings."""
+    from tests.engine_support import SYSTEM, tiny_model  # after the hook that checks shapes is there
+
+    folder = tmp_path_factory.mktemp("run")
+    model = tiny_model(trained=True)
+    model.peft_config["default"].base_model_name_or_path = saved_base
+    model.save_pretrained(folder)
+    given = {"model_name_or_path": saved_base, "system_prompt": SYSTEM, "training_prompts": ["Hello!"], "use_cpu": True}
+    (folder / "bakery.yaml").write_text(yaml.safe_dump(given))
+    return folder
 
 
 @pytest.fixture

@@ -35,6 +35,15 @@ def test_startup_times_every_command_that_loads_no_model():
     assert [line.split()[1] for line in done.stdout.splitlines()] == ["--help", "--version", "schema", "--config"]
 
 
+def test_the_page_is_measured_as_it_is_used(saved_bake, tmp_path):
+    done = run("taste.py", str(saved_bake), "--questions", "2", "--output", str(tmp_path / "taste.json"))
+    assert done.returncode == 0, done.stderr
+    report = json.loads((tmp_path / "taste.json").read_text())
+    assert 0 < report["first_token_seconds"] <= report["first_token_seconds_slowest"]
+    assert report["tokens_per_second_long"] > 0
+    assert report["peak_bytes"] > 2**26
+
+
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")
 def test_without_a_gpu_its_table_says_so():
     done = run("gpu.py")

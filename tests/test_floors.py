@@ -26,6 +26,7 @@ FLOORS = (
     ("forecast",),
     ("report",),
     ("baking", "compare", "evaluate", "library", "command_line"),
+    ("taste",),
     ("verbs",),
     ("cli", "__main__", "__init__"),
 )

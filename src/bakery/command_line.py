@@ -17,6 +17,8 @@ usage: bakery [bake] [--config FILE] [--plan] [--any_setting VALUE ...]
        bakery inspect --config FILE [--rows N] [--html FILE] [--gap]
        bakery eval --adapter DIR [--config FILE] [--strength X Y ... | sweep]
        bakery compare DIR DIR [DIR ...] [--config FILE]
+       bakery chat DIR [--config FILE]
+       bakery taste DIR [--config FILE] [--host NAME] [--port N]
        bakery schema
 
 verbs
@@ -25,6 +27,8 @@ verbs
              --gap loads the model too and measures how much the prompt changes it
   eval       prove an adapter that is there already, also at other strengths (0 base, 1 as baked)
   compare    ask several adapters the same questions and hold each against the first
+  chat       talk to a bake in the terminal; /help there shows how to ask base and prompted model
+  taste      open a page of this machine: base, prompted and baked side by side, token by token
   schema     print the JSON schema of the settings file, for editors
 
 options
@@ -49,14 +53,14 @@ examples
 """
 
 FIRST_COMMAND = 'bakery --model_name_or_path Qwen/Qwen3-0.6B --system_prompt "You are Ada ..."'
-VERBS = ("bake", "inspect", "eval", "compare", "schema")
-_TAKES_FOLDERS = ("compare",)
+VERBS = ("bake", "inspect", "eval", "compare", "chat", "taste", "schema")
+_TAKES_FOLDERS = ("compare", "chat", "taste")
 """Verbs that are followed by folders."""
 _SHORT = {"-c": "--config", "-q": "--quiet", "-h": "--help"}
 _FLAGS = ("quiet", "verbose", "help", "version", "gap", "plan")
-_OPTIONS = ("config", "rows", "html", "adapter", "strength")
+_OPTIONS = ("config", "rows", "html", "adapter", "strength", "host", "port")
 _VERB_OF = {"rows": "inspect", "html": "inspect", "gap": "inspect", "adapter": "eval", "strength": "eval",
-            "plan": "bake"}  # fmt: skip
+            "plan": "bake", "host": "taste", "port": "taste"}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +80,8 @@ class Command:
     adapter: str | None = None
     strength: tuple[str, ...] = ()
     folders: tuple[str, ...] = ()
+    host: str = "127.0.0.1"
+    port: str | None = None
     overrides: tuple[str, ...] = ()
 
 

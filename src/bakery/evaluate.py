@@ -12,7 +12,7 @@ from typing import cast
 from peft import PeftModel
 
 from bakery.engine.model.loading import load_further_adapter
-from bakery.engine.session import open_session
+from bakery.engine.session import Session, open_session
 from bakery.errors import ConfigError, ModelError
 from bakery.evaluation.budget import within
 from bakery.evaluation.evaluator import Evaluator
@@ -131,7 +131,27 @@ def open_to_prove(
     Raises:
         BakeryError: whatever a bake refuses, or an adapter that does not fit.
     """
-    args = settings.bakery
+    session, data = open_bake(settings, adapter, progress, data, further)
+    data = measurable_rows(data, settings, session, progress)
+    rows = proof_rows(data, parse_rules(settings.data.rules))
+    engine = session.engine([session.builder.prompts(unanswered(row)) for row in rows.measured])
+    return Evaluator.for_bake(engine, session.builder, settings.bakery), rows
+
+
+def open_bake(
+    settings: BakeSettings,
+    adapter: LoraConfig | Path,
+    progress: Progress,
+    data: BakeData | None = None,
+    further: Mapping[str, Path] | None = None,
+) -> tuple[Session, BakeData]:
+    """The model with an adapter behind the views of a bake, and the rows that are there; the model writes none.
+
+    The arguments are those of `open_to_prove`.
+
+    Raises:
+        BakeryError: whatever a bake refuses, or an adapter that does not fit.
+    """
     data = data or load_bake_data(settings.context, settings.data)
     folder = adapter if isinstance(adapter, Path) else None
     # Rows that the model wrote lost their chunk of the document where the prompt stayed out of the run folder.
@@ -142,13 +162,10 @@ def open_to_prove(
             adapter=adapter,
             context=settings.context,
             prefix_messages=data.prefix or (),
-            args=args,
-            today=read_date(adapter) if isinstance(adapter, Path) else None,
+            args=settings.bakery,
+            today=read_date(folder),
             progress=progress,
         )
         for name, other in (further or {}).items():
             load_further_adapter(cast(PeftModel, session.model), other, name)
-    data = measurable_rows(data, settings, session, progress)
-    rows = proof_rows(data, parse_rules(settings.data.rules))
-    engine = session.engine([session.builder.prompts(unanswered(row)) for row in rows.measured])
-    return Evaluator.for_bake(engine, session.builder, args), rows
+    return session, data

@@ -15,10 +15,10 @@ from bakery.report.results import BakeResult
 from bakery.report.summary import COLUMNS, Cell, PayOff, Summary, decimal, drift, percent, summary
 from bakery.report.usage import usage
 
-_HEAT = (0.02, 0.1, 0.5, 2.0)
+HEAT = (0.02, 0.1, 0.5, 2.0)
 """Nats at which a token's colour becomes one step stronger."""
 
-_STRENGTHS = ("almost the same", "slightly", "somewhat", "strongly", "entirely")
+HEAT_WORDS = ("almost the same", "slightly", "somewhat", "strongly", "entirely")
 """What people read for each colour, from the weakest."""
 
 Figures = Sequence[Mapping[str, Any]]
@@ -187,10 +187,10 @@ def _figure(title: str, series: Sequence[Series], x_label: str, logarithmic: boo
 
 
 def _examples(examples: Sequence[Example]) -> str:
-    ranges = (f"under {_HEAT[0]:g}", *(f"from {step:g}" for step in _HEAT))
+    ranges = (f"under {HEAT[0]:g}", *(f"from {step:g}" for step in HEAT))
     legend = " ".join(
         f'<span class="t t{level}">{words} <small>{text}</small></span>'
-        for level, (words, text) in enumerate(zip(_STRENGTHS, ranges, strict=True))
+        for level, (words, text) in enumerate(zip(HEAT_WORDS, ranges, strict=True))
     )
     return (
         '<h2>Side by side</h2><p class="soft small legend">Colours show how differently two models continue at each '
@@ -219,7 +219,7 @@ def _example(example: Example) -> str:
 def _tokens(tokens: Sequence[tuple[str, float]], stopped: bool) -> Iterator[str]:
     """Every token as a coloured piece; the end of the turn, which has no text, as a small mark."""
     for number, (text, divergence) in enumerate(tokens, 1):
-        level = sum(divergence >= step for step in _HEAT)
+        level = sum(divergence >= step for step in HEAT)
         shown = escape(text) or ('<span class="end">■</span>' if stopped and number == len(tokens) else "")
         if shown:
             yield f'<span class="t t{level}" title="{decimal(max(0.0, divergence), 2)} nats">{shown}</span>'

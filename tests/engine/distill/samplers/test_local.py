@@ -14,7 +14,7 @@ from bakery.engine.distill.conditions import BASE
 from bakery.engine.distill.forward import Shortcuts
 from bakery.engine.distill.prefix import PrefixCache
 from bakery.engine.distill.samplers.batches import behind_prefixes
-from bakery.engine.distill.samplers.local import LocalSampler, _choose
+from bakery.engine.distill.samplers.local import LocalSampler, choose
 from bakery.engine.distill.samplers.sampler import SamplingPrompt, SamplingSettings, ThinkingBound, collect
 from bakery.engine.distill.shortcut_trial import try_shortcuts
 from bakery.engine.distill.signals import States
@@ -85,7 +85,7 @@ def _one_by_one(model, prompt, number, asked, bound):
         with torch.no_grad():
             logits = model(torch.tensor([[*PROMPTS[prompt], *ids]])).logits[:, -1]
         draw = torch.tensor([uniforms[len(ids)]]), torch.tensor([asked.temperature])
-        ids.append(int(_choose(logits, *draw)))
+        ids.append(int(choose(logits, *draw)))
         opening = 0 if bound.tokens.openings == ((),) else 1
         thinks = not opening or (ids[0],) in bound.tokens.openings
         thoughts = ids[opening:]
@@ -317,14 +317,14 @@ def test_a_uniform_number_chooses_the_token_whose_share_it_falls_into(seed, temp
     logits = torch.randn(1, 11, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
     shares = torch.softmax(logits[0] / temperature, -1).tolist()
     for u in np.random.default_rng(seed).random(5):
-        chosen = int(_choose(logits, torch.tensor([u]), torch.tensor([temperature])))
+        chosen = int(choose(logits, torch.tensor([u]), torch.tensor([temperature])))
         below = sum(shares[:chosen])
         assert below - 1e-12 <= u * sum(shares) <= below + shares[chosen] + 1e-12
 
 
 def test_a_token_of_probability_zero_is_never_chosen():
     logits = torch.tensor([[float("-inf"), 0.0, float("-inf"), 0.0, float("-inf")]])
-    chosen = [int(_choose(logits, torch.tensor([u]), torch.ones(1))) for u in (0.0, 0.3, 0.5, 0.7, 1 - 2**-53)]
+    chosen = [int(choose(logits, torch.tensor([u]), torch.ones(1))) for u in (0.0, 0.3, 0.5, 0.7, 1 - 2**-53)]
     assert chosen == [1, 1, 3, 3, 3]
 
 

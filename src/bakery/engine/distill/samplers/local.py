@@ -79,7 +79,7 @@ class LocalSampler:
         on_progress: ProgressCallback = NO_PROGRESS,
     ) -> list[Trajectory]:
         """`per_prompt` trajectories for every prompt, in order; those of other processes are reported too."""
-        with self._computing():
+        with self.computing():
             trajectories = collect(self.stream(prompts, settings), on_progress)
         mine = frozenset(self.processes.share(range(len(prompts))))
         others = [trajectory for trajectory in trajectories if trajectory.prompt not in mine]
@@ -99,7 +99,7 @@ class LocalSampler:
         trajectories = self.processes.gather(trajectories)
         return sorted(trajectories, key=lambda trajectory: (trajectory.prompt, trajectory.number))
 
-    def _computing(self) -> ExitStack:
+    def computing(self) -> ExitStack:
         """The model as it computes here; entered within itself it costs nothing."""
         stack = ExitStack()
         stack.enter_context(torch.inference_mode())
@@ -115,8 +115,8 @@ class LocalSampler:
             for prompt, number in batch.rows(settings.per_prompt)
         ]
         active = rows  # rows that are computed; some of them may have ended
-        with self._computing():
-            decoding = self._decoding(batch, prompts, settings)
+        with self.computing():
+            decoding = self.decoding(batch, prompts, settings)
             states, drafts = decoding.start(), decoding.drafts()
             counts = [len(draft) + 1 for draft in drafts]
             drawn = self._draw(decoding, states, active, counts)
@@ -132,7 +132,7 @@ class LocalSampler:
             running = [at for at, row in enumerate(active) if not row.ended]
             if not running:
                 break
-            with self._computing():
+            with self.computing():
                 if decoding.can_shrink and len(running) <= _SHRINK_AT * len(active):
                     decoding.select(running)
                     active = [active[at] for at in running]
@@ -143,7 +143,8 @@ class LocalSampler:
         signals = self._signals(rows, states.device) if recorded else [None] * len(rows)
         return [row.trajectory(signal) for row, signal in zip(rows, signals, strict=True)]
 
-    def _decoding(self, batch: Batch, prompts: Sequence[SamplingPrompt], settings: SamplingSettings) -> Decoding:
+    def decoding(self, batch: Batch, prompts: Sequence[SamplingPrompt], settings: SamplingSettings) -> Decoding:
+        """How the rows of a batch grow; to be asked within `computing`."""
         if not self.shortcuts.prefix:
             return PlainDecoding(self.model, batch, prompts, settings)
         return PackedDecoding(self.model, batch, prompts, self.prefixes, settings, self.shortcuts)
@@ -160,7 +161,7 @@ class LocalSampler:
             part = slice(start, start + most)
             logits = decoding.logits(states[part])
             draws = (torch.as_tensor(column[part], device=logits.device) for column in (uniforms, temperatures))
-            tokens += _choose(logits, *draws).tolist()
+            tokens += choose(logits, *draws).tolist()
         ends = np.cumsum(counts).tolist()
         return [tokens[end - count : end] for end, count in zip(ends, counts, strict=True)]
 
@@ -168,13 +169,13 @@ class LocalSampler:
         """What is recorded of every row, of the states that its ids were drawn from."""
         assert self.signal_of is not None
         states = torch.cat([states for row in rows for states in row.states])
-        with self._computing():
+        with self.computing():
             signal = self.signal_of(states.to(device)).to("cpu")
         # A part of a tensor would travel to other processes as the whole of it.
         return [part.clone() for part in signal.split([len(row.ids) - len(row.forced) for row in rows])]
 
 
-def _choose(
+def choose(
     logits: Float[Tensor, "B V"], uniforms: Float[Tensor, "B"], temperatures: Float[Tensor, "B"]
 ) -> Int[Tensor, "B"]:
     """The next tokens: at temperature 0 the likeliest, else the first whose cumulative share exceeds the number."""

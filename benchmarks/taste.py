@@ -1,0 +1,103 @@
+"""How fast `bakery taste` (extra `taste`) answers: start-up, first token, tokens a second of three columns, memory.
+
+python benchmarks/taste.py outputs/x            # wanted on the starter: a first token within 0.15 s on two cores
+
+The command is started as a user starts it, and asked over HTTP as the page asks it.
+"""
+
+import argparse
+import http.client
+import json
+import platform
+import re
+import statistics
+import subprocess
+import sys
+import time
+from datetime import date
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+RESULTS = Path(__file__).parent / "results"
+COLUMNS = ("base", "prompted", "baked")
+
+
+def ask(address: str, question: str, **settings: Any) -> dict[str, float]:
+    """Seconds to the first token of each column, and tokens a second of all together after it."""
+    connection = http.client.HTTPConnection(urlsplit(address).netloc, timeout=600)
+    messages = {column: [{"role": "user", "content": question}] for column in COLUMNS}
+    started = time.perf_counter()
+    body = json.dumps({"messages": messages, **settings})
+    connection.request("POST", "/answers", body, {"content-type": "application/json"})
+    response = connection.getresponse()
+    first: dict[str, float] = {}
+    tokens = 0
+    for line in response:
+        if line.startswith(b"data:"):
+            event = json.loads(line.removeprefix(b"data:"))
+            if "likeliest" in event:
+                tokens += 1
+                first.setdefault(event["column"], time.perf_counter() - started)
+    ended = time.perf_counter()
+    connection.close()
+    last_first = max(first.values())
+    rate = (tokens - len(first)) / (ended - started - last_first)
+    return {"first_token_seconds": last_first, "tokens": tokens, "tokens_per_second": rate}
+
+
+def memory(process: int) -> int:
+    """The most bytes that a process has held."""
+    peak = re.search(r"VmHWM:\s+(\d+) kB", Path(f"/proc/{process}/status").read_text(encoding="utf-8"))
+    assert peak is not None
+    return 1024 * int(peak[1])
+
+
+def measure(run: str, questions: int) -> dict[str, Any]:
+    """All figures of one run."""
+    started = time.perf_counter()
+    command = [sys.executable, "-W", "ignore", "-m", "bakery", "taste", run, "--port", "0", "--quiet"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout is not None
+            address = process.stdout.readline().strip()
+            startup = time.perf_counter() - started
+            connection = http.client.HTTPConnection(urlsplit(address).netloc, timeout=60)
+            connection.request("GET", "/run")
+            asked = json.load(connection.getresponse())["questions"]
+            connection.close()
+            cold = ask(address, asked[0])
+            warm = [ask(address, asked[number % len(asked)]) for number in range(questions)]
+            long = ask(address, "Tell me a long story.", temperature=2.0, seed=1, max_new_tokens=256)
+            peak = memory(process.pid)
+        finally:
+            process.terminate()
+    return {
+        "startup_seconds": startup,
+        "first_token_seconds_cold": cold["first_token_seconds"],
+        "first_token_seconds": statistics.median(one["first_token_seconds"] for one in warm),
+        "first_token_seconds_slowest": max(one["first_token_seconds"] for one in warm),
+        "tokens_per_second_short": statistics.median(one["tokens_per_second"] for one in warm),
+        "tokens_per_second_long": long["tokens_per_second"],
+        "tokens_long": long["tokens"],
+        "peak_bytes": peak,
+    }
+
+
+def main() -> None:
+    """Measure, print and write."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("run", help="the folder of a bake")
+    parser.add_argument("--questions", type=int, default=24)
+    parser.add_argument("--output", type=Path, default=RESULTS / f"taste-{platform.machine()}-{date.today()}.json")
+    given = parser.parse_args()
+    figures = measure(given.run, given.questions)
+    report = {"command": "python benchmarks/taste.py RUN", "run": Path(given.run).name, "date": str(date.today()),
+              "machine": platform.machine(), "questions": given.questions, **figures}  # fmt: skip
+    for name, value in report.items():
+        print(f"{name:<30} {value:.3f}" if isinstance(value, float) else f"{name:<30} {value}")
+    given.output.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

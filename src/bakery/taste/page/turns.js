@@ -1,0 +1,111 @@
+// One question with its answers, as they grow.
+
+import { COLUMNS, element, figure } from "./elements.js";
+import { measured, tokenElement } from "./tokens.js";
+
+/** A turn of the conversation: its element, the texts of its answers, and what fills them. */
+export class Turn {
+  constructor(question, onKeep, onAgain) {
+    this.question = question;
+    this.columns = {};
+    this.note = element("span", { className: "small soft", role: "status" });
+    this.keep = element("button", { type: "button", onclick: () => onKeep(this) }, "Wrong? Keep this question");
+    this.again = element("button", { type: "button", className: "again", onclick: onAgain }, "Answer again");
+    const answers = COLUMNS.map((column) => (this.columns[column] = new Answer(column)).element);
+    this.element = element("article", { className: "turn", ariaLabel: question },
+      element("h2", {}, question), element("div", { className: "columns" }, ...answers),
+      element("div", { className: "tools" }, this.again, this.keep, this.note));
+  }
+
+  begin(strength) {
+    this.note.textContent = "";
+    this.note.className = "small soft";
+    for (const answer of Object.values(this.columns)) answer.begin(strength);
+  }
+
+  take(name, data) {
+    if (name === "piece") this.columns[data.column].add(data);
+    if (name === "ended") this.columns[data.column].end(data);
+    if (name === "failed") this.fail(data.reason);
+  }
+
+  /** No more comes: what is unfinished was stopped. */
+  close() {
+    for (const answer of Object.values(this.columns)) answer.close();
+  }
+
+  fail(reason) {
+    this.note.textContent = reason;
+    this.note.className = "error";
+  }
+
+  text(column) {
+    return this.columns[column].text;
+  }
+
+  get complete() {
+    return COLUMNS.every((column) => this.text(column).trim());
+  }
+}
+
+class Answer {
+  constructor(column) {
+    this.column = column;
+    this.title = element("h3", {}, column);
+    this.body = element("p", { className: "text" });
+    this.rules = element("ul", { className: "rules", hidden: true });
+    this.foot = element("p", { className: "foot" });
+    this.element = element("section", { className: `answer ${column}`, ariaLabel: `${column} answer` }, this.title, this.body, this.rules, this.foot);
+    this.begin(1);
+  }
+
+  begin(strength) {
+    this.title.textContent = this.column + (this.column === "baked" && strength !== 1 ? ` at strength ${strength}` : "");
+    Object.assign(this, { text: "", nats: [], finished: false });
+    this.body.replaceChildren();
+    this.rules.replaceChildren();
+    this.rules.hidden = true;
+    this.foot.textContent = "";
+    this.element.ariaBusy = "true";
+  }
+
+  add(piece) {
+    this.text += piece.text;
+    this.nats.push(piece.nats[measured(this.column)] ?? 0);
+    this.last = piece;
+    const token = tokenElement(piece, false);
+    if (!token) return;
+    if (!this.body.firstChild) token.tabIndex = 0;
+    this.body.append(token);
+  }
+
+  end(ended) {
+    this.text = ended.text;
+    if (ended.stopped && this.last && !this.last.text) this.body.append(tokenElement(this.last, true));
+    if (!ended.stopped) this.body.append(element("span", { className: "end" }, " … (cut off)"));
+    for (const [name, holds] of ended.rules) {
+      const item = element("li", { className: holds ? "right" : "wrong" }, name);
+      item.append(element("span", { className: "unseen" }, holds ? ": holds" : ": broken"));
+      this.rules.append(item);
+    }
+    this.rules.hidden = !ended.rules.length;
+    this.tell();
+    this.finished = true;
+    this.element.ariaBusy = "false";
+  }
+
+  close() {
+    if (this.finished) return;
+    if (this.body.firstChild) this.body.append(element("span", { className: "end" }, " (stopped)"));
+    this.tell();
+    this.element.ariaBusy = "false";
+  }
+
+  tell() {
+    if (!this.nats.length) return;
+    const mean = this.nats.reduce((sum, nats) => sum + nats, 0) / this.nats.length;
+    const apart = `${figure(mean)} nats a token`;
+    const told = this.column === "prompted" ? `the baked model is ${apart} away` : `${apart} from prompted`;
+    this.foot.textContent = `${this.nats.length} tokens · ${told}`;
+  }
+}
