@@ -51,7 +51,7 @@ def test_two_questions_are_answered_at_a_time(page, served):
     response.read(200)
     quick, answer = post(page, {**ASKED, "max_new_tokens": 2, "temperature": 0})
     assert answer.read().decode().count("event: ended") == 3  # while the long answer goes on
-    assert served.worker.busy == 1
+    wait_for(lambda: served.worker.busy == 1)
     for one in (response, slow, quick):
         one.close()
 
