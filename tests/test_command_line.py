@@ -34,6 +34,8 @@ def test_the_help_is_short_grouped_and_true(capsys):
         "plan",
         "adapter",
         "strength",
+        "to",
+        "llama_cpp",
         "any_setting",
     }
     for word in HELP.replace("=", " ").split():

@@ -25,7 +25,8 @@ FLOORS = (
     ("evaluation",),
     ("forecast",),
     ("report",),
-    ("baking", "compare", "evaluate", "library", "command_line"),
+    ("exporting",),
+    ("baking", "compare", "evaluate", "export", "library", "command_line"),
     ("verbs",),
     ("cli", "__main__", "__init__"),
 )
@@ -34,6 +35,7 @@ TORCH_FREE = (
     "cli",
     "command_line",
     "errors",
+    "exporting.request",
     "settings.config",
     "settings.build",
     "settings.paths",

@@ -17,6 +17,7 @@ usage: bakery [bake] [--config FILE] [--plan] [--any_setting VALUE ...]
        bakery inspect --config FILE [--rows N] [--html FILE] [--gap]
        bakery eval --adapter DIR [--config FILE] [--strength X Y ... | sweep]
        bakery compare DIR DIR [DIR ...] [--config FILE]
+       bakery export DIR --to FORM [--strength X] [--dtype NAME] [--output_dir FOLDER] [--overwrite]
        bakery schema
 
 verbs
@@ -25,6 +26,8 @@ verbs
              --gap loads the model too and measures how much the prompt changes it
   eval       prove an adapter that is there already, also at other strengths (0 base, 1 as baked)
   compare    ask several adapters the same questions and hold each against the first
+  export     write an adapter for servers and ask it again there; FORM is merged, adapter, mlx,
+             gguf or gguf-adapter (with --llama_cpp DIR)
   schema     print the JSON schema of the settings file, for editors
 
 options
@@ -49,14 +52,15 @@ examples
 """
 
 FIRST_COMMAND = 'bakery --model_name_or_path Qwen/Qwen3-0.6B --system_prompt "You are Ada ..."'
-VERBS = ("bake", "inspect", "eval", "compare", "schema")
-_TAKES_FOLDERS = ("compare",)
+VERBS = ("bake", "inspect", "eval", "compare", "export", "schema")
+_TAKES_FOLDERS = ("compare", "export")
 """Verbs that are followed by folders."""
 _SHORT = {"-c": "--config", "-q": "--quiet", "-h": "--help"}
-_FLAGS = ("quiet", "verbose", "help", "version", "gap", "plan")
-_OPTIONS = ("config", "rows", "html", "adapter", "strength")
-_VERB_OF = {"rows": "inspect", "html": "inspect", "gap": "inspect", "adapter": "eval", "strength": "eval",
-            "plan": "bake"}  # fmt: skip
+_FLAGS = ("quiet", "verbose", "help", "version", "gap", "plan", "allow_other_tokens")
+_OPTIONS = ("config", "rows", "html", "adapter", "strength", "to", "llama_cpp")
+_VERBS_OF = {"rows": ("inspect",), "html": ("inspect",), "gap": ("inspect",), "adapter": ("eval",), "plan": ("bake",),
+             "strength": ("eval", "export"), "to": ("export",), "llama_cpp": ("export",),
+             "allow_other_tokens": ("export",)}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +79,9 @@ class Command:
     plan: bool = False
     adapter: str | None = None
     strength: tuple[str, ...] = ()
+    to: str | None = None
+    llama_cpp: str | None = None
+    allow_other_tokens: bool = False
     folders: tuple[str, ...] = ()
     overrides: tuple[str, ...] = ()
 
@@ -112,9 +119,10 @@ def read_command(words: Sequence[str]) -> Command:
         else:
             overrides.append(word)
     command = Command(**given, overrides=tuple(overrides))
-    for key, verb in _VERB_OF.items():
-        if key in given and command.verb != verb:
-            raise ConfigError(f"command line: --{key}: belongs to the verb {verb}; write bakery {verb} ...")
+    for key, verbs in _VERBS_OF.items():
+        if key in given and command.verb not in verbs:
+            named = f"belongs to the verb {' or '.join(verbs)}; write bakery {verbs[0]} ..."
+            raise ConfigError(f"command line: --{key}: {named}")
     return command
 
 
