@@ -13,12 +13,11 @@ from typing import cast
 from peft import PeftModel
 from transformers import AutoTokenizer
 
-from bakery.engine.model.structure import device_of
 from bakery.errors import DataError
 from bakery.evaluate import open_to_prove
 from bakery.exporting.asking import Baked, ask_baked, at_full_precision, check_answers, check_text
 from bakery.exporting.card import export_card
-from bakery.exporting.forms import ASKED, Written, dtype_of, load_form, write_form
+from bakery.exporting.forms import Written, dtype_of, load_form, write_form
 from bakery.exporting.request import RESULT_FILE, ExportRequest, check_request
 from bakery.exporting.result import ExportResult, export_figures
 from bakery.exporting.staging import staged
@@ -35,7 +34,6 @@ class _Source:
 
     baked: Baked
     measured_on: str
-    device: str
     written: Written
 
 
@@ -75,7 +73,9 @@ def run_export(
         tokenizer = AutoTokenizer.from_pretrained(str(staging), trust_remote_code=settings.model.trust_remote_code)
         text = check_text(source.baked, tokenizer, allowed=request.allow_other_tokens)
         with progress.clock("load"):
-            exported = load_form(request, source.written.runnable, dtype, settings.model).to(source.device)
+            exported, asked, not_run = load_form(
+                request, staging, source.written, dtype, settings.model, tokenizer, source.baked.longest
+            )
         total = len(source.baked.answers)
         with progress.stage("proof", "asking the export", total, "answers") as on_progress:
             exact = dtype == "float32"
@@ -91,9 +91,9 @@ def run_export(
             measured_on=source.measured_on,
             text=text,
             answers=answers,
-            asked=ASKED[request.to],
+            asked=asked,
             weights=source.written.weights,
-            not_run=source.written.not_run,
+            not_run=not_run,
             template_variables=dict(source.baked.variables),
             writes_date=source.baked.builder.renderer.dated,
         )
@@ -119,12 +119,11 @@ def _write(
     if not rows.measured:
         raise DataError("export: there are no questions to ask; give heldout_file or eval_dataset")
     model = cast(PeftModel, evaluator.engine.model)
-    device = str(device_of(model))
     with progress.stage("gap", "asking the baked model", len(rows.measured), "answers") as on_progress:
         baked = ask_baked(at_full_precision(evaluator, request.strength, on_progress), rows.measured)
     with progress.clock("saving"):
         written = write_form(request, model, evaluator.engine.tokenizer, _base(settings), dtype, staging)
-    return _Source(baked, rows.measured_on, device, written)
+    return _Source(baked, rows.measured_on, written)
 
 
 def _base(settings: BakeSettings) -> str:

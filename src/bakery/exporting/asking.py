@@ -1,14 +1,14 @@
 """The held-out questions asked of the baked model and again of what was exported, by token ids and as text.
 
-The baked model answers through Bakery's engine, what was exported through transformers alone, as it is loaded from its
-folder. As text means what a server does: messages through the exported chat template, the text through the exported
-tokenizer. All answers are greedy.
+The baked model answers through Bakery's engine, what was exported through transformers or MLX alone, as it is loaded
+from its folder. As text means what a server does: messages through the exported chat template, the text through the
+exported tokenizer. All answers are greedy.
 """
 
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -18,7 +18,7 @@ from bakery.chat.rendering import Message, Renderer, plain_messages
 from bakery.chat.views import ViewBuilder
 from bakery.engine.distill.conditions import BAKED
 from bakery.engine.model.adapters import acting
-from bakery.engine.model.structure import device_of, evaluating, stop_ids
+from bakery.engine.model.structure import device_of, evaluating
 from bakery.errors import ConfigError, ModelError
 from bakery.evaluation.evaluator import Evaluator
 from bakery.evaluation.replies import Reply
@@ -27,6 +27,18 @@ from bakery.rows.conversations import Conversation, unanswered
 
 LARGEST_DIFFERENCE = 0.1
 """Of log-probabilities in float32; what differs by more is another model."""
+
+
+class Asked(Protocol):
+    """An exported model that is loaded, whatever runs it."""
+
+    def answer(self, ids: Sequence[int]) -> tuple[int, ...]:
+        """The greedy answer to a prompt, the end of turn included."""
+        ...
+
+    def log_probabilities(self, ids: Sequence[int], answer: Sequence[int]) -> Tensor:
+        """Of the tokens of an answer behind a prompt: [len(answer)], on the CPU."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -131,7 +143,7 @@ def _excerpt(answer: BakedAnswer) -> str:
 
 
 def check_answers(
-    model: nn.Module,
+    model: Asked,
     tokenizer: PreTrainedTokenizerBase,
     baked: Baked,
     *,
@@ -143,15 +155,14 @@ def check_answers(
     Raises:
         ModelError: it is another one.
     """
-    stops, longest = stop_ids(model, tokenizer), baked.longest
     by_ids = as_text = 0
     largest = 0.0
     for answer, sent in zip(baked.answers, text_prompts(baked, tokenizer), strict=True):
-        ids = greedy(model, answer.ids, stops, longest)
+        ids = model.answer(answer.ids)
         by_ids += ids == answer.reply.ids
-        said = ids if sent == answer.ids else greedy(model, sent, stops, longest)
+        said = ids if sent == answer.ids else model.answer(sent)
         as_text += tokenizer.decode(list(said), skip_special_tokens=True).strip() == answer.reply.text
-        known = log_probabilities(model, answer.ids, answer.reply.ids)
+        known = model.log_probabilities(answer.ids, answer.reply.ids)
         largest = max(largest, float((known - torch.tensor(answer.log_probabilities)).abs().max()))
         on_progress(1, len(answer.ids) + len(ids))
     check = AnswerCheck(len(baked.answers), by_ids, as_text, largest)
@@ -164,24 +175,42 @@ def check_answers(
     return check
 
 
-@torch.inference_mode()
-def greedy(model: Any, ids: Sequence[int], stops: frozenset[int], longest: int) -> tuple[int, ...]:
-    """The answer of a model's own `generate`, its end of turn included; none of the model's sampling settings count."""
-    batch = torch.tensor([list(ids)], device=device_of(model))
-    before = model.generation_config
-    model.generation_config = GenerationConfig(
-        do_sample=False, max_new_tokens=longest, eos_token_id=sorted(stops), pad_token_id=min(stops)
-    )
-    try:
-        with evaluating(model):
-            written = model.generate(batch, attention_mask=torch.ones_like(batch))
-    finally:
-        model.generation_config = before
-    return tuple(written[0, len(ids) :].tolist())
+@dataclass(frozen=True)
+class TransformersModel:
+    """A model that transformers has loaded, on its device.
+
+    Args:
+        network: with or without an adapter of peft.
+        stops: the tokens that end a turn.
+        longest: how many tokens an answer has at most.
+    """
+
+    network: Any
+    stops: frozenset[int]
+    longest: int
+
+    @torch.inference_mode()
+    def answer(self, ids: Sequence[int]) -> tuple[int, ...]:
+        """The answer of its own `generate`, the end of turn included; none of its sampling settings count."""
+        batch = torch.tensor([list(ids)], device=device_of(self.network))
+        before = self.network.generation_config
+        self.network.generation_config = GenerationConfig(
+            do_sample=False, max_new_tokens=self.longest, eos_token_id=sorted(self.stops), pad_token_id=min(self.stops)
+        )
+        try:
+            with evaluating(self.network):
+                written = self.network.generate(batch, attention_mask=torch.ones_like(batch))
+        finally:
+            self.network.generation_config = before
+        return tuple(written[0, len(ids) :].tolist())
+
+    def log_probabilities(self, ids: Sequence[int], answer: Sequence[int]) -> Tensor:
+        """Of the tokens of an answer behind a prompt: [len(answer)], on the CPU."""
+        return log_probabilities(self.network, ids, answer)
 
 
 @torch.inference_mode()
-def log_probabilities(model: Any, ids: Sequence[int], answer: Sequence[int]) -> Tensor:
+def log_probabilities(model: nn.Module, ids: Sequence[int], answer: Sequence[int]) -> Tensor:
     """Of the tokens of an answer behind a prompt, in a plain pass: [len(answer)], on the CPU."""
     batch = torch.tensor([[*ids, *answer]], device=device_of(model))
     with evaluating(model):

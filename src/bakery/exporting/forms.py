@@ -1,21 +1,22 @@
 """Every form written into a folder, beside it what transformers can run of it, and that loaded again."""
 
-from dataclasses import dataclass
-from importlib.util import find_spec
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast
 
 import torch
 from peft import PeftModel
 from safetensors import safe_open
-from transformers import AutoConfig, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import AutoConfig, PreTrainedTokenizerBase
 
 from bakery.engine.distill.conditions import TRAINED
 from bakery.engine.model.loading import load_adapter, load_model
-from bakery.engine.model.structure import stop_ids
+from bakery.engine.model.structure import device_of, stop_ids
+from bakery.exporting.asking import Asked, TransformersModel
 from bakery.exporting.gguf import BASE_FILE, convert, modelfile
 from bakery.exporting.low_rank import LowRankLayer, low_rank_layers, write_adapter
 from bakery.exporting.mlx import WeightCheck, check_mlx, read_mlx, write_mlx
+from bakery.exporting.mlx_model import load_in_mlx
 from bakery.exporting.request import DTYPES, ExportRequest
 from bakery.exporting.whole import merge, write_generation_config, write_model
 from bakery.settings.config import ModelConfig
@@ -28,7 +29,7 @@ ASKED = {
     "gguf-adapter": "in transformers and peft, before it was converted",
     "mlx": "in transformers and peft, with the matrices read back",
 }
-"""By form, what was asked."""
+"""By form, what transformers is asked."""
 _RUNNABLE = ".runnable"
 _SAFETENSORS = {"F32": "float32", "BF16": "bfloat16", "F16": "float16"}
 
@@ -40,12 +41,14 @@ class Written:
     Args:
         runnable: the folder with what transformers can run of it.
         rank: of the adapter; of a whole model, that of what was merged.
+        device: that it was written from, and can be run on.
         weights: what the weights add to the base, read back; for MLX.
         not_run: what cannot be tried here, in words.
     """
 
     runnable: Path
     rank: int
+    device: torch.device
     weights: WeightCheck | None = None
     not_run: str | None = None
 
@@ -67,7 +70,7 @@ def write_form(
         ModelError: this adapter has no such form, or a converter fails.
     """
     rank = max(model.peft_config[TRAINED].r, *model.peft_config[TRAINED].rank_pattern.values(), 0)
-    generation = model.get_base_model().generation_config
+    generation, device = model.get_base_model().generation_config, device_of(model)
     stops = sorted(tokenizer.convert_ids_to_tokens(sorted(stop_ids(model, tokenizer))))
     runnable = folder if request.to in ("merged", "adapter") else folder / _RUNNABLE
     runnable.mkdir(exist_ok=True)
@@ -90,7 +93,7 @@ def write_form(
         (folder / "Modelfile").write_text(modelfile(request.to, stops, generation), encoding="utf-8")
         beside = f", with {BASE_FILE}, the base by the same llama.cpp," if request.to == "gguf-adapter" else ""
         not_run = f"{file.name} itself: ask it in llama.cpp{beside} before relying on it"
-    return Written(runnable, rank, not_run=not_run)
+    return Written(runnable, rank, device, not_run=not_run)
 
 
 def _written_for_mlx(
@@ -101,24 +104,39 @@ def _written_for_mlx(
     write_mlx(layers, network.config.get_text_config().num_hidden_layers, getattr(torch, dtype), folder)
     write_generation_config(network.generation_config, folder)
     write_adapter(read_mlx(folder), model.peft_config[TRAINED], base, torch.float32, folder / _RUNNABLE)
-    here = "is not installed here" if find_spec("mlx_lm") is None else "is installed, but was not asked"
-    return Written(folder / _RUNNABLE, rank, check_mlx(folder, layers), f"MLX itself: mlx_lm {here}")
+    return Written(folder / _RUNNABLE, rank, device_of(model), check_mlx(folder, layers))
 
 
-def load_form(request: ExportRequest, runnable: Path, dtype: str, config: ModelConfig) -> PreTrainedModel | PeftModel:
-    """What transformers can run of an export, from its folder alone; of the settings only trust in the base's code.
+def load_form(
+    request: ExportRequest,
+    folder: Path,
+    written: Written,
+    dtype: str,
+    config: ModelConfig,
+    tokenizer: PreTrainedTokenizerBase,
+    longest: int,
+) -> tuple[Asked, str, str | None]:
+    """What can be run of an export, from its folder alone; of the settings only trust in the base's code counts.
+
+    Returns:
+        The model, what it is in words, and what was not run.
 
     Raises:
         ModelError: it cannot be loaded.
     """
-    trusted = config.trust_remote_code
-    if request.whole:
-        named = ModelConfig(model_name_or_path=str(runnable), torch_dtype=cast(Any, dtype), trust_remote_code=trusted)
-        return load_model(named)
-    base = base_of(runnable)
-    assert base is not None
-    named = ModelConfig(model_name_or_path=base, torch_dtype="float32", trust_remote_code=trusted)
-    return load_adapter(load_model(named), runnable)
+    trusted, base = config.trust_remote_code, base_of(written.runnable)
+    name, numbers = (str(written.runnable), dtype) if base is None else (base, "float32")
+    named = ModelConfig(model_name_or_path=name, torch_dtype=cast(Any, numbers), trust_remote_code=trusted)
+    model: Any = load_model(named)
+    if base is not None:
+        model = load_adapter(model, written.runnable)
+    stops = stop_ids(model, tokenizer)
+    if request.to == "mlx" and base is not None:
+        in_mlx = load_in_mlx(base, folder, stops, longest)
+        if not isinstance(in_mlx, str):
+            return in_mlx, "in mlx_lm, as it was written", None
+        written = replace(written, not_run=f"MLX itself: {in_mlx}")
+    return TransformersModel(model.to(written.device), stops, longest), ASKED[request.to], written.not_run
 
 
 def dtype_of(request: ExportRequest, adapter: Path, config: ModelConfig) -> str:

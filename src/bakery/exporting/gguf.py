@@ -50,10 +50,11 @@ def convert(form: str, source: Path, base: str, llama_cpp: Path, dtype: str, fol
     done = subprocess.run(words, capture_output=True, text=True, errors="replace", check=False)
     if done.returncode or not (folder / FILES[form]).is_file():
         lines = [line.strip() for line in (done.stdout + "\n" + done.stderr).splitlines() if line.strip()]
-        raise ModelError(
-            f"export: {script} ended with {done.returncode}: {_last_words(lines)}; install what its requirements name "
-            "(gguf, numpy, sentencepiece) beside Bakery, try a newer llama.cpp, or use --to merged"
-        )
+        said = _last_words(lines)
+        remedy = "use another version of llama.cpp, or --to merged"
+        if "ModuleNotFoundError" in said:
+            remedy = f"install it beside Bakery: {sys.executable} -m pip install gguf sentencepiece"
+        raise ModelError(f"export: {script} ended with {done.returncode}: {said}; {remedy}")
     return folder / FILES[form]
 
 
