@@ -21,7 +21,7 @@ class Network:
 
     def __call__(self, ids):
         with torch.inference_mode():
-            return self.model(ids).logits
+            return self.model(ids).logits.numpy()
 
     def set_dtype(self, dtype):
         self.dtype = dtype
