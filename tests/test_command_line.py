@@ -36,6 +36,8 @@ def test_the_help_is_short_grouped_and_true(capsys):
         "strength",
         "host",
         "port",
+        "to",
+        "llama_cpp",
         "any_setting",
     }
     for word in HELP.replace("=", " ").split():

@@ -19,6 +19,7 @@ usage: bakery [bake] [--config FILE] [--plan] [--any_setting VALUE ...]
        bakery compare DIR DIR [DIR ...] [--config FILE]
        bakery chat DIR [--config FILE]
        bakery taste DIR [--config FILE] [--host NAME] [--port N]
+       bakery export DIR --to FORM [--strength X] [--dtype NAME] [--output_dir FOLDER] [--overwrite]
        bakery schema
 
 verbs
@@ -29,6 +30,8 @@ verbs
   compare    ask several adapters the same questions and hold each against the first
   chat       talk to a bake in the terminal; /help there shows how to ask base and prompted model
   taste      open a page of this machine: base, prompted and baked side by side, token by token
+  export     write an adapter for servers and ask it again there; FORM is merged, adapter, mlx,
+             gguf or gguf-adapter (with --llama_cpp DIR)
   schema     print the JSON schema of the settings file, for editors
 
 options
@@ -53,14 +56,15 @@ examples
 """
 
 FIRST_COMMAND = 'bakery --model_name_or_path Qwen/Qwen3-0.6B --system_prompt "You are Ada ..."'
-VERBS = ("bake", "inspect", "eval", "compare", "chat", "taste", "schema")
-_TAKES_FOLDERS = ("compare", "chat", "taste")
+VERBS = ("bake", "inspect", "eval", "compare", "chat", "taste", "export", "schema")
+_TAKES_FOLDERS = ("compare", "chat", "taste", "export")
 """Verbs that are followed by folders."""
 _SHORT = {"-c": "--config", "-q": "--quiet", "-h": "--help"}
-_FLAGS = ("quiet", "verbose", "help", "version", "gap", "plan")
-_OPTIONS = ("config", "rows", "html", "adapter", "strength", "host", "port")
-_VERB_OF = {"rows": "inspect", "html": "inspect", "gap": "inspect", "adapter": "eval", "strength": "eval",
-            "plan": "bake", "host": "taste", "port": "taste"}  # fmt: skip
+_FLAGS = ("quiet", "verbose", "help", "version", "gap", "plan", "allow_other_tokens")
+_OPTIONS = ("config", "rows", "html", "adapter", "strength", "host", "port", "to", "llama_cpp")
+_VERBS_OF = {"rows": ("inspect",), "html": ("inspect",), "gap": ("inspect",), "adapter": ("eval",), "plan": ("bake",),
+             "strength": ("eval", "export"), "host": ("taste",), "port": ("taste",), "to": ("export",),
+             "llama_cpp": ("export",), "allow_other_tokens": ("export",)}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +83,9 @@ class Command:
     plan: bool = False
     adapter: str | None = None
     strength: tuple[str, ...] = ()
+    to: str | None = None
+    llama_cpp: str | None = None
+    allow_other_tokens: bool = False
     folders: tuple[str, ...] = ()
     host: str = "127.0.0.1"
     port: str | None = None
@@ -118,9 +125,10 @@ def read_command(words: Sequence[str]) -> Command:
         else:
             overrides.append(word)
     command = Command(**given, overrides=tuple(overrides))
-    for key, verb in _VERB_OF.items():
-        if key in given and command.verb != verb:
-            raise ConfigError(f"command line: --{key}: belongs to the verb {verb}; write bakery {verb} ...")
+    for key, verbs in _VERBS_OF.items():
+        if key in given and command.verb not in verbs:
+            named = f"belongs to the verb {' or '.join(verbs)}; write bakery {verbs[0]} ..."
+            raise ConfigError(f"command line: --{key}: {named}")
     return command
 
 

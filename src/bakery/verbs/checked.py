@@ -6,7 +6,7 @@ import logging
 import os
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from bakery.command_line import FIRST_COMMAND, Command
 from bakery.errors import ConfigError
@@ -71,9 +71,15 @@ def check_beside(command: Command, folder: str) -> CheckedSettings:
 
 def given_output(checked: CheckedSettings) -> str | None:
     """The output folder as the command line names it; a file's is that of its bake."""
+    output: str | None = on_command_line(checked, "output_dir")
+    return output
+
+
+def on_command_line(checked: CheckedSettings, name: str) -> Any:
+    """A setting as the command line gives it; None where it does not, whatever a file says."""
     from bakery.settings.reading import COMMAND_LINE
 
-    given = checked.given.entries.get("output_dir")
+    given = checked.given.entries.get(name)
     return given.value if given is not None and given.location == COMMAND_LINE else None
 
 
