@@ -35,6 +35,7 @@ def test_the_help_is_short_grouped_and_true(capsys):
         "adapter",
         "strength",
         "to",
+        "dtype",
         "llama_cpp",
         "any_setting",
     }
