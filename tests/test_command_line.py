@@ -37,6 +37,7 @@ def test_the_help_is_short_grouped_and_true(capsys):
         "host",
         "port",
         "to",
+        "dtype",
         "llama_cpp",
         "any_setting",
     }

@@ -8,7 +8,7 @@ import os
 import shutil
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 from peft import PeftModel
 from transformers import AutoTokenizer
@@ -81,21 +81,15 @@ def run_export(
             exact = dtype == "float32"
             answers = check_answers(exported, tokenizer, source.baked, exact=exact, on_progress=on_progress)
         result = ExportResult(
+            **_origin(settings, folder, source),
             to=request.to,
             output_dir=request.output(folder),
-            adapter=folder,
-            adapter_sha256=_sha256(folder / "adapter_model.safetensors"),
-            base_model=_base(settings),
             strength=request.strength,
             dtype=dtype,
-            measured_on=source.measured_on,
             text=text,
             answers=answers,
             asked=asked,
-            weights=source.written.weights,
             not_run=not_run,
-            template_variables=dict(source.baked.variables),
-            writes_date=source.baked.builder.renderer.dated,
         )
         if source.written.runnable != staging:
             shutil.rmtree(source.written.runnable)
@@ -124,6 +118,19 @@ def _write(
     with progress.clock("saving"):
         written = write_form(request, model, evaluator.engine.tokenizer, _base(settings), dtype, staging)
     return _Source(baked, rows.measured_on, written)
+
+
+def _origin(settings: BakeSettings, folder: Path, source: _Source) -> dict[str, Any]:
+    """The fields of the result that tell what was exported, and how its questions are sent."""
+    return {
+        "adapter": folder,
+        "adapter_sha256": _sha256(folder / "adapter_model.safetensors"),
+        "base_model": _base(settings),
+        "measured_on": source.measured_on,
+        "weights": source.written.weights,
+        "template_variables": dict(source.baked.variables),
+        "writes_date": source.baked.builder.renderer.dated,
+    }
 
 
 def _base(settings: BakeSettings) -> str:
