@@ -8,6 +8,7 @@ The command is started as a user starts it, and asked over HTTP as the page asks
 import argparse
 import http.client
 import json
+import os
 import platform
 import re
 import statistics
@@ -24,7 +25,7 @@ COLUMNS = ("base", "prompted", "baked")
 
 
 def ask(address: str, question: str, **settings: Any) -> dict[str, float]:
-    """Seconds to the first token of each column, and tokens a second of all together after it."""
+    """Seconds until every column has its first token, and the tokens after these with their seconds."""
     connection = http.client.HTTPConnection(urlsplit(address).netloc, timeout=600)
     messages = {column: [{"role": "user", "content": question}] for column in COLUMNS}
     started = time.perf_counter()
@@ -42,8 +43,12 @@ def ask(address: str, question: str, **settings: Any) -> dict[str, float]:
     ended = time.perf_counter()
     connection.close()
     last_first = max(first.values())
-    rate = (tokens - len(first)) / (ended - started - last_first)
-    return {"first_token_seconds": last_first, "tokens": tokens, "tokens_per_second": rate}
+    return {"first_token_seconds": last_first, "tokens": tokens - len(first), "seconds": ended - started - last_first}
+
+
+def rate(answers: list[dict[str, float]]) -> float:
+    """Tokens a second of all columns together, after their first ones."""
+    return sum(one["tokens"] for one in answers) / sum(one["seconds"] for one in answers)
 
 
 def memory(process: int) -> int:
@@ -68,7 +73,7 @@ def measure(run: str, questions: int) -> dict[str, Any]:
             connection.close()
             cold = ask(address, asked[0])
             warm = [ask(address, asked[number % len(asked)]) for number in range(questions)]
-            long = ask(address, "Tell me a long story.", temperature=2.0, seed=1, max_new_tokens=256)
+            drawn = [ask(address, "Tell me a long story.", temperature=2.0, seed=seed) for seed in range(12)]
             peak = memory(process.pid)
         finally:
             process.terminate()
@@ -77,9 +82,8 @@ def measure(run: str, questions: int) -> dict[str, Any]:
         "first_token_seconds_cold": cold["first_token_seconds"],
         "first_token_seconds": statistics.median(one["first_token_seconds"] for one in warm),
         "first_token_seconds_slowest": max(one["first_token_seconds"] for one in warm),
-        "tokens_per_second_short": statistics.median(one["tokens_per_second"] for one in warm),
-        "tokens_per_second_long": long["tokens_per_second"],
-        "tokens_long": long["tokens"],
+        "tokens_per_second": rate(warm),
+        "tokens_per_second_drawn": rate(drawn),
         "peak_bytes": peak,
     }
 
@@ -92,8 +96,15 @@ def main() -> None:
     parser.add_argument("--output", type=Path, default=RESULTS / f"taste-{platform.machine()}-{date.today()}.json")
     given = parser.parse_args()
     figures = measure(given.run, given.questions)
-    report = {"command": "python benchmarks/taste.py RUN", "run": Path(given.run).name, "date": str(date.today()),
-              "machine": platform.machine(), "questions": given.questions, **figures}  # fmt: skip
+    report = {
+        "command": "python benchmarks/taste.py RUN",
+        "run": Path(given.run).name,
+        "date": str(date.today()),
+        "machine": platform.machine(),
+        "questions": given.questions,
+        "load_average": os.getloadavg()[0],
+        **figures,
+    }
     for name, value in report.items():
         print(f"{name:<30} {value:.3f}" if isinstance(value, float) else f"{name:<30} {value}")
     given.output.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
