@@ -1,6 +1,7 @@
 """An export from a run folder by the real command: written whole, asked again, or refused with nothing left."""
 
 import json
+import shutil
 
 import pytest
 import torch
@@ -87,4 +88,16 @@ def test_text_that_becomes_other_tokens_is_refused_with_nothing_left(run_folder,
     request = ExportRequest("adapter", output_dir=tmp_path / "out", allow_other_tokens=True)
     result = run_export(settings_of(run_folder), run_folder, request, progress=QUIET)
     assert result.text.same_tokens == 0
+    assert result.answers.equal_by_ids == 4
+
+
+def test_a_base_beside_a_moved_run_is_named_by_its_whole_path(saved_base, tmp_path):
+    base = shutil.copytree(saved_base, tmp_path / "was" / "base")
+    make_run(tmp_path / "was" / "run", str(base))
+    config = tmp_path / "was" / "run" / "bakery.yaml"
+    config.write_text(json.dumps({**json.loads(config.read_text()), "model_name_or_path": "../base"}))
+    folder = (tmp_path / "was").rename(tmp_path / "is") / "run"
+    result = run_export(settings_of(folder), folder, ExportRequest("adapter"), progress=QUIET)
+    described = json.loads((folder / "export" / "adapter" / "adapter_config.json").read_text())
+    assert described["base_model_name_or_path"] == result.base_model == str(tmp_path / "is" / "base")
     assert result.answers.equal_by_ids == 4

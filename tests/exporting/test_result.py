@@ -1,6 +1,7 @@
 """What an export says of itself, in figures and in words."""
 
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -47,3 +48,9 @@ def test_words_tell_what_is_equal_and_what_was_not_tried():
     text = "\n".join(told(more))
     for part in ("27 of 28 layers", "8 of 48 questions become other tokens", "not run: MLX itself", "enable_thinking"):
         assert part in text
+
+
+def test_the_document_names_every_key():
+    text = (Path(__file__).parents[2] / "docs" / "results.md").read_text(encoding="utf-8")
+    section = text.partition("## export.json")[2].partition("\n## ")[0]
+    assert set(re.findall(r"`(\w+)`", section)) >= set(export_figures(RESULT)) - {"bakery"}
