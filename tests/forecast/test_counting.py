@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 
+from bakery.evaluation.proving import GAP_ROWS, GAP_TOKENS
 from bakery.forecast.counting import (
     ProofSizes,
     Rules,
@@ -69,7 +70,7 @@ def test_the_gap_is_known_from_a_few_short_answers():
     assert gap_stage(_proof(40), RULES).sampled == gap.sampled
     assert gap_stage(_proof(5), RULES).base.sampled == 5 * 10
     longer = replace(RULES, answer=100, proof_longest=100)
-    assert gap_stage(_proof(), longer).base.sampled == 16 * 32
+    assert gap_stage(_proof(), longer).base.sampled == GAP_ROWS * GAP_TOKENS
 
 
 def test_the_proof_asks_the_base_and_the_baked_model():
