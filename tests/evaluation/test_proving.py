@@ -7,7 +7,7 @@ import pytest
 from bakery.engine.distill.conditions import BAKED, BASE, PROMPTED
 from bakery.evaluation.evaluator import CONDITIONS, Evaluator
 from bakery.evaluation.proof_rows import as_rows
-from bakery.evaluation.proving import measure_baseline, measure_gap, measure_proof
+from bakery.evaluation.proving import SetReplies, answered_questions, measure_baseline, measure_gap, measure_proof
 from bakery.evaluation.replies import Ask, KnownReplies, Reply
 from bakery.progress import ProgressCallback
 from tests.engine_support import make_trainer, tiny_model
@@ -158,3 +158,13 @@ def test_where_time_is_short_the_drift_is_that_of_the_beginnings_of_answers(eval
         assert answer.teacher_ids[: len(beginning.teacher_ids)] == beginning.teacher_ids
     others = [measure_baseline(evaluator, replace(proof_rows(), drift_tokens=n)).before.divergence for n in (None, 3)]
     assert others[0].equal(others[1]), "nothing else is shorter"
+
+
+def test_what_is_judged_is_the_answer_behind_the_thoughts():
+    (question, *_) = proof_rows().sets["heldout"]
+    silent, said = Reply("Ahoy! I think.", (1, 2), True, 1, "No."), Reply("Hm. Ahoy!", (1, 2), True, 1, "Ahoy!")
+    asked = SetReplies([question], [], {BASE: [silent], PROMPTED: [said]})
+    (answered,) = answered_questions(asked)
+    assert answered.right == {BASE: False, PROMPTED: True}
+    unknown = replace(asked, questions=[replace(question, answers=())])
+    assert answered_questions(unknown)[0].right is None

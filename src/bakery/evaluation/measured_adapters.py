@@ -12,11 +12,8 @@ from bakery.evaluation.evaluator import Comparison, Evaluator
 from bakery.evaluation.paired import FigureName, PairedFigure
 from bakery.evaluation.proof import AnsweredQuestion
 from bakery.evaluation.proof_rows import ProofRows
-from bakery.evaluation.proving import Baseline, SetReplies
-from bakery.evaluation.replies import Reply
+from bakery.evaluation.proving import Baseline, SetReplies, answered_questions
 from bakery.progress import NO_PROGRESS, ProgressCallback
-from bakery.rows.questions import ScoredQuestion
-from bakery.scoring.answers import is_right
 from bakery.scoring.rules import Rule
 
 
@@ -50,27 +47,14 @@ def measure_adapters(
         )
         for condition in adapters
     }
-    questions = {name: _answered(asked, evaluators) for name, asked in baseline.sets.items()}
+    questions = {name: answered_questions(_asked(own, evaluators)) for name, own in baseline.sets.items()}
     return MeasuredAdapters(questions, tuple(_figures(baseline, questions, evaluators)))
 
 
-def _answered(asked: SetReplies, evaluators: Mapping[Condition, Evaluator]) -> tuple[AnsweredQuestion, ...]:
-    """One set of questions with the replies of base, prompted and every adapter, and which of them are right."""
-    replies: dict[Condition, Sequence[Reply]] = {condition: asked.replies[condition] for condition in (BASE, PROMPTED)}
-    replies |= {condition: own.replies(BAKED, asked.prompts) for condition, own in evaluators.items()}
-    expected = all(question.answers for question in asked.questions)
-    answered = []
-    for number, question in enumerate(asked.questions):
-        own = {condition: each[number] for condition, each in replies.items()}
-        answered.append(AnsweredQuestion(question, own, _right(question, own) if expected else None))
-    return tuple(answered)
-
-
-def _right(question: ScoredQuestion, replies: Mapping[Condition, Reply]) -> dict[Condition, bool]:
-    return {
-        condition: is_right(reply.text, question.text, question.answers, question.check)
-        for condition, reply in replies.items()
-    }
+def _asked(asked: SetReplies, evaluators: Mapping[Condition, Evaluator]) -> SetReplies:
+    """One set of questions with the replies of base, prompted and every adapter."""
+    further = {condition: own.replies(BAKED, asked.prompts) for condition, own in evaluators.items()}
+    return replace(asked, replies={**asked.replies, **further})
 
 
 def _figures(
@@ -88,7 +72,7 @@ def _figures(
             right = {c: [bool(one.right and one.right[c]) for one in answered] for c in (BASE, PROMPTED, *evaluators)}
             figures.append(_zero_one("right", name, answered, right))
     same = {
-        condition: [one.replies[condition].ids == one.replies[PROMPTED].ids for one in questions[main]]
+        condition: [one.replies[condition].answer_ids == one.replies[PROMPTED].answer_ids for one in questions[main]]
         for condition in (BASE, *evaluators)
     }
     figures.append(_zero_one("same", main, questions[main], same))
@@ -128,7 +112,7 @@ def _rule(rule: Rule, answered: Sequence[AnsweredQuestion]) -> PairedFigure | No
     asked = [one for one in answered if rule.applies(one.question.text)]
     if not asked:
         return None
-    holds = {c: [rule.holds(one.replies[c].text, one.question.text) for one in asked] for c in asked[0].replies}
+    holds = {c: [rule.holds(one.replies[c].judged, one.question.text) for one in asked] for c in asked[0].replies}
     return _zero_one("rule", rule.name, asked, holds)
 
 

@@ -141,7 +141,7 @@ def measure_gap(
         return _gap(_before(evaluator, rows.measured), SetReplies(questions, prompts, replies))
     beginning = evaluator
     if evaluator.builder.target_thinking:  # else the beginnings may be thoughts, which are not compared
-        beginning = replace(evaluator, max_new_tokens=min(GAP_TOKENS, evaluator.max_new_tokens), thinking=None)
+        beginning = replace(evaluator.beginnings(GAP_TOKENS), thinking=None)
     gap = _gap(_before(beginning, evenly(rows.measured, GAP_ROWS)))
     # A few rows may be those on which the prompt does not matter: all of them say that it changes nothing, or none.
     return _gap(_before(evaluator, rows.measured)) if gap.is_none else gap
@@ -223,17 +223,25 @@ def _gap(base: Comparison, asked: SetReplies | None = None) -> Gap:
     )
 
 
+def answered_questions(asked: SetReplies) -> tuple[AnsweredQuestion, ...]:
+    """Every question with all replies and, where all questions expect an answer, which replies are right."""
+    expected = all(question.answers for question in asked.questions)
+    answered = []
+    for number, question in enumerate(asked.questions):
+        replies = {condition: own[number] for condition, own in asked.replies.items()}
+        right = {
+            condition: is_right(reply.judged, question.text, question.answers, question.check)
+            for condition, reply in replies.items()
+        }
+        answered.append(AnsweredQuestion(question, replies, right if expected else None))
+    return tuple(answered)
+
+
 def _score(asked: SetReplies) -> SetScore:
     """One set of questions that every condition has answered."""
-    rights: dict[Condition, list[float]] = {}
-    if all(question.answers for question in asked.questions):
-        rights = {
-            condition: [
-                float(is_right(reply.judged, question.text, question.answers, question.check))
-                for reply, question in zip(replies, asked.questions, strict=True)
-            ]
-            for condition, replies in asked.replies.items()
-        }
+    answered = answered_questions(asked)
+    judged = [one.right for one in answered if one.right is not None]
+    rights = {condition: [float(right[condition]) for right in judged] for condition in asked.replies} if judged else {}
     conditions = {
         condition: ConditionScore(
             accuracy=estimates.share(rights[condition]) if rights else None,
@@ -244,14 +252,6 @@ def _score(asked: SetReplies) -> SetScore:
         )
         for condition, replies in asked.replies.items()
     }
-    answered = tuple(
-        AnsweredQuestion(
-            question,
-            {condition: replies[number] for condition, replies in asked.replies.items()},
-            {condition: bool(values[number]) for condition, values in rights.items()} or None,
-        )
-        for number, question in enumerate(asked.questions)
-    )
     recovered = estimates.share_recovered(rights[BASE], rights[PROMPTED], rights[BAKED]) if rights else None
     return SetScore(conditions, recovered, answered)
 
