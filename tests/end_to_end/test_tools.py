@@ -4,7 +4,9 @@ import json
 from copy import deepcopy
 
 from bakery import ContextBakingTrainer, ContextConfig
+from bakery.evaluation.evaluator import Evaluator
 from bakery.evaluation.proof_rows import proof_rows
+from bakery.exporting.asking import ask_baked, check_text
 from bakery.library import rows_of
 from bakery.rows.conversations import load_rows
 from bakery.rows.tools import split_tools, with_tools
@@ -36,6 +38,9 @@ def test_the_tools_of_prefix_and_rows_are_in_prompts_proof_and_saved_settings(tm
     asked = proof_rows(rows_of(trainer))
     assert [row.tools for row in [*asked.measured, *asked.sets["validation"]]] == [(WIND,)] * 2
     assert trainer.prove().divergence
+    evaluator = Evaluator.for_bake(trainer.engine, trainer.session.builder, trainer.args)
+    baked = ask_baked(evaluator, asked.measured)
+    assert check_text(baked, lists, allowed=False).same_tokens == 1, "a client of an export sends the row's tools"
     trainer.save_model()
     assert split_tools(read_document(tmp_path / "bakery.yaml").value["prefix_messages"]) == (PREFIX, (TIDE,))
     assert [row.tools for row in load_rows(str(tmp_path / "inputs" / "dataset.jsonl"))] == [(WIND,)] * 2

@@ -39,19 +39,24 @@ class ToolLocators:
         Raises:
             TemplateError: the template that the tokenizer has for tools cannot be used.
         """
-        return self._side(locator, context.teacher_tools), self._side(locator, context.student_tools)
+        return self.with_tools(locator, context.teacher_tools), self.with_tools(locator, context.student_tools)
 
     def left_out(self, locator: Locator, context: Context, text: str) -> bool:
         """Whether the template leaves out tools of a row, whose teacher's view is `text` or begins with it."""
         tools = context.teacher_tools
         return bool(tools) and not (
-            self._with_tools(locator, tools).written and all(name_of(tool) in text for tool in tools)
+            self._made_for(locator, tools).written and all(name_of(tool) in text for tool in tools)
         )
 
-    def _side(self, locator: Locator, tools: Sequence[Tool]) -> Locator:
-        return self._with_tools(locator, tools).locator if tools else locator
+    def with_tools(self, locator: Locator, tools: Sequence[Tool]) -> Locator:
+        """The locator for these tools beside those that all rows are shown.
 
-    def _with_tools(self, locator: Locator, tools: Sequence[Tool]) -> _WithTools:
+        Raises:
+            TemplateError: the template that the tokenizer has for tools cannot be used.
+        """
+        return self._made_for(locator, tools).locator if tools else locator
+
+    def _made_for(self, locator: Locator, tools: Sequence[Tool]) -> _WithTools:
         key = (locator, json.dumps(tools, ensure_ascii=False, default=str))
         if key not in self._made:
             if len(self._made) >= _MOST:

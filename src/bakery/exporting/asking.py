@@ -15,6 +15,8 @@ from torch import Tensor, nn
 from transformers import GenerationConfig, PreTrainedTokenizerBase
 
 from bakery.chat.rendering import Message, Renderer, plain_messages
+from bakery.chat.tools import ToolLocators
+from bakery.chat.turns import Locator
 from bakery.chat.views import ViewBuilder
 from bakery.engine.distill.conditions import BAKED
 from bakery.engine.model.adapters import acting
@@ -24,6 +26,7 @@ from bakery.evaluation.evaluator import Evaluator
 from bakery.evaluation.replies import Reply
 from bakery.progress import NO_PROGRESS, ProgressCallback
 from bakery.rows.conversations import Conversation, unanswered
+from bakery.settings.tools import Tool
 
 LARGEST_DIFFERENCE = 0.1
 """Of log-probabilities in float32; what differs by more is another model."""
@@ -50,12 +53,14 @@ class BakedAnswer:
         ids: the prompt, with the generation prompt.
         reply: the greedy answer.
         log_probabilities: of the answer's tokens.
+        tools: what a client sends beside the messages.
     """
 
     messages: tuple[Message, ...]
     ids: tuple[int, ...]
     reply: Reply
     log_probabilities: tuple[float, ...]
+    tools: tuple[Tool, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -103,8 +108,9 @@ def ask_baked(evaluator: Evaluator, rows: Sequence[Conversation]) -> Baked:
         for row, prompt, reply in zip(rows, prompts, replies, strict=True):
             known = log_probabilities(evaluator.engine.model, prompt.student_ids, reply.ids)
             messages = plain_messages(unanswered(row).messages)
-            student = builder.rules.context(messages, row.prefix, anchor=False).student
-            answers.append(BakedAnswer(tuple(student), tuple(prompt.student_ids), reply, tuple(known.tolist())))
+            context = builder.rules.context(messages, row.prefix, row.tools, anchor=False)
+            asked = tuple(context.student), tuple(prompt.student_ids)
+            answers.append(BakedAnswer(*asked, reply, tuple(known.tolist()), tuple(context.student_tools)))
     variables = {**builder.renderer.kwargs, **builder.thinking_off}
     return Baked(tuple(answers), variables, builder, evaluator.max_new_tokens)
 
@@ -117,7 +123,11 @@ def text_prompts(baked: Baked, tokenizer: PreTrainedTokenizerBase) -> list[tuple
     """
     today = baked.builder.renderer.today
     renderer = Renderer(tokenizer, chat_template_kwargs=baked.variables, today=today)
-    texts = [renderer.render(answer.messages, generation_prompt=True).text for answer in baked.answers]
+    locators, plain = ToolLocators(), Locator(renderer)
+    texts = [
+        locators.with_tools(plain, answer.tools).renderer.render(answer.messages, generation_prompt=True).text
+        for answer in baked.answers
+    ]
     return [tuple(tokenizer(text, add_special_tokens=False)["input_ids"]) for text in texts]
 
 
