@@ -159,9 +159,10 @@ def test_answers_cut_in_thoughts_that_are_not_learned_are_counted_and_refused_wh
         unbounded.answered(rows)
     answered = thinker.answered(rows)
     assert (answered.cut, len(answered.pairs)) == (0, 8)
-    written = thinker.ask({None: thinker.ask_for_answers(rows)})[None]
+    asked = thinker.ask_for_answers(rows)
+    written = thinker.ask({None: asked})[None]
     for pair, reply in zip(answered.pairs, written, strict=True):
         assert tuple(pair.student_ids[at] for at in pair.student_targets) == reply.answer_ids
     some = [replace(reply, ids=reply.ids[:4], forced=range(0)) for reply in written[:3]]
-    without = thinker.with_answers(rows, [*some, *written[3:]])
+    without = thinker.with_answers(rows, asked, [*some, *written[3:]])
     assert (without.cut, len(without.pairs)) == (3, 5)

@@ -15,12 +15,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
-from bakery.engine.distill.conditions import BAKED
+from bakery.engine.distill.conditions import BAKED, BASE
 from bakery.evaluation.evaluator import Evaluator
 from bakery.evaluation.findings import LEAST_ROWS
 from bakery.evaluation.proof import TITLES
-from bakery.evaluation.proof_rows import DRIFT_TOKENS, ProofRows, as_rows
-from bakery.evaluation.proving import ask_baseline
+from bakery.evaluation.proof_rows import DRIFT_TOKENS, ProofRows
+from bakery.evaluation.proving import ask_baseline, baseline_asks
 
 SHARE = 0.25
 """What a proof may take of the bake's own time."""
@@ -44,8 +44,9 @@ def seconds_a_reply(evaluator: Evaluator, rows: ProofRows, now: Callable[[], flo
     Of several processes all get the time of the slowest.
     """
     first, started = within(rows, 0), now()
-    replies = ask_baseline(evaluator, first)
-    baked = evaluator.replies(BAKED, evaluator.prompts(as_rows(first.sets[first.measured_on])))
+    asks = baseline_asks(evaluator, first)
+    replies = ask_baseline(evaluator, first, asks)
+    baked = evaluator.replies(BAKED, asks["sets", first.measured_on, BASE].prompts)
     count = sum(map(len, replies.values())) + len(baked)
     return max(evaluator.engine.processes.gather([(now() - started) / count]))
 

@@ -216,9 +216,9 @@ class Evaluator:
         return Ask(PROMPTED, prompts, temperature=1.0, seed=self.seed)
 
     def with_answers(
-        self, rows: Sequence[Conversation], written: Sequence[Reply], *, anchor: bool = False
+        self, rows: Sequence[Conversation], asked: Ask, written: Sequence[Reply], *, anchor: bool = False
     ) -> AnsweredRows:
-        """Rows with their answers; `written` holds those to `ask_for_answers`.
+        """Rows with their answers; `written` holds those to `asked`, which `ask_for_answers` made of the rows.
 
         Answers that were cut in their thoughts are left out where thoughts are not learned.
 
@@ -226,10 +226,9 @@ class Evaluator:
             DataError: all were.
         """
         given = [pair for row in rows if row.answered for pair in self.builder.views(row, anchor=anchor)]
-        prompts = self.ask_for_answers(rows, anchor=anchor).prompts
-        self.on_progress(len(rows) - len(prompts))
+        self.on_progress(len(rows) - len(asked.prompts))
         learned = [(reply, self.builder.learned_of(reply.ids, reply.forced)) for reply in written]
-        pairs = zip(prompts, learned, strict=True)
+        pairs = zip(asked.prompts, learned, strict=True)
         given += [prompt.with_answer(reply.ids, targets) for prompt, (reply, targets) in pairs if targets]
         if rows and not given:
             raise DataError(
@@ -240,8 +239,8 @@ class Evaluator:
 
     def answered(self, rows: Sequence[Conversation], *, anchor: bool = False) -> AnsweredRows:
         """Rows with their answers; where one is missing, it is asked for."""
-        written = self.ask({None: self.ask_for_answers(rows, anchor=anchor)})[None]
-        return self.with_answers(rows, written, anchor=anchor)
+        asked = self.ask_for_answers(rows, anchor=anchor)
+        return self.with_answers(rows, asked, self.ask({None: asked})[None], anchor=anchor)
 
     def with_teacher(self, pairs: Sequence[ViewPair]) -> AnsweredRows:
         """These rows with their teacher; its signal is stored unless it can only give whole logits."""

@@ -75,14 +75,20 @@ class Baseline:
 def measure_baseline(evaluator: Evaluator, rows: ProofRows, on_progress: ProgressCallback = NO_PROGRESS) -> Baseline:
     """Ask base and prompted, and let the teacher answer every row."""
     evaluator = replace(evaluator, on_progress=on_progress)
-    prompts = {name: evaluator.prompts(as_rows(questions)) for name, questions in rows.sets.items()}
-    replies = ask_baseline(evaluator, rows)
+    asks = baseline_asks(evaluator, rows)
+    replies = ask_baseline(evaluator, rows, asks)
+
+    def answered(kind: str, name: str, own: Sequence[Conversation], *, anchor: bool = False) -> AnsweredRows:
+        return evaluator.with_answers(own, asks[kind, name], replies[kind, name], anchor=anchor)
+
     sets = {
-        name: SetReplies(questions, prompts[name], {own: replies["sets", name, own] for own in (BASE, PROMPTED)})
+        name: SetReplies(
+            questions, asks["sets", name, BASE].prompts, {own: replies["sets", name, own] for own in (BASE, PROMPTED)}
+        )
         for name, questions in rows.sets.items()
     }
     main = sets[rows.measured_on]
-    before = evaluator.compare(BASE, evaluator.with_answers(rows.measured, replies["measured", rows.measured_on]))
+    before = evaluator.compare(BASE, answered("measured", rows.measured_on, rows.measured))
     return Baseline(
         evaluator=evaluator,
         rows=rows,
@@ -90,11 +96,10 @@ def measure_baseline(evaluator: Evaluator, rows: ProofRows, on_progress: Progres
         before=before,
         floor=_floor(evaluator, before.rows),
         side_effects={
-            name: evaluator.with_answers(others, replies["side_effects", name], anchor=True)
-            for name, others in rows.side_effects.items()
+            name: answered("side_effects", name, others, anchor=True) for name, others in rows.side_effects.items()
         },
         generalisation={
-            name: evaluator.compare(BASE, evaluator.with_answers(others, replies["generalisation", name]))
+            name: evaluator.compare(BASE, answered("generalisation", name, others))
             for name, others in rows.generalisation.items()
         },
         noise=_noise(replies["noise", 1], replies["noise", 2]) if rows.noise else None,
@@ -103,9 +108,13 @@ def measure_baseline(evaluator: Evaluator, rows: ProofRows, on_progress: Progres
     )
 
 
-def ask_baseline(evaluator: Evaluator, rows: ProofRows) -> dict[tuple[Any, ...], list[Reply]]:
-    """All replies of base and teacher, by the kind of rows and their name."""
-    asks: dict[tuple[Any, ...], Ask] = {("measured", rows.measured_on): evaluator.ask_for_answers(rows.measured)}
+BaselineKey = tuple[Any, ...]
+"""The kind of rows, their name, and the condition where several are asked."""
+
+
+def baseline_asks(evaluator: Evaluator, rows: ProofRows) -> dict[BaselineKey, Ask]:
+    """All that is asked of base and teacher."""
+    asks: dict[BaselineKey, Ask] = {("measured", rows.measured_on): evaluator.ask_for_answers(rows.measured)}
     for name, own in rows.generalisation.items():
         asks["generalisation", name] = evaluator.ask_for_answers(own)
     for name, questions in rows.sets.items():
@@ -113,12 +122,20 @@ def ask_baseline(evaluator: Evaluator, rows: ProofRows) -> dict[tuple[Any, ...],
         asks |= {("sets", name, condition): Ask(condition, prompts) for condition in (BASE, PROMPTED)}
         if rows.noise and name == rows.measured_on:
             asks |= {("noise", one): Ask(PROMPTED, prompts, 1.0, evaluator.seed + one) for one in (1, 2)}
-    drift: dict[tuple[Any, ...], Ask] = {
-        ("side_effects", name): evaluator.ask_for_answers(own, anchor=True) for name, own in rows.side_effects.items()
-    }
+    for name, own in rows.side_effects.items():
+        asks["side_effects", name] = evaluator.ask_for_answers(own, anchor=True)
+    return asks
+
+
+def ask_baseline(
+    evaluator: Evaluator, rows: ProofRows, asks: Mapping[BaselineKey, Ask]
+) -> dict[BaselineKey, list[Reply]]:
+    """All replies of base and teacher; under other prompts no longer ones than the rows ask for."""
     if rows.drift_tokens is None:
-        return evaluator.ask({**asks, **drift})
-    return {**evaluator.ask(asks), **evaluator.beginnings(rows.drift_tokens).ask(drift)}
+        return evaluator.ask(asks)
+    drift = {key: ask for key, ask in asks.items() if key[0] == "side_effects"}
+    others = {key: ask for key, ask in asks.items() if key not in drift}
+    return {**evaluator.ask(others), **evaluator.beginnings(rows.drift_tokens).ask(drift)}
 
 
 def measure_gap(
