@@ -112,7 +112,7 @@ def baked(monkeypatch: pytest.MonkeyPatch) -> Any:
     """Stand in for the bake itself: remembers what it was asked, and can raise."""
     calls = []
 
-    def bake(settings, progress, data):
+    def bake(settings, progress, data, *, interruption):
         calls.append((settings, progress, data))
         if bake.error is not None:
             raise bake.error
@@ -120,8 +120,11 @@ def baked(monkeypatch: pytest.MonkeyPatch) -> Any:
 
     bake.error, bake.calls = None, calls
     baking, report = ModuleType("bakery.baking"), ModuleType("bakery.report.terminal")
+    starting = ModuleType("bakery.starting")
+    starting.folder_of, starting.is_finished = lambda settings: Path("out"), lambda settings, data: False
     baking.bake = bake
     report.print_proof = lambda result, console: print(result)
     monkeypatch.setitem(sys.modules, "bakery.baking", baking)
+    monkeypatch.setitem(sys.modules, "bakery.starting", starting)
     monkeypatch.setitem(sys.modules, "bakery.report.terminal", report)
     return bake

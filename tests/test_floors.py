@@ -14,7 +14,7 @@ PACKAGE = ROOT / "src" / "bakery"
 # From the lowest up: folders, and the modules beside them. A module imports from its own floor or from floors below,
 # never in a circle.
 FLOORS = (
-    ("errors", "html_page", "progress", "text"),
+    ("errors", "html_page", "interruption", "manifest", "progress", "text"),
     ("scoring",),
     ("settings",),
     ("rows",),
@@ -26,6 +26,7 @@ FLOORS = (
     ("forecast",),
     ("report",),
     ("exporting",),
+    ("starting",),
     ("baking", "compare", "evaluate", "export", "library", "command_line"),
     ("taste",),
     ("verbs",),

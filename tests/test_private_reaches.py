@@ -24,7 +24,7 @@ REACHES = {
     "_forward_pre_hooks": "engine/model/fused_lora.py",
 }
 TESTED = {"torch": "2.13.0", "transformers": "5.23.0", "peft": "0.21.2"}
-PUBLIC = {"_replace"}  # of named tuples, by Python's own documentation
+PUBLIC = {"_exit", "_replace"}  # of os and of named tuples, by Python's own documentation
 
 
 def private_names(tree: ast.Module) -> set[str]:

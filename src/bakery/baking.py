@@ -1,11 +1,13 @@
 """A bake from settings to proof, in three acts: prepare, train, prove."""
 
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from statistics import mean
 
 from bakery.chat.template_checks import check_template, warnings_for
+from bakery.engine.model.process_group import ProcessGroup
 from bakery.engine.model.structure import hidden_size
 from bakery.engine.session import Session, open_session
 from bakery.evaluation.budget import SHARE, seconds_a_reply, within
@@ -16,6 +18,7 @@ from bakery.evaluation.proving import GAP_ROWS, measure_baseline, measure_gap, m
 from bakery.forecast.figures import BAKE_PARTS, Forecast
 from bakery.forecast.outlook import Outlook
 from bakery.forecast.telling import Telling
+from bakery.interruption import Interruption
 from bakery.progress import Progress, Verbosity
 from bakery.report.outputs import publish, write_outputs
 from bakery.report.results import BakeResult
@@ -24,13 +27,16 @@ from bakery.rows.bake_data import BakeData, load_bake_data
 from bakery.scoring.rules import parse_rules
 from bakery.settings.build import BakeSettings
 from bakery.settings.checks import bake_problems, refuse
-from bakery.settings.paths import check_output, try_output
+from bakery.settings.paths import try_output
+from bakery.settings.run_state import locked
 from bakery.settings.saving import default_values
+from bakery.starting import begin, folder_of
+from bakery.training.callbacks import StopWhenAsked
 from bakery.training.chat_date import read_date
-from bakery.training.checkpoints import checkpoint_to_resume
+from bakery.training.checkpoints import Checkpoint, checkpoint_to_resume
 from bakery.training.lengths import check_prefix
 from bakery.training.schedule import learning_rate_of
-from bakery.training.stopping import has_stalled, measurements
+from bakery.training.stopping import has_stalled, mean_loss, measurements
 from bakery.training.trainer import ContextBakingTrainer
 from bakery.writing.completion import complete_rows
 from bakery.writing.documents import with_document
@@ -41,33 +47,50 @@ _LAST_LOSSES = 3
 """Log lines of the training whose mean is its loss at the end."""
 
 
-def bake(settings: BakeSettings, progress: Progress | None = None, data: BakeData | None = None) -> BakeResult:
+def bake(
+    settings: BakeSettings,
+    progress: Progress | None = None,
+    data: BakeData | None = None,
+    *,
+    interruption: Interruption | None = None,
+) -> BakeResult:
     """Bake the configured context into an adapter, prove it, and leave everything in `output_dir`.
 
     Args:
         settings: everything one bake needs to know.
         progress: where stages are shown; none: on standard error.
         data: the rows, where they are read already.
+        interruption: asks for an end before the end.
 
     Raises:
         BakeryError: for anything that is refused; until the rows are aligned, nothing is written but what the model
             wrote for them itself.
+        Interrupted: the bake was asked to stop; the same call goes on.
     """
     refuse(bake_problems(vars(settings.bakery)))
-    progress = Progress(Verbosity.QUIET) if settings.bakery.process_index else progress or Progress()
-    if not settings.bakery.process_index:  # the first process may already be writing when the others look
-        check_output(
-            settings.bakery.output_dir, bool(settings.bakery.overwrite or settings.bakery.resume_from_checkpoint)
-        )
-        try_output(settings.bakery.output_dir)
+    is_first = not settings.bakery.process_index
+    progress = progress or Progress() if is_first else Progress(Verbosity.QUIET)
     data = data or load_bake_data(settings.context, settings.data)
     if settings.bakery.world_size == 1:
         default_values()  # before there is a trainer
-    prepared = prepare(settings, data, progress)
+    with locked(settings.bakery.output_dir) if is_first else nullcontext():
+        if is_first:
+            try_output(settings.bakery.output_dir)
+        goes_on = ProcessGroup.current().from_first(lambda: begin(settings, data))
+        return _bake(settings, data, progress, interruption or Interruption(), goes_on)
+
+
+def _bake(
+    settings: BakeSettings, data: BakeData, progress: Progress, interruption: Interruption, goes_on: bool
+) -> BakeResult:
+    """The bake, in an output folder that is this one's; `goes_on`: with a run that was stopped."""
+    prepared = prepare(settings, data, progress, goes_on=goes_on)
     asked = _as_asked(settings, prepared.trainer.session)
     if prepared.trainer.is_world_process_zero():
         save_inputs(asked, data)
-    train(prepared)
+    prepared.trainer.add_callback(StopWhenAsked(interruption))
+    with interruption.deferred():
+        train(prepared)
     result = prove(prepared, settings.model.model_name_or_path)
     if prepared.trainer.is_world_process_zero():
         with progress.clock("saving"):
@@ -107,23 +130,25 @@ class PreparedBake:
     progress: Progress
     context: str = ""  # the words of all that is baked, unless they are to stay out of the run folder
     telling: Telling | None = None  # tells what is still to come
+    checkpoint: Checkpoint | None = None  # to go on from
 
 
-def prepare(settings: BakeSettings, data: BakeData, progress: Progress) -> PreparedBake:
+def prepare(settings: BakeSettings, data: BakeData, progress: Progress, *, goes_on: bool = False) -> PreparedBake:
     """Load the model, build all views, and measure what the prompt changes before anything is trained.
+
+    `goes_on`: with the run that was stopped in the output folder, from its newest whole checkpoint if there is one.
 
     Raises:
         BakeryError: the model cannot be loaded, a row cannot be aligned, or the prompt changes nothing.
     """
     args = settings.bakery
-    checkpoint = checkpoint_to_resume(args.resume_from_checkpoint, Path(args.output_dir or "outputs"))
+    checkpoint = checkpoint_to_resume(goes_on and args.resume_from_checkpoint, folder_of(settings))
     data = with_document(data, settings, progress)
-    session = _open(settings, data, progress, read_date(checkpoint))
+    session = _open(settings, data, progress, read_date(checkpoint.folder if checkpoint else None))
     progress.say(f"baking into {settings.model.model_name_or_path}{_describe(data)}")
     check_prefix(data.prefix or (), session.builder, session.model, args)
-    resumed = checkpoint is not None
-    telling = Telling.begin(settings, session, data, progress, resumed=resumed)
-    data = complete_rows(data, settings, session, progress, resumed=resumed)
+    telling = Telling.begin(settings, session, data, progress, resumed=checkpoint is not None)
+    data = complete_rows(data, settings, session, progress, resumed=goes_on)
     if telling:
         telling.after("writing", data=data)
     rows = proof_rows(data, parse_rules(settings.data.rules))
@@ -142,7 +167,7 @@ def prepare(settings: BakeSettings, data: BakeData, progress: Progress) -> Prepa
     evaluator = _evaluator(trainer)
     gap = _gap(evaluator, trainer, rows) if args.measures_gap else None
     context = "\n".join(topic.text for topic in topics_of(data)) if args.keep_prompt else ""
-    return PreparedBake(trainer, rows, gap, evaluator, progress, context, telling)
+    return PreparedBake(trainer, rows, gap, evaluator, progress, context, telling, checkpoint)
 
 
 def _gap(evaluator: Evaluator, trainer: ContextBakingTrainer, rows: ProofRows) -> Gap:
@@ -175,11 +200,13 @@ def _open(settings: BakeSettings, data: BakeData, progress: Progress, today: dat
 def train(prepared: PreparedBake) -> None:
     """Sample what answers are missing, ask the teacher, and train the adapter."""
     with prepared.progress.clock("bake"):
+        if prepared.checkpoint:
+            prepared.trainer.go_on_from(prepared.checkpoint)
         if prepared.telling:
             prepared.trainer.prepare()
             answers = [len(one.trajectory.ids) for _, own in prepared.trainer.trajectories for one in own]
             prepared.telling.after("gap", "sampling", "teacher", answers=answers)
-        prepared.trainer.train(resume_from_checkpoint=prepared.trainer.args.resume_from_checkpoint)
+        prepared.trainer.train()
 
 
 def prove(prepared: PreparedBake, base_model: str) -> BakeResult:
@@ -198,7 +225,7 @@ def prove(prepared: PreparedBake, base_model: str) -> BakeResult:
         prefix_tokens=trainer.prefix_tokens(),
         rows=len(trainer.train_dataset),
         steps=trainer.state.global_step,
-        final_loss=trainer.outcome.training_loss,
+        final_loss=mean_loss(trainer.state.log_history),
         seconds=dict(progress.seconds),
         spent=progress.spent(),
         curve=tuple(trainer.state.log_history),

@@ -14,6 +14,7 @@ from importlib import import_module
 from bakery import __version__
 from bakery.command_line import HELP, Command, read_command
 from bakery.errors import BakeryError
+from bakery.interruption import Interrupted
 from bakery.verbs.checked import is_first_process
 
 GRACE_SECONDS = 10.0
@@ -35,10 +36,12 @@ def main(argv: Sequence[str] | None = None) -> int:
             traceback.print_exc()
         print(f"bakery: error: {' '.join(str(error).split())}", file=sys.stderr)
         return error.exit_code
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as stopped:
+        saved = isinstance(stopped, Interrupted) and stopped.saved
         if is_first_process():
-            print("bakery: interrupted", file=sys.stderr)
-        return 130
+            told = f"; {saved} is saved, and the same command goes on from there" if saved else ""
+            print(f"bakery: interrupted{told}", file=sys.stderr)
+        return stopped.exit_code if isinstance(stopped, Interrupted) else 130
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141

@@ -10,9 +10,11 @@ from pathlib import Path
 import pytest
 
 from bakery.errors import ResourceError
+from bakery.manifest import damage, read_manifest
 from bakery.report import outputs
-from bakery.report.outputs import publish, write_outputs
+from bakery.report.outputs import complete_outputs, publish, write_outputs
 from bakery.rows.datasets import create_dataset
+from bakery.settings.run_state import read_state
 from tests.engine_support import QUESTIONS, make_trainer, settings
 
 PUSHING = {"push_to_hub": True, "hub_model_id": "me/pirate", "hub_token": "hf_stand_in"}
@@ -85,7 +87,9 @@ def test_all_files_are_written_and_the_mark_of_a_finished_bake_comes_last(finish
     result, chosen, trainer = finished
     write_outputs(result, chosen, trainer)
     assert set(moved) >= FILES
-    assert moved[-1] == "results.json"
+    assert moved[-3:] == ["manifest.json", "results.json", "_run.json"]
+    assert read_state(result.output_dir).phase == "finished"
+    assert damage(result.output_dir, read_manifest(result.output_dir)) is None
     folder = result.output_dir
     assert not any(content.startswith(b"older") for content in contents(folder).values())
     assert json.loads((folder / "results.json").read_text("utf-8"))["base_model"] == "starter"
@@ -128,7 +132,10 @@ def test_a_move_that_breaks_leaves_no_mark_of_a_finished_bake(finished, monkeypa
         with pytest.raises(OSError, match="no space"):
             write_outputs(result, chosen, trainer)
     assert not (result.output_dir / "results.json").exists()
-    write_outputs(result, chosen, trainer)
+    assert read_state(result.output_dir).phase == "moving"
+    complete_outputs(result.output_dir)
+    assert damage(result.output_dir, read_manifest(result.output_dir)) is None
+    assert set(contents(result.output_dir)) >= FILES
     assert not any(content.startswith(b"older") for content in contents(result.output_dir).values())
 
 

@@ -1,22 +1,42 @@
-"""A stopped run goes on from its newest complete checkpoint, or is told why it cannot."""
+"""A stopped run goes on from its newest whole checkpoint, or is told why it cannot."""
 
 import pytest
+import torch
 
 from bakery.errors import ConfigError
-from bakery.training.checkpoints import checkpoint_to_resume
+from bakery.manifest import MANIFEST, write_manifest
+from bakery.training.checkpoints import checkpoint_to_resume, checkpoints, remove_checkpoints
+from tests.engine_support import adapter_weights, logged, make_trainer, shake
 
-FILES = ("adapter_model.safetensors", "optimizer.pt", "scheduler.pt")
+FILES = {
+    "adapter_model.safetensors": b"weights",
+    "optimizer.pt": b"moments",
+    "trainer_state.json": b"{}",
+    "rng_state.pth": b"random",
+}
 
 
-def _checkpoint(folder, step, *, without=None, state="{}"):
+def _checkpoint(folder, step, without=()):
     path = folder / f"checkpoint-{step}"
     path.mkdir()
-    for name in FILES:
-        if name != without:
-            (path / name).touch()
-    if without != "trainer_state.json":
-        (path / "trainer_state.json").write_text(state)
+    for name, content in FILES.items():
+        if name not in without:
+            (path / name).write_bytes(content)
+    write_manifest(path, about={"training_ended": None, "teacher": "cached"})
     return path
+
+
+def _flipped(content: bytes) -> bytes:
+    return bytes([content[0] ^ 1]) + content[1:]
+
+
+DAMAGE = {
+    "missing": lambda path: path.unlink(),
+    "empty": lambda path: path.write_bytes(b""),
+    "cut": lambda path: path.write_bytes(path.read_bytes()[: len(path.read_bytes()) // 2]),
+    "flipped": lambda path: path.write_bytes(_flipped(path.read_bytes())),
+    "random": lambda path: path.write_bytes(b"\x93" * len(path.read_bytes())),
+}
 
 
 @pytest.mark.parametrize("wanted", [None, False, ""])
@@ -25,27 +45,82 @@ def test_nothing_is_resumed_unless_asked_for(wanted, tmp_path):
     assert checkpoint_to_resume(wanted, tmp_path) is None
 
 
-def test_the_newest_is_that_of_the_most_steps_and_not_of_the_alphabet(tmp_path):
+@pytest.mark.parametrize("wanted", [True, "auto"])
+def test_the_newest_is_that_of_the_most_steps_and_not_of_the_alphabet(wanted, tmp_path):
     for step in (5, 10, 9, "last"):
         _checkpoint(tmp_path, step)
-    assert checkpoint_to_resume(True, tmp_path) == str(tmp_path / "checkpoint-10")
+    newest = checkpoint_to_resume(wanted, tmp_path)
+    assert (newest.folder, newest.teacher, newest.passed_over) == (tmp_path / "checkpoint-10", "cached", "")
 
 
-@pytest.mark.parametrize("missing", [*FILES, "trainer_state.json"])
-def test_one_that_was_cut_short_is_passed_over_and_refused_when_named(missing, tmp_path):
-    whole, cut = _checkpoint(tmp_path, 5), _checkpoint(tmp_path, 10, without=missing)
-    assert checkpoint_to_resume(True, tmp_path) == str(whole)
-    assert checkpoint_to_resume(str(whole), tmp_path) == str(whole)
-    with pytest.raises(ConfigError, match=rf"^resume_from_checkpoint: .*checkpoint-10 is not a complete .*{missing}"):
-        checkpoint_to_resume(str(cut), tmp_path)
+@pytest.mark.parametrize("damage", DAMAGE)
+@pytest.mark.parametrize("name", [*FILES, MANIFEST])
+def test_a_damaged_one_is_passed_over_with_a_word_and_refused_when_named(name, damage, tmp_path):
+    whole, broken = _checkpoint(tmp_path, 5), _checkpoint(tmp_path, 10)
+    DAMAGE[damage](broken / name)
+    chosen = checkpoint_to_resume(True, tmp_path)
+    assert chosen.folder == whole
+    assert "checkpoint-10" in chosen.passed_over
+    assert name in chosen.passed_over
+    assert checkpoint_to_resume(str(whole), tmp_path).folder == whole
+    with pytest.raises(ConfigError, match=rf"^resume_from_checkpoint: .*checkpoint-10 is .*{name}"):
+        checkpoint_to_resume(str(broken), tmp_path)
 
 
-def test_a_state_file_that_was_cut_in_the_middle_counts_as_missing(tmp_path):
-    _checkpoint(tmp_path, 5, state='{"global_step": ')
-    with pytest.raises(ConfigError, match=r"holds no complete checkpoint; the newest, checkpoint-5, is not a complete"):
+def test_what_the_save_did_not_write_is_not_read(tmp_path):
+    _checkpoint(tmp_path, 5)
+    (tmp_path / "checkpoint-5" / "scaler.pt").write_bytes(b"a pickle")
+    with pytest.raises(ConfigError, match=r"scaler\.pt was put there later"):
         checkpoint_to_resume(True, tmp_path)
 
 
-def test_without_any_checkpoint_one_line_says_so(tmp_path):
-    with pytest.raises(ConfigError, match=r"holds no complete checkpoint; start without it$"):
+@pytest.mark.parametrize("name", ["adapter_model.safetensors", "optimizer.pt", "trainer_state.json"])
+def test_one_that_holds_the_model_alone_is_nothing_to_go_on_from(name, tmp_path):
+    _checkpoint(tmp_path, 5, without=(name,))
+    with pytest.raises(ConfigError, match=rf"checkpoint-5 cannot be gone on from: it has no {name}"):
         checkpoint_to_resume(True, tmp_path)
+
+
+def test_without_any_checkpoint_one_line_says_so_and_auto_starts(tmp_path):
+    assert checkpoint_to_resume("auto", tmp_path) is None
+    with pytest.raises(ConfigError, match=r"holds no whole checkpoint; start without it$"):
+        checkpoint_to_resume(True, tmp_path)
+
+
+def test_all_checkpoints_are_removed_and_nothing_else(tmp_path):
+    _checkpoint(tmp_path, 5)
+    (tmp_path / "checkpoint-of-mine").mkdir()
+    remove_checkpoints(tmp_path)
+    assert checkpoints(tmp_path) == []
+    assert (tmp_path / "checkpoint-of-mine").is_dir()
+
+
+SAVING = {"save_strategy": "steps", "save_steps": 2, "max_steps": 5, "num_trajectories": 1}
+
+
+def test_the_end_is_saved_and_taken_over_without_another_step(tmp_path):
+    whole = make_trainer(tmp_path, **SAVING)
+    whole.train()
+    (newest,) = checkpoints(tmp_path)[:1]
+    assert newest.name == "checkpoint-5"
+    again = make_trainer(tmp_path, **SAVING)
+    shake(again.model)
+    again.train(resume_from_checkpoint=True)
+    wanted, taken = adapter_weights(whole.model), adapter_weights(again.model)
+    assert all(torch.equal(taken[name], wanted[name]) for name in wanted)
+    assert again.state.global_step == 5
+    assert logged(again) == logged(whole)
+
+
+def test_an_ended_training_goes_on_where_it_may_last_longer(tmp_path):
+    make_trainer(tmp_path, **SAVING).train()
+    longer = make_trainer(tmp_path, **{**SAVING, "max_steps": 7})
+    longer.train(resume_from_checkpoint=True)
+    assert longer.state.global_step == 7
+
+
+@pytest.mark.parametrize(("limit", "left"), [(None, [5, 4, 2]), (2, [5, 4]), (1, [5])])
+def test_older_ones_are_removed_as_far_as_asked(limit, left, tmp_path):
+    make_trainer(tmp_path, **SAVING, save_total_limit=limit).train()
+    assert [path.name for path in checkpoints(tmp_path)] == [f"checkpoint-{step}" for step in left]
+    assert all((path / MANIFEST).is_file() for path in checkpoints(tmp_path))

@@ -226,6 +226,7 @@ LONG = {
     "num_train_epochs": 3,
     "save_strategy": "steps",
     "save_steps": 2,
+    "save_total_limit": None,
     "train_sampling_strategy": "random",
     "per_device_train_batch_size": 2,
     "gradient_accumulation_steps": 2,
@@ -291,7 +292,7 @@ def test_a_checkpoint_that_was_cut_short_is_passed_over(tmp_path):
 def test_there_is_nothing_to_resume(tmp_path):
     from bakery.errors import BakeryError
 
-    with pytest.raises(BakeryError, match="no complete checkpoint"):
+    with pytest.raises(BakeryError, match="no whole checkpoint"):
         make_trainer(tmp_path).train(resume_from_checkpoint=True)
     with pytest.raises(BakeryError, match="no-such-folder"):
         make_trainer(tmp_path).train(resume_from_checkpoint=str(tmp_path / "no-such-folder"))

@@ -27,6 +27,7 @@ from bakery.engine.distill.shortcut_trial import try_shortcuts_on
 from bakery.engine.model.loading import attach_adapter, load_adapter, load_model, load_tokenizer
 from bakery.engine.model.process_group import ProcessGroup
 from bakery.engine.model.structure import device_of, unwrap
+from bakery.errors import DataError
 from bakery.progress import Progress, Verbosity
 from bakery.settings.arguments import BakeryConfig
 from bakery.settings.config import ContextConfig, LoraConfig, ModelConfig
@@ -166,3 +167,22 @@ def session_of(
         beta=args.beta,
         progress=progress,
     )
+
+
+def adapted_model(
+    model: Any, tokenizer: PreTrainedTokenizerBase | None, lora: LoraConfig | None, seed: int
+) -> tuple[nn.Module, PreTrainedTokenizerBase]:
+    """A model with an adapter, and its tokenizer; loaded where only a name is given.
+
+    Raises:
+        DataError: there is a model but no tokenizer.
+    """
+    if isinstance(model, str):
+        named = ModelConfig(model_name_or_path=model)
+        model, tokenizer = load_model(named), tokenizer or load_tokenizer(named)
+    if tokenizer is None:
+        raise DataError("processing_class: the tokenizer is needed to build the views")
+    if not hasattr(model, "disable_adapter"):
+        set_seed(seed)  # before the adapter's random start
+        model = attach_adapter(model, lora or LoraConfig())
+    return model, tokenizer

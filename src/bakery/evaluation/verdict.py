@@ -75,10 +75,21 @@ def refuse_under(proof: Proof, least: float | None) -> None:
     """
     if least is None:
         return
-    reached, closed = verdict(proof), proof.divergence.share_closed
-    share = f"{closed.mean:.1%}" if closed else "an unknown share"
-    if reached.level == "harmful" or closed is None or closed.mean < least:
-        raise VerdictError(f"fail_under {least:g}: {share} of the gap is closed, and the verdict is {reached.level}")
+    closed = proof.divergence.share_closed
+    refuse_level_under(verdict(proof).level, closed.mean if closed else None, least)
+
+
+def refuse_level_under(level: VerdictLevel, closed: float | None, least: float | None) -> None:
+    """The same for a level and the share of the gap that is closed, None where nobody knows.
+
+    Raises:
+        VerdictError: as above.
+    """
+    if least is None:
+        return
+    share = "an unknown share" if closed is None else f"{closed:.1%}"
+    if level == "harmful" or closed is None or closed < least:
+        raise VerdictError(f"fail_under {least:g}: {share} of the gap is closed, and the verdict is {level}")
 
 
 def _little_drift(proof: Proof) -> list[str]:

@@ -13,18 +13,21 @@ from transformers import PreTrainedTokenizerBase
 from bakery.chat.thinking import ThinkingTokens
 from bakery.engine.model.loading import save_adapter
 from bakery.errors import ResourceError
+from bakery.manifest import MANIFEST, files_of, read_manifest, write_manifest
 from bakery.report.model_card import model_card
 from bakery.report.page import bake_page
 from bakery.report.results import BakeResult, results, write_answers, write_json
-from bakery.report.run_folder import accept_inputs
+from bakery.report.run_folder import accept_inputs, input_files
 from bakery.rows.conversations import Message, as_row
+from bakery.settings.run_state import RunState, read_state, write_state
 from bakery.training.hub import HUB_ERRORS, first_line
-from bakery.training.trainer import ContextBakingTrainer
-from bakery.writing.written import remove_prefixes
+from bakery.training.trainer import CACHE, ContextBakingTrainer
+from bakery.writing.written import ANCHORS, HELD_OUT, PROMPTS, copy_without_prefixes
 
 _STAGING = ".staging"
 _NOT_ALWAYS = ("answers.jsonl", "trajectories.jsonl")
 """What some bakes do not write: an older one's is removed."""
+RESULTS = "results.json"
 
 
 def write_outputs(result: BakeResult, settings: str, trainer: ContextBakingTrainer) -> None:
@@ -32,8 +35,8 @@ def write_outputs(result: BakeResult, settings: str, trainer: ContextBakingTrain
 
     Without a proof there are no answers.
 
-    They are written into a folder of their own and then moved one by one; results.json, which marks a finished bake,
-    comes last. Of several processes the first one calls this.
+    They are written into a folder of their own, with a manifest of all files of the run, and then put where they
+    belong; results.json, which marks a finished bake, comes last. Of several processes the first one calls this.
     """
     folder = result.output_dir
     staging = folder / _STAGING
@@ -41,22 +44,38 @@ def write_outputs(result: BakeResult, settings: str, trainer: ContextBakingTrain
     staging.mkdir(parents=True)
     save_adapter(trainer.model, trainer.processing_class, staging)
     trainer.write_date(staging)
-    write_json(staging / "results.json", results(result))
+    write_json(staging / RESULTS, results(result))
     if result.proof:
         write_answers(result.proof, staging / "answers.jsonl")
     (staging / "README.md").write_text(model_card(result), encoding="utf-8")
     (staging / "report.html").write_text(bake_page(result), encoding="utf-8")
     (staging / "bakery.yaml").write_text(settings, encoding="utf-8")
     write_trajectories(trainer, staging / "trajectories.jsonl")
-    for name in ("results.json", *(name for name in _NOT_ALWAYS if not (staging / name).exists())):
-        (folder / name).unlink(missing_ok=True)
-    accept_inputs(folder)
     if not trainer.args.keep_prompt:
-        remove_prefixes(folder)
-    for path in sorted(staging.iterdir(), key=lambda path: path.name == "results.json"):
-        os.replace(path, folder / path.name)
-    staging.rmdir()
-    shutil.rmtree(trainer.cache_folder, ignore_errors=True)
+        copy_without_prefixes(folder, staging)
+    paths = {name: folder / name for name in (PROMPTS, HELD_OUT, ANCHORS) if (folder / name).is_file()}
+    paths |= input_files(folder) | {name: staging / name for name in files_of(staging)}
+    write_manifest(staging, paths)
+    state = read_state(folder)
+    write_state(folder, RunState("moving", state.digests if state else {}))
+    complete_outputs(folder)
+
+
+def complete_outputs(folder: Path) -> None:
+    """Put what `write_outputs` has written where it belongs; called again, it completes what was interrupted."""
+    staging = folder / _STAGING
+    if staging.is_dir():
+        manifest = read_manifest(staging) or read_manifest(folder)
+        stale = [name for name in _NOT_ALWAYS if manifest is None or name not in manifest.files]
+        for name in ([RESULTS] if (staging / RESULTS).exists() else []) + stale:
+            (folder / name).unlink(missing_ok=True)
+        accept_inputs(folder, manifest.files if manifest else ())
+        for path in sorted(staging.iterdir(), key=lambda path: (path.name == RESULTS, path.name == MANIFEST)):
+            os.replace(path, folder / path.name)
+        staging.rmdir()
+    state = read_state(folder)
+    write_state(folder, RunState("finished", state.digests if state else {}))
+    shutil.rmtree(folder / CACHE, ignore_errors=True)
 
 
 def publish(result: BakeResult, trainer: ContextBakingTrainer) -> None:

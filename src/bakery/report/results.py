@@ -8,6 +8,7 @@ from typing import Any
 
 from bakery import __version__
 from bakery.engine.distill.conditions import Condition
+from bakery.errors import DataError
 from bakery.evaluation.evaluator import NAMES
 from bakery.evaluation.proof import Gap, Proof, TrainingEnd
 from bakery.progress import Spent
@@ -32,7 +33,7 @@ class BakeResult:
     prefix_tokens: int  # tokens of prompt that a request saves (the mean over rows)
     rows: int  # that were trained on
     steps: int  # of the optimiser
-    final_loss: float  # nats per token, the mean over training
+    final_loss: float | None  # nats per token, the mean over training
     seconds: dict[str, float]  # by clock, what ran within it included
     spent: tuple[Spent, ...]  # where the time went; the stages add up to the whole run
     curve: tuple[dict[str, Any], ...] = ()  # the log lines of the training
@@ -83,6 +84,23 @@ def results(result: BakeResult) -> dict[str, Any]:
             for spent in result.spent
         },
     }
+
+
+def read_results(folder: Path) -> dict[str, Any]:
+    """The content of the results.json in a run folder.
+
+    Raises:
+        DataError: it is missing or damaged.
+    """
+    path = folder / "results.json"
+    try:
+        content = json.loads(path.read_text("utf-8"))
+        if not content["verdict"]["level"]:
+            raise ValueError("it has no verdict")
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+        remedy = f"bakery eval --adapter {folder} measures the proof anew"
+        raise DataError(f"{path}: is damaged ({error}); {remedy}") from None
+    return dict(content)
 
 
 def proof_figures(proof: Proof) -> dict[str, Any]:

@@ -9,7 +9,7 @@ The folder can be moved, evaluated and resumed elsewhere. While a bake replaces 
 
 import os
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from bakery.settings.build import BakeSettings
 from bakery.settings.checks import PATH_KEYS, PREFIX_KEYS
 from bakery.settings.files import as_path
 from bakery.settings.relative_paths import INPUTS, ROW_KEYS, SETTINGS_FILE, base_from
+from bakery.settings.run_state import AUTO
 from bakery.settings.saving import to_yaml
 
 _PENDING = "_inputs"
@@ -53,17 +54,28 @@ def save_inputs(settings: BakeSettings, data: BakeData) -> None:
     _remove_older(target, set(copies))
 
 
-def accept_inputs(folder: Path) -> None:
-    """Put what a bake was given where that of the finished bake lies that it replaces."""
+def accept_inputs(folder: Path, current: Collection[str]) -> None:
+    """Put what a bake was given where that of the finished bake lies that it replaces; may be called again.
+
+    `current`: the files of this bake, by their paths in the run folder; other copies are an earlier bake's.
+    """
     pending = folder / _PENDING
     if not pending.is_dir():
         return
-    names = {f"{INPUTS}/{path.name}" for path in (pending / INPUTS).glob("*")}
-    _remove_older(folder, set())
-    for name in (*names, *([SETTINGS_FILE] if (pending / SETTINGS_FILE).exists() else ())):
-        (folder / name).parent.mkdir(exist_ok=True)
-        os.replace(pending / name, folder / name)
+    _remove_older(folder, {"/".join(name.split("/")[:2]) for name in current})
+    for name in (*(f"{INPUTS}/{path.name}" for path in (pending / INPUTS).glob("*")), SETTINGS_FILE):
+        if (pending / name).exists():
+            (folder / name).parent.mkdir(exist_ok=True)
+            _remove(folder / name)
+            os.replace(pending / name, folder / name)
     shutil.rmtree(pending)
+
+
+def input_files(folder: Path) -> dict[str, Path]:
+    """The copies of what a bake was given, by the paths that they will have in its run folder."""
+    root = folder / _PENDING if (folder / _PENDING).is_dir() else folder
+    files = (path for path in (root / INPUTS).rglob("*") if path.is_file())
+    return {path.relative_to(root).as_posix(): path for path in files}
 
 
 def run_settings(settings: BakeSettings, data: BakeData) -> str:
@@ -72,7 +84,7 @@ def run_settings(settings: BakeSettings, data: BakeData) -> str:
     changes: dict[str, Any] = {
         "relative_to_file": True,
         "output_dir": ".",
-        "resume_from_checkpoint": None,
+        "resume_from_checkpoint": AUTO,
         "model_name_or_path": base_from(folder, settings.model.model_name_or_path),
         **{Path(name).stem: f"./{name}" for name in _copies(settings, data)},
     }
@@ -126,4 +138,11 @@ def _remove_older(folder: Path, current: set[str]) -> None:
     """Remove the copies of an earlier bake that are none of this one's; nothing else in the folder is touched."""
     for path in (folder / INPUTS).glob("*"):
         if path.stem in PATH_KEYS and f"{INPUTS}/{path.name}" not in current:
-            shutil.rmtree(path) if path.is_dir() else path.unlink()
+            _remove(path)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)

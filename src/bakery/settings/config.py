@@ -82,7 +82,17 @@ class BakingFields:
         "none", "Trackers to log to, e.g. tensorboard. none: nothing leaves the machine.", "tensorboard"
     )
     remove_unused_columns: bool = setting(False, "false: rows are views made by Bakery, not columns of the model.")
-    save_strategy: str = setting("no", "When to write checkpoints; the finished adapter is always written.", "epoch")
+    save_strategy: str = setting(
+        "steps", "When to write checkpoints, the end of the training included; no: never.", "epoch"
+    )
+    save_steps: float = setting(100, "Steps between checkpoints; a number below 1 is a share of all steps.", 50)
+    save_total_limit: int | None = setting(2, "Checkpoints that are left there, the newest ones. null: all.", 1)
+    resume_from_checkpoint: str | None = setting(
+        "auto",
+        "auto: the same command goes on where it was stopped; true or a folder: from the newest or that checkpoint, "
+        "whatever was baked; false: from the start.",
+        "true",
+    )
 
 
 @dataclass(frozen=True)

@@ -71,7 +71,7 @@ def check_checkpoint(checkpoint: str | bool | None, output_dir: str | None, base
         output = as_path(output_dir or "outputs", ConfigError, "output_dir")
         if not any(output.glob("checkpoint-*")):
             raise ConfigError(f"{location}: true, but {output} holds no checkpoint; start without it")
-    elif checkpoint is not None and checkpoint is not False:
+    elif isinstance(checkpoint, str) and checkpoint != "auto":
         check_adapter(checkpoint, base_model, location)
 
 
@@ -124,8 +124,10 @@ def _distinct(own: tuple[str, ...], others: Sequence[tuple[str, ...]]) -> Iterat
     yield own
 
 
-def check_output(output_dir: str | None, may_replace: bool, location: str = "output_dir") -> None:
+def check_output(output_dir: str | None, may_replace: bool, location: str = "output_dir", about: str = "") -> None:
     """Refuse an output folder that is a file, cannot be written, or holds a finished bake that may not be replaced.
+
+    `about`: what is to be said of that bake.
 
     Raises:
         ConfigError: it cannot be written to.
@@ -141,7 +143,7 @@ def check_output(output_dir: str | None, may_replace: bool, location: str = "out
     finished = [file for file in RESULT_FILES if (folder / file).exists()]
     if finished and not may_replace:
         remedy = "choose another folder, or overwrite: true"
-        raise ConfigError(f"{location}: {folder} holds a finished bake ({finished[0]}); {remedy}")
+        raise ConfigError(f"{location}: {folder} holds a finished bake{about} ({finished[0]}); {remedy}")
 
 
 def try_output(output_dir: str | None) -> None:

@@ -9,6 +9,7 @@ from transformers import TrainerCallback, TrainerControl, TrainerState
 from bakery.engine.distill.objective import TokenDivergence
 from bakery.engine.model.process_group import ProcessGroup
 from bakery.errors import NumericError
+from bakery.interruption import Interrupted, Interruption
 from bakery.progress import Progress, Stage
 from bakery.settings.arguments import BakeryConfig
 
@@ -53,6 +54,28 @@ class FiniteGradients(TrainerCallback):  # type: ignore[misc]
             raise NumericError(
                 f"a gradient is not finite at step {state.global_step}: lower learning_rate, or use float32 or bfloat16"
             )
+
+
+class StopWhenAsked(TrainerCallback):  # type: ignore[misc]
+    """End the training after the step in which somebody asks for it, once its checkpoint is complete."""
+
+    def __init__(self, interruption: Interruption) -> None:
+        self._interruption = interruption
+        self._asked = 0
+
+    def on_step_end(self, args: BakeryConfig, state: TrainerState, control: TrainerControl, **_: Any) -> None:
+        """Save where any of the processes was asked to stop."""
+        self._asked = max(ProcessGroup.current().gather([self._interruption.asked]))
+        control.should_save |= bool(self._asked)
+
+    def on_save(self, args: BakeryConfig, state: TrainerState, control: TrainerControl, **_: Any) -> None:
+        """Stop, now that it is saved.
+
+        Raises:
+            Interrupted: somebody has asked.
+        """
+        if self._asked:
+            raise Interrupted(self._asked, f"checkpoint-{state.global_step}")
 
 
 class RunningMeans:

@@ -1,53 +1,162 @@
-"""Which checkpoint a stopped run goes on from: the newest one that is complete."""
+"""Checkpoints: which one a stopped run goes on from, and a manifest in each, so that only a whole one is gone on from.
 
-import json
+A save counts once its manifest is there, which is written last; only then an older checkpoint is removed.
+"""
+
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+from torch import nn
+from transformers import TrainerCallback, TrainerControl, TrainerState
+from transformers.trainer_utils import SaveStrategy
+
+from bakery.engine.model.loading import load_weights
+from bakery.engine.model.process_group import ProcessGroup
 from bakery.errors import ConfigError
+from bakery.manifest import MANIFEST, damage, files_of, read_manifest, write_manifest
+from bakery.settings.arguments import BakeryConfig
+from bakery.settings.run_state import AUTO
 
-_NEEDED = ("adapter_model.safetensors", "optimizer.pt", "scheduler.pt")
-_STATE = "trainer_state.json"  # written last
+_STATE, _WEIGHTS = "trainer_state.json", "adapter_model.safetensors"
+_ENDED, _TEACHER = "training_ended", "teacher"
 
 
-def checkpoint_to_resume(wanted: str | bool | None, output_dir: Path) -> str | None:
-    """The folder to resume from; none when not asked for.
+@dataclass(frozen=True)
+class Checkpoint:
+    """A whole checkpoint.
 
     Args:
-        wanted: a folder, or true for the newest complete checkpoint in `output_dir`.
+        folder: where it lies.
+        ended: the limits by which training was over with this step; None: it was not over.
+        teacher: whether the teacher was `cached` or `live`; a run that goes on has to ask in the same way.
+        passed_over: why newer ones are not used, in words; empty where this is the newest.
+    """
+
+    folder: Path
+    ended: Sequence[Any] | None = None
+    teacher: str = ""
+    passed_over: str = ""
+
+    def ends_training(self, args: BakeryConfig) -> bool:
+        """Whether nothing is left to train with these settings."""
+        return self.ended is not None and list(self.ended) == _limits(args)
+
+
+def checkpoint_to_resume(wanted: str | bool | None, output_dir: Path) -> Checkpoint | None:
+    """The checkpoint to resume from; None when not asked for, or `auto` and there is none.
+
+    Args:
+        wanted: a folder; true for the newest whole checkpoint in `output_dir`; `auto` for that, if there is one.
         output_dir: where checkpoints are.
 
     Raises:
-        ConfigError: there is none, or the one named is not complete.
+        ConfigError: there is none, or the one named is not whole.
     """
     if not wanted:
         return None
-    if isinstance(wanted, str):
-        problem = _problem(Path(wanted))
-        if problem:
-            raise ConfigError(f"resume_from_checkpoint: {wanted} {problem}")
-        return wanted
-    folders = sorted(output_dir.glob("checkpoint-*"), key=_step, reverse=True)
-    whole = next((folder for folder in folders if not _problem(folder)), None)
-    if whole is None:
-        tried = f"; the newest, {folders[0].name}, {_problem(folders[0])}" if folders else ""
-        raise ConfigError(f"resume_from_checkpoint: {output_dir} holds no complete checkpoint{tried}; start without it")
-    return str(whole)
+    if isinstance(wanted, str) and wanted != AUTO:
+        checkpoint = _whole(Path(wanted))
+        if isinstance(checkpoint, str):
+            raise ConfigError(f"resume_from_checkpoint: {wanted} {checkpoint}")
+        return checkpoint
+    problems: list[str] = []
+    for folder in checkpoints(output_dir):
+        checkpoint = _whole(folder)
+        if isinstance(checkpoint, Checkpoint):
+            passed_over = f"; passed over: {'; '.join(problems)}" if problems else ""
+            return Checkpoint(folder, checkpoint.ended, checkpoint.teacher, passed_over)
+        problems.append(f"{folder.name} {checkpoint}")
+    if wanted == AUTO:
+        return None
+    tried = f"; the newest, {problems[0]}" if problems else ""
+    raise ConfigError(f"resume_from_checkpoint: {output_dir} holds no whole checkpoint{tried}; start without it")
+
+
+def checkpoints(output_dir: Path) -> list[Path]:
+    """The folders of checkpoints, whole or not, newest first."""
+    return sorted((path for path in output_dir.glob("checkpoint-*") if _step(path) >= 0), key=_step, reverse=True)
+
+
+def take_over(model: nn.Module, checkpoint: Checkpoint, *, best: bool) -> TrainerState:
+    """Give a model the weights with which a training had ended, the best ones if so wanted; what its trainer knew then.
+
+    Raises:
+        ModelError: the weights do not fit the model.
+    """
+    state = TrainerState.load_from_json(str(checkpoint.folder / _STATE))
+    name = Path(state.best_model_checkpoint or "").name if best else ""
+    load_weights(model, checkpoint.folder.parent / name if name else checkpoint.folder)
+    return state
+
+
+def remove_checkpoints(output_dir: Path) -> None:
+    """Remove the checkpoints of an earlier run."""
+    for folder in checkpoints(output_dir):
+        shutil.rmtree(folder)
+
+
+class WholeCheckpoints(TrainerCallback):  # type: ignore[misc]
+    """Completes every checkpoint with its manifest, saves the end of the training, and removes what is older.
+
+    Args:
+        limit: checkpoints to retain, beside the best one; None: all.
+    """
+
+    def __init__(self, limit: int | None) -> None:
+        self.limit = limit
+        self.teacher = ""
+
+    def on_step_end(self, args: BakeryConfig, state: TrainerState, control: TrainerControl, **_: Any) -> None:
+        """Save at the last step, so that a run that is stopped later need not train again."""
+        control.should_save |= control.should_training_stop and args.save_strategy == SaveStrategy.STEPS
+
+    on_evaluate = on_step_end
+
+    def on_save(self, args: BakeryConfig, state: TrainerState, control: TrainerControl, **_: Any) -> None:
+        """Write the manifest of the checkpoint that was just saved."""
+        processes = ProcessGroup.current()
+        processes.wait()  # each writes its own random state
+        if processes.rank == 0:
+            folder = Path(args.output_dir or "outputs")
+            about = {_ENDED: _limits(args) if control.should_training_stop else None, _TEACHER: self.teacher}
+            write_manifest(folder / f"checkpoint-{state.global_step}", about=about)
+            self._remove_older(folder, state.best_model_checkpoint)
+        processes.wait()
+
+    def _remove_older(self, folder: Path, best: str | None) -> None:
+        if not self.limit or self.limit < 1:
+            return
+        others = [path for path in checkpoints(folder) if best is None or path.name != Path(best).name]
+        for path in others[max(1, self.limit - (best is not None)) :]:
+            shutil.rmtree(path, ignore_errors=True)
 
 
 def _step(folder: Path) -> int:
     number = folder.name.removeprefix("checkpoint-")
-    return int(number) if number.isdigit() else -1
+    return int(number) if number.isdecimal() and len(number) < 16 else -1
 
 
-def _problem(folder: Path) -> str | None:
-    """What keeps a run from going on from here, in words."""
+def _whole(folder: Path) -> Checkpoint | str:
+    """The checkpoint in a folder, or what keeps a run from going on from there, in words."""
     if not folder.is_dir():
         return "is not a folder"
-    missing = next((name for name in _NEEDED if not (folder / name).is_file()), None)
-    if missing:
-        return f"is not a complete checkpoint: it has no {missing}"
-    try:
-        json.loads((folder / _STATE).read_text("utf-8"))
-    except (OSError, ValueError):
-        return f"is not a complete checkpoint: its {_STATE} is missing or cut short"
-    return None
+    manifest = read_manifest(folder)
+    if manifest is None:
+        return f"is not whole: its {MANIFEST} is missing or damaged, as in one that was cut short or is of bakery 0.1"
+    if problem := damage(folder, manifest):
+        return f"is damaged: {problem}"
+    if stray := sorted(files_of(folder).difference(manifest.files)):
+        return f"is not as it was saved: {stray[0]} was put there later"
+    lacking = [name for name in (_STATE, _WEIGHTS) if name not in manifest.files]
+    if not any("optim" in name for name in manifest.files):
+        lacking.append("optimizer.pt")
+    if lacking:
+        return f"cannot be gone on from: it has no {lacking[0]} (save_only_model: true leaves it out)"
+    return Checkpoint(folder, manifest.about.get(_ENDED), str(manifest.about.get(_TEACHER, "")))
+
+
+def _limits(args: BakeryConfig) -> list[Any]:
+    return [args.max_steps, args.num_train_epochs, args.max_minutes, args.target_divergence, args.patience]

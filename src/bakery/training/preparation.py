@@ -84,7 +84,7 @@ class Preparation:
             drawing += [bound.length, bound.tokens.openings, bound.tokens.endings, bound.tokens.closing]
         key = self.cache.key("answers", sampler.identity, drawing, [prompt.teacher_ids for prompt in prompts])
         signal_key = self.cache.key(key, self.engine.objective.signal_name)
-        trajectories = self._cached_trajectories(key)
+        trajectories = self._cached_trajectories(key, signal_key if record and self.sampler is None else None)
         if trajectories is None:
             asked = sampling_prompts(prompts, self.engine.teacher_condition)
             with self.progress.stage("sampling", "sampling answers", total, "answers") as on_progress:
@@ -135,11 +135,15 @@ class Preparation:
         parts = zip(answers, signal.split(sizes), strict=True)
         return {row_key(one.pair): part[len(part) - len(one.pair.teacher_targets) :] for one, part in parts if one.pair}
 
-    def _cached_trajectories(self, key: str) -> list[Trajectory] | None:
-        """The answers that a run that was stopped has sampled, if it has."""
+    def _cached_trajectories(self, key: str, signal_key: str | None) -> list[Trajectory] | None:
+        """The answers that a run that was stopped has sampled, if they are there with the signal recorded with them.
+
+        Without that signal they are sampled again: another pass of the teacher would round its last bits differently.
+        """
         with self.progress.clock("sampling"):
             rows = self.cache.read_answers(key)
-        if rows is None:
+            lost = rows is None or (signal_key is not None and self.cache.read_signal(signal_key) is None)
+        if rows is None or lost:
             return None
         self.progress.say(f"  sampled answers        {len(rows):,} taken over from the run that was stopped")
         trajectories = [

@@ -57,18 +57,31 @@ class StopWhenDone(TrainerCallback):  # type: ignore[misc]
             self.reason = f"max_minutes {args.max_minutes:g} are over"
             control.should_training_stop = True
 
+    def on_train_begin(self, args: BakeryConfig, state: TrainerState, control: TrainerControl, **_: Any) -> None:
+        """A run that goes on remembers what was measured before it was stopped."""
+        self.look_back(state.log_history)
+
     def on_evaluate(
         self, args: BakeryConfig, state: TrainerState, control: TrainerControl, metrics: dict[str, float], **_: Any
     ) -> None:
         """Look at the newest measurement."""
-        divergence = metrics.get("eval_loss", math.inf)
+        self._look(metrics.get("eval_loss", math.inf))
+        control.should_training_stop = control.should_training_stop or self.reason is not None
+
+    def look_back(self, history: Sequence[Mapping[str, float]]) -> None:
+        """Look at all measurements of a log, as if they were made now."""
+        self.best, self.waited, self.reason = math.inf, 0, None
+        for line in history:
+            if "eval_loss" in line:
+                self._look(line["eval_loss"])
+
+    def _look(self, divergence: float) -> None:
         if self.target is not None and divergence <= self.target:
             self.reason = f"held-out divergence {divergence:.4f} has reached target_divergence {self.target:g}"
         self.waited = 0 if divergence < self.best else self.waited + 1
         self.best = min(self.best, divergence)
         if self.patience is not None and self.waited >= self.patience:
             self.reason = f"held-out divergence has not improved on {self.best:.4f} for {self.waited} measurements"
-        control.should_training_stop = control.should_training_stop or self.reason is not None
 
 
 class UntilDone(TrainerCallback):  # type: ignore[misc]
@@ -124,6 +137,19 @@ def measurements(history: Sequence[Mapping[str, float]], on_heldout: bool) -> Me
         if names and "train_loss" not in names:
             measured.append((int(line["step"]), sum(line[name] for name in names) / len(names)))
     return measured
+
+
+def mean_loss(history: Sequence[Mapping[str, float]]) -> float | None:
+    """The mean loss over a training, nats per token, each logged one being the mean since the one before.
+
+    Of a training that logged none it is what transformers adds up; None where nobody knows.
+    """
+    measured = measurements(history, on_heldout=False)
+    steps = [step for step, _ in measured]
+    shares = [step - before for step, before in zip(steps, [0, *steps], strict=False)]
+    if total := sum(shares):
+        return sum(share * loss for share, (_, loss) in zip(shares, measured, strict=True)) / total
+    return next((line["train_loss"] for line in history if "train_loss" in line), None)
 
 
 def next_measurement(step: int) -> int:

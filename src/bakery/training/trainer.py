@@ -20,6 +20,7 @@ from torch.optim.lr_scheduler import LambdaLR, LRScheduler
 from transformers import PreTrainedModel, PreTrainedTokenizerBase, Trainer, TrainerControl, set_seed
 from transformers.trainer_callback import PrinterCallback
 from transformers.trainer_callback import ProgressCallback as TransformersProgress
+from transformers.trainer_utils import TrainOutput
 
 from bakery.chat.rendering import freeze_dates
 from bakery.chat.views import ViewPair, view_builder
@@ -32,27 +33,29 @@ from bakery.engine.distill.engine import Engine
 from bakery.engine.distill.forward import target_states
 from bakery.engine.distill.teacher import LiveTeacher, Teacher
 from bakery.engine.model.fused_lora import fusable_layers, fused_lora
-from bakery.engine.model.loading import attach_adapter, load_model, load_tokenizer
 from bakery.engine.model.structure import hidden_size, unwrap
-from bakery.engine.session import Session, session_of
+from bakery.engine.session import Session, adapted_model, session_of
 from bakery.errors import DataError, NumericError, ResourceError
+from bakery.manifest import MANIFEST
 from bakery.progress import NO_PROGRESS, Progress, ProgressCallback, Verbosity
 from bakery.rows.bake_data import check_something_to_bake
 from bakery.rows.conversations import Conversation, Message
 from bakery.rows.prefix import load_prefix
 from bakery.settings.arguments import BakeryConfig
-from bakery.settings.config import ContextConfig, LoraConfig, ModelConfig
+from bakery.settings.config import ContextConfig, LoraConfig
 from bakery.training.arguments import settled
 from bakery.training.bake_rows import Views, bake_rows, rows_by_name, view_rows
 from bakery.training.callbacks import FiniteGradients, RunningMeans, ShowSteps
 from bakery.training.chat_date import read_date, write_date
-from bakery.training.checkpoints import checkpoint_to_resume
+from bakery.training.checkpoints import Checkpoint, WholeCheckpoints, checkpoint_to_resume, take_over
 from bakery.training.hub import HUB_ERRORS, first_line
 from bakery.training.lengths import check_lengths
 from bakery.training.preparation import Preparation, SampledAnswer, learned_pairs
 from bakery.training.saved_model import write_saved_model
 from bakery.training.schedule import OpenSchedule, without_idle_start
 from bakery.training.stopping import StopWhenDone, UntilDone
+
+CACHE = "_cache"  # the hub's upload leaves out what begins like this
 
 
 class ContextBakingTrainer(Trainer):  # type: ignore[misc]
@@ -101,18 +104,18 @@ class ContextBakingTrainer(Trainer):  # type: ignore[misc]
         if not isinstance(model, Session):
             context = context_config or ContextConfig()
             prefix = load_prefix(context) if prefix_messages is None else prefix_messages
-            adapted, tokenizer = _adapted(model, processing_class, lora_config, args.seed)
+            adapted, tokenizer = adapted_model(model, processing_class, lora_config, args.seed)
             model = session_of(adapted, tokenizer, view_builder(tokenizer, context, prefix, today), args, self.progress)
         self.session = model
         context_rules = self.session.builder.rules
         check_something_to_bake(self.rows.train, context_rules.prefix, context_rules.retained)
         self.schedule = OpenSchedule() if args.open_ended else None
         args = settled(args, hidden_size(self.session.model), [*self.rows.train, *self.rows.anchors])
+        self._checkpoints, args.save_total_limit = WholeCheckpoints(args.save_total_limit), None
         if args.stops_early and not self.rows.validation:
-            raise DataError(
-                "target_divergence and patience need validation rows, and there are too few prompts to take some from "
-                f"training ({len(self.rows.train)}); give eval_dataset, or leave both out"
-            )
+            few = f"there are too few prompts to take some from training ({len(self.rows.train)})"
+            remedy = "give eval_dataset, or leave both out"
+            raise DataError(f"target_divergence and patience need validation rows, and {few}; {remedy}")
         self._view_rows(args)
         if not torch.accelerator.is_available():
             args.dataloader_pin_memory = False
@@ -128,14 +131,14 @@ class ContextBakingTrainer(Trainer):  # type: ignore[misc]
         self.model_accepts_loss_kwargs = True  # the loss is divided by the tokens of the whole optimiser step
         self.trajectories: list[tuple[Conversation, list[SampledAnswer]]] = []
         self.stopping = StopWhenDone(args.target_divergence, args.patience, self._seconds_left)
-        self.until_done: UntilDone | None = None
-        if self.schedule:
-            self.until_done = UntilDone(self.schedule, bool(self.rows.validation), self._seconds_left)
-            self.add_callback(self.until_done)
+        self.until_done = self.schedule and UntilDone(self.schedule, bool(self.rows.validation), self._seconds_left)
+        self._resumed: Checkpoint | None = None
         self._running_means = RunningMeans()
         self._on_tokens: ProgressCallback = NO_PROGRESS
-        self.add_callback(self.stopping)
-        self.add_callback(FiniteGradients())
+        # The last one sees what the others decide.
+        for ours in (self.until_done, self.stopping, FiniteGradients(), self._checkpoints):
+            if ours is not None:
+                self.add_callback(ours)
         for theirs in (TransformersProgress, PrinterCallback):
             self.remove_callback(theirs)
 
@@ -190,7 +193,7 @@ class ContextBakingTrainer(Trainer):  # type: ignore[misc]
     @property
     def cache_folder(self) -> Path:
         """Where answers and the teacher's signal lie for a run that goes on later; may be deleted at any time."""
-        return Path(self.args.output_dir) / "_cache"  # the hub's upload leaves out what begins like this
+        return Path(self.args.output_dir) / CACHE
 
     def prepare(self) -> None:
         """Do what comes before the first step: try the shortcuts, sample missing answers, ask the teacher. Once."""
@@ -206,6 +209,7 @@ class ContextBakingTrainer(Trainer):  # type: ignore[misc]
         ]
         self._pairs = preparation.within_length([*self.views.pairs, *self._anchor_views.pairs, *learned_pairs(sampled)])
         self._teacher = preparation.ask_teacher(self._pairs, known)
+        self._checkpoints.teacher = "live" if isinstance(self._teacher, LiveTeacher) else "cached"
         if not isinstance(self._teacher, LiveTeacher):
             self.engine.prefixes.shrink()  # training wants the memory
         self.train_dataset = [
@@ -214,35 +218,54 @@ class ContextBakingTrainer(Trainer):  # type: ignore[misc]
         ]
 
     def train(self, resume_from_checkpoint: str | bool | None = None, *arguments: Any, **named: Any) -> Any:
-        """As in transformers, after `prepare`; True resumes from the newest complete checkpoint in output_dir.
+        """As in transformers, after `prepare`; True resumes from the newest whole checkpoint in output_dir.
 
-        A resumed bake goes on with the date it began with, where the chat template writes one.
+        A resumed bake goes on with the date it began with, where the chat template writes one. From a checkpoint with
+        which training had ended, the weights are taken over and nothing is trained.
 
         Raises:
-            ConfigError: there is no complete checkpoint to resume from.
+            ConfigError: there is no whole checkpoint to resume from.
             NumericError: a loss or gradient is not finite.
         """
-        checkpoint = checkpoint_to_resume(resume_from_checkpoint, Path(self.args.output_dir))
-        began = read_date(checkpoint)
-        renderer = self.session.builder.renderer
-        if began and freeze_dates(renderer.source, began) != renderer.template:
-            self.session = replace(self.session, builder=self.session.builder.on(began))
-            self._view_rows(self.args)
+        if asked := checkpoint_to_resume(resume_from_checkpoint, Path(self.args.output_dir)):
+            self.go_on_from(asked)
+        checkpoint, self._resumed = self._resumed, None
         self.prepare()
+        if checkpoint and checkpoint.ends_training(self.args):
+            self.state = take_over(self.model, checkpoint, best=self.args.load_best_model_at_end)
+            self.stopping.look_back(self.state.log_history)
+            return TrainOutput(self.state.global_step, math.nan, {})
+        if checkpoint is None:
+            set_seed(self.args.seed)  # whatever was computed before, and whatever an earlier run had computed already
         with self.progress.stage("training", "training", None, "steps") as stage:
             shown, self._on_tokens = ShowSteps(stage, self.progress), stage
             self.add_callback(shown)
             try:
-                self.outcome = super().train(checkpoint, *arguments, **named)
-                return self.outcome
+                folder = str(checkpoint.folder) if checkpoint else None
+                return super().train(folder, *arguments, **named)
             finally:
                 self.remove_callback(shown)
 
+    def go_on_from(self, checkpoint: Checkpoint) -> None:
+        """Let the next `train` go on from here, with the date and the kind of teacher of the run that was stopped."""
+        self._resumed = checkpoint
+        self.progress.say(f"  going on from          {checkpoint.folder.name}{checkpoint.passed_over}")
+        if self.args.teacher == "auto" and checkpoint.teacher:
+            self.args.teacher = checkpoint.teacher
+        began = read_date(checkpoint.folder)
+        renderer = self.session.builder.renderer
+        if began and freeze_dates(renderer.source, began) != renderer.template:
+            self.session = replace(self.session, builder=self.session.builder.on(began))
+            self._view_rows(self.args)
+
     def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:
         """As in transformers, with the date of the chat template and, unless in a checkpoint, what a proof needs."""
+        folder = Path(output_dir or self.args.output_dir)
+        if self.args.should_save:
+            (folder / MANIFEST).unlink(missing_ok=True)  # that of what was there before
         super().save_model(output_dir, _internal_call)
         if self.args.should_save:
-            self.write_date(folder := Path(output_dir or self.args.output_dir))
+            self.write_date(folder)
             if not _internal_call:
                 write_saved_model(self, folder)
 
@@ -371,22 +394,3 @@ class ContextBakingTrainer(Trainer):  # type: ignore[misc]
         self.validation_answers += sampled
         pairs = self.preparation.within_length([*views.pairs, *learned_pairs(sampled)])
         return pairs, self.preparation.ask_teacher(pairs, known)
-
-
-def _adapted(
-    model: Any, tokenizer: PreTrainedTokenizerBase | None, lora: LoraConfig | None, seed: int
-) -> tuple[nn.Module, PreTrainedTokenizerBase]:
-    """The model with an adapter, and its tokenizer; loaded where only a name is given.
-
-    Raises:
-        DataError: there is a model but no tokenizer.
-    """
-    if isinstance(model, str):
-        named = ModelConfig(model_name_or_path=model)
-        model, tokenizer = load_model(named), tokenizer or load_tokenizer(named)
-    if tokenizer is None:
-        raise DataError("processing_class: the tokenizer is needed to build the views")
-    if not hasattr(model, "disable_adapter"):
-        set_seed(seed)  # before the adapter's random start
-        model = attach_adapter(model, lora or LoraConfig())
-    return model, tokenizer

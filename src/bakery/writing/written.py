@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from bakery.errors import DataError
+from bakery.manifest import replace_text
 from bakery.progress import Progress
 from bakery.rows.bake_data import BakeData
 from bakery.rows.conversations import Conversation, as_row, conversations, evenly
@@ -113,7 +114,7 @@ def save_written(written: WrittenRows, given: Sequence[Conversation], folder: Pa
     }
     for name, rows in files.items():
         lines = [json.dumps(_plain(row, use), ensure_ascii=False) for row, use in rows]
-        (folder / name).write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+        replace_text(folder / name, "".join(f"{line}\n" for line in lines))
 
 
 def read_written(folder: Path) -> WrittenRows | None:
@@ -133,13 +134,20 @@ def read_written(folder: Path) -> WrittenRows | None:
     )
 
 
-def remove_prefixes(folder: Path) -> None:
-    """Take the prompts out of the files that `save_written` wrote into a folder; their rows stay."""
-    for path in (folder / name for name in (PROMPTS, HELD_OUT, ANCHORS)):
-        if path.is_file():
-            rows = [json.loads(line) for line in path.read_text("utf-8").splitlines()]
-            plain = ({name: value for name, value in row.items() if name != "prefix_messages"} for row in rows)
-            path.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in plain), encoding="utf-8")
+def copy_without_prefixes(folder: Path, target: Path) -> None:
+    """Copy the files that `save_written` wrote into a folder to another one, without the prompts of their rows."""
+    for name in (PROMPTS, HELD_OUT, ANCHORS):
+        if (folder / name).is_file():
+            rows = [json.loads(line) for line in (folder / name).read_text("utf-8").splitlines()]
+            plain = ({key: value for key, value in row.items() if key != "prefix_messages"} for row in rows)
+            text = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in plain)
+            (target / name).write_text(text, encoding="utf-8")
+
+
+def remove_written(folder: Path) -> None:
+    """Remove what `save_written` wrote into a folder."""
+    for name in (PROMPTS, HELD_OUT, ANCHORS):
+        (folder / name).unlink(missing_ok=True)
 
 
 def _read(path: Path) -> list[tuple[Conversation, str]]:

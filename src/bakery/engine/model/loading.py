@@ -10,7 +10,7 @@ from typing import Any, cast
 
 import torch
 from peft import LoraConfig as PeftLoraConfig
-from peft import PeftModel, get_peft_model
+from peft import PeftModel, get_peft_model, load_peft_weights, set_peft_model_state_dict
 from torch import nn
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 from transformers.pytorch_utils import Conv1D
@@ -165,6 +165,17 @@ def load_further_adapter(model: PeftModel, folder: str | Path, name: str) -> Non
             "lora_only), which are the base's own and would act on all; only adapters with bias: none go together"
         )
     model.eval()
+
+
+def load_weights(model: nn.Module, folder: Path) -> None:
+    """Give the acting adapter of a model the weights of a saved one; everything else stays as it is.
+
+    Raises:
+        ModelError: when the folder is no adapter or does not fit the model.
+    """
+    peft_model = cast(PeftModel, unwrap(model))
+    with _fitting(folder):
+        set_peft_model_state_dict(peft_model, load_peft_weights(str(folder)), peft_model.active_adapter)
 
 
 @contextmanager

@@ -1,6 +1,6 @@
 """The processes of one run, and how they share work: each takes every n-th piece, and all get all of it."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -31,6 +31,11 @@ class ProcessGroup:
     def gather(self, done: Sequence[T]) -> list[T]:
         """What all processes did, one process after the other; tensors are to be on the CPU."""
         return list(gather_object(list(done))) if self.size > 1 else list(done)
+
+    def from_first(self, ask: Callable[[], T]) -> T:
+        """What the first process answers, in all of them; only that one is asked."""
+        answers = self.gather([ask()] if self.rank == 0 else [])
+        return answers[0]
 
     def wait(self) -> None:
         """Until every process is here."""
