@@ -12,6 +12,7 @@ from bakery.engine.session import Session
 from bakery.errors import ConfigError, ModelError
 from bakery.evaluate import check_strengths, run_eval, run_gap
 from bakery.evaluation.proof_rows import proof_rows
+from bakery.manifest import MANIFEST
 from bakery.progress import Progress, Verbosity
 from bakery.report.strengths import cost, eval_figures, print_eval
 from bakery.rows.bake_data import load_bake_data
@@ -159,6 +160,7 @@ def test_what_is_no_adapter_is_refused(bake, tmp_path):
     with pytest.raises(ModelError, match="no adapter_config"):
         run_eval(chosen, tmp_path, progress=QUIET)
     other = shutil.copytree(folder, tmp_path / "other")
+    (other / MANIFEST).unlink()
     described = json.loads((other / "adapter_config.json").read_text())
     (other / "adapter_config.json").write_text(json.dumps({**described, "r": 4}))
     with pytest.raises(ModelError, match="does not fit this base model"):

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bakery.settings.catalog import all_fields
-from bakery.text import describe, excerpt, listed, nearest, suggestion
+from bakery.text import describe, excerpt, listed, nearest, size, suggestion
 
 
 @given(st.text(), st.integers(1, 80))
@@ -84,3 +84,7 @@ def test_single_edit_typos_over_all_fields_get_the_right_suggestion():
 )
 def test_swapped_letters_capitals_hyphens_and_endings_are_near(typo, name):
     assert nearest(typo, all_fields()) == name
+
+
+def test_bytes_are_told_in_units_of_a_thousand():
+    assert [size(count) for count in (2e3, 3.4e6, 58e6, 22e9)] == ["2 kB", "3.4 MB", "58 MB", "22 GB"]

@@ -6,6 +6,8 @@ from datetime import datetime
 from pathlib import Path
 from statistics import mean
 
+from transformers.trainer_utils import SaveStrategy
+
 from bakery.chat.template_checks import check_template, warnings_for
 from bakery.engine.model.process_group import ProcessGroup
 from bakery.engine.model.structure import hidden_size
@@ -23,6 +25,7 @@ from bakery.progress import Progress, Verbosity
 from bakery.report.outputs import publish, write_outputs
 from bakery.report.results import BakeResult
 from bakery.report.run_folder import run_settings, save_inputs
+from bakery.resources import check_room, resources_told
 from bakery.rows.bake_data import BakeData, load_bake_data
 from bakery.scoring.rules import parse_rules
 from bakery.settings.build import BakeSettings
@@ -33,7 +36,7 @@ from bakery.settings.saving import default_values
 from bakery.starting import begin, folder_of
 from bakery.training.callbacks import StopWhenAsked
 from bakery.training.chat_date import read_date
-from bakery.training.checkpoints import Checkpoint, checkpoint_to_resume
+from bakery.training.checkpoints import Checkpoint, checkpoint_to_resume, saved_bytes
 from bakery.training.lengths import check_prefix
 from bakery.training.schedule import learning_rate_of
 from bakery.training.stopping import has_stalled, mean_loss, measurements
@@ -88,16 +91,26 @@ def _bake(
     asked = _as_asked(settings, prepared.trainer.session)
     if prepared.trainer.is_world_process_zero():
         save_inputs(asked, data)
-    prepared.trainer.add_callback(StopWhenAsked(interruption))
-    with interruption.deferred():
-        train(prepared)
-    result = prove(prepared, settings.model.model_name_or_path)
-    if prepared.trainer.is_world_process_zero():
-        with progress.clock("saving"):
-            # Only here: comparing with the default settings makes transformers forget that there are other processes.
-            write_outputs(result, run_settings(asked, data), prepared.trainer)
-            publish(result, prepared.trainer)
+    trainer, folder = prepared.trainer, folder_of(settings)
+    each = saved_bytes(trainer.model, trainer.processing_class)
+    check_room(folder, each * _saves(settings), "the checkpoints and the finished adapter")
+    trainer.add_callback(StopWhenAsked(interruption))
+    with resources_told(folder, each):
+        with interruption.deferred():
+            train(prepared)
+        result = prove(prepared, settings.model.model_name_or_path)
+        if trainer.is_world_process_zero():
+            with progress.clock("saving"):
+                # Only here: comparing with the default settings makes transformers forget the other processes.
+                write_outputs(result, run_settings(asked, data), trainer)
+                publish(result, trainer)
     return replace(result, spent=progress.spent())
+
+
+def _saves(settings: BakeSettings) -> int:
+    """How many checkpoints there is to be room for: those that are left, one being written, and the finished bake."""
+    args = settings.bakery
+    return 1 if args.save_strategy == SaveStrategy.NO else (args.save_total_limit or 2) + 2
 
 
 def plan(settings: BakeSettings, progress: Progress | None = None, data: BakeData | None = None) -> Forecast:

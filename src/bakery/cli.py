@@ -15,6 +15,7 @@ from bakery import __version__
 from bakery.command_line import HELP, Command, read_command
 from bakery.errors import BakeryError
 from bakery.interruption import Interrupted
+from bakery.resources import resources_told
 from bakery.verbs.checked import is_first_process
 
 GRACE_SECONDS = 10.0
@@ -30,6 +31,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         with ExitStack() as stack:
             stack.push(_wait_unless_first)
+            stack.enter_context(resources_told())
             return _run(read_command(words))
     except BakeryError as error:
         if "--verbose" in words:

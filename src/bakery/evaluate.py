@@ -26,6 +26,7 @@ from bakery.rows.conversations import unanswered
 from bakery.scoring.rules import parse_rules
 from bakery.settings.build import BakeSettings
 from bakery.settings.config import LoraConfig
+from bakery.settings.run_state import check_run
 from bakery.training.chat_date import read_date
 from bakery.writing.completion import measurable_rows, reserved_rows
 from bakery.writing.documents import with_document
@@ -152,8 +153,11 @@ def open_bake(
     Raises:
         BakeryError: whatever a bake refuses, or an adapter that does not fit.
     """
-    data = data or load_bake_data(settings.context, settings.data)
     folder = adapter if isinstance(adapter, Path) else None
+    for run in [folder, *(further or {}).values()]:
+        for line in check_run(run) if run else []:
+            progress.say(f"  note: {line}")
+    data = data or load_bake_data(settings.context, settings.data)
     # Rows that the model wrote lost their chunk of the document where the prompt stayed out of the run folder.
     data = with_document(reserved_rows(data, settings, folder), settings, progress)
     with progress.clock("load"):

@@ -39,3 +39,11 @@ def describe(value: Any) -> str:
     if isinstance(value, Mapping):
         return f"a mapping with the keys {listed(value)}" if value else "an empty mapping"
     return f"a list of {len(value)}" if isinstance(value, list | tuple) else f"a {type(value).__name__}"
+
+
+def size(count: float) -> str:
+    """Bytes in units of a thousand."""
+    for unit, factor in (("GB", 1e9), ("MB", 1e6)):
+        if count >= factor:
+            return f"{count / factor:.1f} {unit}" if count < 10 * factor else f"{count / factor:.0f} {unit}"
+    return f"{count / 1e3:.0f} kB"

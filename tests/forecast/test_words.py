@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from bakery.forecast.figures import Forecast, Memory, Pace, Part, Range, Rates
-from bakery.forecast.words import correction, duration, line, size, table
+from bakery.forecast.words import correction, duration, line, table
 
 GIB = 2**30
 PACE = Pace(sampled=1e-3, passes=1e-3, read=1e-3, trained=1e-2)
@@ -89,7 +89,3 @@ def test_the_table_names_every_part_and_all_of_the_memory():
 )
 def test_times_are_told_in_two_figures(seconds, words):
     assert duration(seconds) == words
-
-
-def test_sizes_are_told_in_units_of_a_thousand():
-    assert [size(count) for count in (2e3, 3.4e6, 58e6, 22e9)] == ["2 kB", "3.4 MB", "58 MB", "22 GB"]

@@ -5,8 +5,9 @@ import sys
 
 import pytest
 
-from bakery.errors import ConfigError, ResourceError
-from bakery.settings.run_state import STATE, RunState, locked, read_state, write_state
+from bakery.errors import ConfigError, ModelError, ResourceError
+from bakery.manifest import MANIFEST, write_manifest
+from bakery.settings.run_state import STATE, RunState, check_run, locked, read_state, write_state
 
 DIGESTS = {"r": "a", "seed": "b"}
 HOLDER = """
@@ -74,3 +75,51 @@ def test_a_bake_that_was_refused_at_once_leaves_nothing(existed, tmp_path):
     with pytest.raises(ZeroDivisionError):
         refused()
     assert list(tmp_path.rglob("*")) == ([tmp_path / "a", folder] if existed else [])
+
+
+# ---- a finished run ----
+
+
+@pytest.fixture
+def run(tmp_path):
+    """A run folder with its manifest."""
+    for name in ("adapter_model.safetensors", "tokenizer.json", "chat_template.jinja", "results.json", "heldout.jsonl"):
+        (tmp_path / name).write_text(name)
+    write_manifest(tmp_path)
+    return tmp_path
+
+
+DAMAGE = {
+    "missing": lambda path: path.unlink(),
+    "empty": lambda path: path.write_bytes(b""),
+    "cut": lambda path: path.write_bytes(path.read_bytes()[:-2]),
+    "flipped": lambda path: path.write_bytes(path.read_bytes()[:-1] + b"\x00"),
+}
+
+
+def test_a_whole_run_and_a_folder_without_a_manifest_pass(run):
+    assert check_run(run) == []
+    (run / MANIFEST).unlink()
+    (run / "tokenizer.json").unlink()
+    assert check_run(run) == []
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
+@pytest.mark.parametrize("name", ["adapter_model.safetensors", "tokenizer.json", "chat_template.jinja"])
+def test_a_damaged_adapter_or_tokenizer_is_refused(name, damage, run):
+    DAMAGE[damage](run / name)
+    with pytest.raises(ModelError, match=rf"the bake is damaged: {name} .*; bake again, take a whole copy"):
+        check_run(run)
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
+def test_any_other_damaged_file_is_named(damage, run):
+    DAMAGE[damage](run / "heldout.jsonl")
+    (told,) = check_run(run)
+    assert "heldout.jsonl" in told
+
+
+def test_a_damaged_manifest_is_told(run):
+    (run / MANIFEST).write_text("{")
+    (told,) = check_run(run)
+    assert "nothing tells whether the other files are whole" in told

@@ -1,6 +1,7 @@
 """A forecast in words: one line before a bake, a shorter one while it runs, and a table for `--plan`."""
 
 from bakery.forecast.figures import Forecast, Memory, Range
+from bakery.text import size
 
 _MINUTE, _HOUR = 90, 5400
 """Seconds from which minutes and hours are told."""
@@ -110,14 +111,6 @@ def tokens(count: Range) -> str:
     """A count, or two."""
     low, high = (f"{_rounded(bound):,}" for bound in (count.low, count.high))
     return low if low == high else f"{low} to {high}"
-
-
-def size(count: float) -> str:
-    """Bytes in units of a thousand."""
-    for unit, factor in (("GB", 1e9), ("MB", 1e6)):
-        if count >= factor:
-            return f"{count / factor:.1f} {unit}" if count < 10 * factor else f"{count / factor:.0f} {unit}"
-    return f"{count / 1e3:.0f} kB"
 
 
 def _rounded(value: float) -> int:

@@ -7,18 +7,20 @@ _run.json    the bake that began here last: how far it is, and a digest of each 
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, cast, get_args
 
 from filelock import FileLock, Timeout
 
-from bakery.errors import ConfigError, ResourceError
-from bakery.manifest import replace_text
+from bakery.errors import ConfigError, ModelError, ResourceError
+from bakery.manifest import MANIFEST, damage, read_manifest, replace_text
 from bakery.settings.files import as_path
 
 STATE = "_run.json"  # the hub's upload leaves out what begins like this
 _LOCK = ".lock"
+_LOADED = ("adapter_", "tokenizer", "chat_template", "chat_date", "special_tokens", "added_tokens", "vocab", "merges")
+"""How the names of files begin without which an adapter does not answer as it did."""
 AUTO = "auto"
 """For `resume_from_checkpoint`: the same command goes on where it was stopped."""
 Phase = Literal["baking", "moving", "finished"]
@@ -64,6 +66,30 @@ def write_state(folder: Path, state: RunState) -> None:
         replace_text(folder / STATE, json.dumps({"phase": state.phase, "digests": dict(state.digests)}, indent=1))
     except OSError as error:
         raise ResourceError(f"output_dir: {folder / STATE} cannot be written: {error.strerror}") from error
+
+
+def check_run(folder: Path) -> list[str]:
+    """Refuse a run folder whose adapter or tokenizer is not as its bake wrote it; a sentence on any other file.
+
+    A folder without a manifest is not looked at: what made it wrote none.
+
+    Raises:
+        ModelError: the adapter or the tokenizer is damaged, or was changed.
+    """
+    manifest = read_manifest(folder)
+    if manifest is None:
+        if (folder / MANIFEST).exists():
+            return [f"{folder / MANIFEST} is damaged, so nothing tells whether the other files are whole"]
+        return []
+    told = []
+    for name in manifest.files:
+        problem = damage(folder, replace(manifest, files={name: manifest.files[name]}))
+        if problem and name.startswith(_LOADED):
+            remedy = f"bake again, take a whole copy, or remove {MANIFEST} to use it as it is"
+            raise ModelError(f"{folder}: the bake is damaged: {problem}; {remedy}")
+        if problem:
+            told.append(f"{folder}: {problem}")
+    return told
 
 
 @contextmanager

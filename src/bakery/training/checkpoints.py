@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from torch import nn
-from transformers import TrainerCallback, TrainerControl, TrainerState
+from transformers import PreTrainedTokenizerBase, TrainerCallback, TrainerControl, TrainerState
 from transformers.trainer_utils import SaveStrategy
 
 from bakery.engine.model.loading import load_weights
@@ -21,6 +21,9 @@ from bakery.settings.arguments import BakeryConfig
 from bakery.settings.run_state import AUTO
 
 _STATE, _WEIGHTS = "trainer_state.json", "adapter_model.safetensors"
+_MOMENT_BYTES = 8
+_TOKEN_BYTES = 60
+"""What a token takes in a tokenizer's file, its merge included."""
 _ENDED, _TEACHER = "training_ended", "teacher"
 
 
@@ -90,6 +93,13 @@ def take_over(model: nn.Module, checkpoint: Checkpoint, *, best: bool) -> Traine
     name = Path(state.best_model_checkpoint or "").name if best else ""
     load_weights(model, checkpoint.folder.parent / name if name else checkpoint.folder)
     return state
+
+
+def saved_bytes(model: nn.Module, tokenizer: PreTrainedTokenizerBase) -> int:
+    """About how many bytes a checkpoint takes: the adapter, Adam's two moments of every weight, and the tokenizer."""
+    trained = [weight for weight in model.parameters() if weight.requires_grad]
+    weights = sum(weight.numel() * (weight.element_size() + _MOMENT_BYTES) for weight in trained)
+    return weights + len(tokenizer) * _TOKEN_BYTES
 
 
 def remove_checkpoints(output_dir: Path) -> None:

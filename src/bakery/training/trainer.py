@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
 from datetime import datetime
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -117,8 +117,7 @@ class ContextBakingTrainer(Trainer):  # type: ignore[misc]
             remedy = "give eval_dataset, or leave both out"
             raise DataError(f"target_divergence and patience need validation rows, and {few}; {remedy}")
         self._view_rows(args)
-        if not torch.accelerator.is_available():
-            args.dataloader_pin_memory = False
+        args.dataloader_pin_memory &= torch.accelerator.is_available()
         super().__init__(
             model=self.session.model,
             args=args,
@@ -131,7 +130,8 @@ class ContextBakingTrainer(Trainer):  # type: ignore[misc]
         self.model_accepts_loss_kwargs = True  # the loss is divided by the tokens of the whole optimiser step
         self.trajectories: list[tuple[Conversation, list[SampledAnswer]]] = []
         self.stopping = StopWhenDone(args.target_divergence, args.patience, self._seconds_left)
-        self.until_done = self.schedule and UntilDone(self.schedule, bool(self.rows.validation), self._seconds_left)
+        until_done = partial(UntilDone, on_heldout=bool(self.rows.validation), seconds_left=self._seconds_left)
+        self.until_done = until_done(self.schedule) if self.schedule else None
         self._resumed: Checkpoint | None = None
         self._running_means = RunningMeans()
         self._on_tokens: ProgressCallback = NO_PROGRESS

@@ -10,7 +10,6 @@ Whatever is not there, cut short or damaged is computed again; a file appears un
 import hashlib
 import json
 import os
-import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +25,8 @@ from bakery.engine.distill.signals import KINDS, TeacherSignal
 from bakery.engine.model.adapters import is_adapter_weight
 from bakery.engine.model.structure import base_of, unwrap
 from bakery.errors import ResourceError
+from bakery.resources import free_bytes
+from bakery.text import size
 
 _PROBED = 256
 """Numbers of every weight tensor that go into the model's fingerprint."""
@@ -119,9 +120,8 @@ class Cache:
 
     def free_bytes(self) -> int:
         """Bytes of signals that its disk has room for, those that it holds already included."""
-        existing = next(folder for folder in (self.folder, *self.folder.absolute().parents) if folder.exists())
         held = sum(path.stat().st_size for path in self.folder.glob("teacher-*.safetensors"))
-        return shutil.disk_usage(existing).free + held
+        return free_bytes(self.folder) + held
 
     def _path(self, name: str) -> Path:
         return self.folder / name
@@ -134,7 +134,8 @@ class Cache:
             os.replace(temporary, self._path(name))
         except (OSError, SafetensorError) as error:
             temporary.unlink(missing_ok=True)
-            raise ResourceError(f"{self._path(name)}: cannot be written: {error}") from error
+            free = size(free_bytes(self.folder))
+            raise ResourceError(f"{self._path(name)}: cannot be written: {error}; {free} are free there") from error
 
 
 def _checksum_of(columns: Mapping[str, Tensor]) -> str:
