@@ -19,6 +19,8 @@ from bakery.settings.files import as_path
 
 STATE = "_run.json"  # the hub's upload leaves out what begins like this
 _LOCK = ".lock"
+_WAIT_SECONDS = 3.0
+"""A process that was killed holds its lock until the system has taken its memory back."""
 _LOADED = ("adapter_", "tokenizer", "chat_template", "chat_date", "special_tokens", "added_tokens", "vocab", "merges")
 """How the names of files begin without which an adapter does not answer as it did."""
 AUTO = "auto"
@@ -102,7 +104,7 @@ def locked(output_dir: str | None) -> Iterator[None]:
     """
     folder = as_path(output_dir or "outputs", ConfigError, "output_dir")
     missing = [path for path in (folder, *folder.absolute().parents) if not path.exists()]
-    lock = FileLock(folder / _LOCK, timeout=0)
+    lock = FileLock(folder / _LOCK, timeout=_WAIT_SECONDS)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         lock.acquire()
