@@ -36,7 +36,7 @@ from bakery.settings.saving import default_values
 from bakery.starting import begin, folder_of
 from bakery.training.callbacks import StopWhenAsked
 from bakery.training.chat_date import read_date
-from bakery.training.checkpoints import Checkpoint, checkpoint_to_resume, saved_bytes
+from bakery.training.checkpoints import Checkpoint, checkpoint_bytes, checkpoint_to_resume, saved_bytes
 from bakery.training.lengths import check_prefix
 from bakery.training.schedule import learning_rate_of
 from bakery.training.stopping import has_stalled, mean_loss, measurements
@@ -93,7 +93,8 @@ def _bake(
         save_inputs(asked, data)
     trainer, folder = prepared.trainer, folder_of(settings)
     each = saved_bytes(trainer.model, trainer.processing_class)
-    check_room(folder, each * _saves(settings), "the checkpoints and the finished adapter")
+    needed = each * _saves(settings) - checkpoint_bytes(folder)  # the older ones make room
+    check_room(folder, needed, "the checkpoints and the finished adapter")
     trainer.add_callback(StopWhenAsked(interruption))
     with resources_told(folder, each):
         with interruption.deferred():

@@ -22,7 +22,7 @@ _CHANGES = (
     "link,linkat,symlink,chmod,fchmod,fchmodat,copy_file_range,sendfile"
 )
 _CALL = re.compile(r"^\d+\s+(\w+)\(")
-_LONGEST_SECONDS = 180
+_LONGEST_SECONDS = 900
 
 
 def can_trace() -> bool:

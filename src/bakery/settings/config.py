@@ -91,7 +91,7 @@ class BakingFields:
         "auto",
         "auto: the same command goes on where it was stopped; true or a folder: from the newest or that checkpoint, "
         "whatever was baked; false: from the start.",
-        "true",
+        "outputs/pirate/checkpoint-100",
     )
 
 

@@ -83,6 +83,11 @@ def checkpoints(output_dir: Path) -> list[Path]:
     return sorted((path for path in output_dir.glob("checkpoint-*") if _step(path) >= 0), key=_step, reverse=True)
 
 
+def checkpoint_bytes(output_dir: Path) -> int:
+    """The bytes of all checkpoints that lie there."""
+    return sum(path.stat().st_size for folder in checkpoints(output_dir) for path in folder.rglob("*"))
+
+
 def take_over(model: nn.Module, checkpoint: Checkpoint, *, best: bool) -> TrainerState:
     """Give a model the weights with which a training had ended, the best ones if so wanted; what its trainer knew then.
 
