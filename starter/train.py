@@ -34,7 +34,7 @@ SYSTEM_SHARE = 0.1  # this share of system tokens enters the loss, at 1 / share 
 class Plan:
     """The settings of one training run; the defaults are those of the shipped model."""
 
-    tokens: int = 42_000_000
+    tokens: int = 36_000_000
     batch_tokens: int = 4096
     layers: int = 4
     width: int = 256
