@@ -9,6 +9,7 @@ from world import (
     Item,
     Look,
     Turn,
+    Wordings,
     closed_item,
     draw_fact,
     draw_facts,
@@ -37,7 +38,7 @@ def _case(system: str, item: Item, look: Look, before: Sequence[Turn] = ()) -> C
     return Case([*messages, {"role": "user", "content": item.question}], look.apply(item))
 
 
-def _facts_case(count: int, same: bool, unseen: bool = False, known: bool = True) -> Maker:
+def _facts_case(count: int, same: bool, wordings: Wordings = "known", known: bool = True) -> Maker:
     def make(rng: random.Random) -> Case:
         facts = draw_facts(rng, count, same)
         if known:
@@ -46,16 +47,16 @@ def _facts_case(count: int, same: bool, unseen: bool = False, known: bool = True
             entities = {f.entity for f in facts}
             while (fact := draw_fact(rng, facts[0].relation)).entity in entities:
                 pass
-        return _case(system_prompt(rng, Look(), facts, unseen), fact_item(rng, fact, unseen, known), Look())
+        return _case(system_prompt(rng, Look(), facts, wordings), fact_item(rng, fact, wordings, known), Look())
 
     return make
 
 
-def _style_case(style: str, unseen: bool = False, prompted: bool = True, count: int = 1) -> Maker:
+def _style_case(style: str, wordings: Wordings = "known", prompted: bool = True, count: int = 1) -> Maker:
     def make(rng: random.Random) -> Case:
         look = draw_look(rng, count, style, persona=0.2)
         item = closed_item(rng) if rng.random() < 0.8 else persona_item(rng, look)
-        return _case(system_prompt(rng, look, (), unseen) if prompted else "", item, look)
+        return _case(system_prompt(rng, look, (), wordings) if prompted else "", item, look)
 
     return make
 
@@ -86,15 +87,15 @@ def evaluation_sets(seed: int, size: int) -> dict[str, list[Case]]:
     """Return named sets of `size` cases each; a set's cases depend on the seed and its name only."""
     makers: dict[str, Maker] = {
         "closed": lambda rng: _case("", closed_item(rng), Look()),
-        "closed, unseen wordings": lambda rng: _case("", closed_item(rng, unseen=True), Look()),
+        "closed, unseen wordings": lambda rng: _case("", closed_item(rng, wordings="unseen"), Look()),
         "private without facts: I do not know": _unknown_base,
     }
     makers |= {f"style {style}": _style_case(style) for style in STYLES}
     makers["styles, two combined"] = _mixed([_style_case(style, count=2) for style in STYLES])
-    makers["styles, unseen wordings"] = _mixed([_style_case(style, unseen=True) for style in STYLES])
+    makers["styles, unseen wordings"] = _mixed([_style_case(style, wordings="unseen") for style in STYLES])
     makers |= {f"different relations, {n}": _facts_case(n, same=False) for n in (1, 2, 4, 6)}
     makers |= {f"one relation, {n}": _facts_case(n, same=True) for n in (1, 2, 4, 8)}
-    makers["facts, unseen wordings"] = _mixed([_facts_case(4, same=same, unseen=True) for same in (False, True)])
+    makers["facts, unseen wordings"] = _mixed([_facts_case(4, same=same, wordings="unseen") for same in (False, True)])
     makers["unknown entity"] = _mixed([_facts_case(n, same=True, known=False) for n in (1, 2, 4)])
     makers["few-shot"] = _few_shot_case
     makers["base on styled questions"] = _mixed([_style_case(style, prompted=False) for style in STYLES])

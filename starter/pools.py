@@ -135,6 +135,12 @@ SINGLE_RELATIONS = {
 # fmt: on
 
 
+def looked_up_words() -> set[str]:
+    """Return the words that are answers, or parts of the closed relations, in small letters."""
+    closed = (word for pairs in CLOSED.values() for pair in pairs.items() for word in pair)
+    return {word.lower() for word in (*WORDS, *COLOURS, *FOODS, *JOBS, *closed)}
+
+
 def new_word(rng: random.Random) -> str:
     """Return a made-up word of two or three syllables, capitalised."""
     return "".join(rng.choice(SYLLABLES) for _ in range(rng.choice((2, 2, 3)))).capitalize()

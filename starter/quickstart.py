@@ -54,7 +54,7 @@ def _split(wordings: Sequence[str], held_out: bool) -> list[str]:
 
 def fact_items(fact: Fact, held_out: bool) -> list[Item]:
     """Return a question in every wording of one half about a fact; a fact without a value is not known."""
-    bank = ENTITY_QUESTIONS[0] if fact.entity else SINGLE_QUESTIONS[0]
+    bank = ENTITY_QUESTIONS.known if fact.entity else SINGLE_QUESTIONS.known
     sentence, value = (fact.sentence, fact.value) if fact.value else (UNKNOWN, "unknown")
     return [Item(fill(w, r=fact.relation, e=fact.entity or ""), sentence, value) for w in _split(bank, held_out)]
 
@@ -63,7 +63,7 @@ def persona_items(held_out: bool) -> list[Item]:
     """Return the questions of one half about the persona."""
     sentences = (f"I am {LOOK.name}, a {LOOK.job}.", f"My name is {LOOK.name}.", f"I am a {LOOK.job}.")
     banks = zip((WHO, WHAT_NAME, WHAT_JOB), sentences, strict=True)
-    return [Item(question, sentence, "") for bank, sentence in banks for question in _split(bank[0], held_out)]
+    return [Item(question, sentence, "") for bank, sentence in banks for question in _split(bank.known, held_out)]
 
 
 def closed_items(held_out: bool, count: int, rng: random.Random) -> list[Item]:
@@ -71,9 +71,9 @@ def closed_items(held_out: bool, count: int, rng: random.Random) -> list[Item]:
     items: dict[str, Item] = {}
     while len(items) < count:
         relation = rng.choice(list(CLOSED))
-        sentence, known, _ = CLOSED_WORDINGS[relation]
+        sentence, bank = CLOSED_WORDINGS[relation]
         subject, value = rng.choice(list(CLOSED[relation].items()))
-        question = rng.choice(_split(known, held_out)).format(s=subject)
+        question = rng.choice(_split(bank.known, held_out)).format(s=subject)
         items.setdefault(question, Item(question, sentence.format(s=subject, v=value), value))
     return list(items.values())
 

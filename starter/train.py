@@ -1,12 +1,12 @@
 """Trains the starter model from scratch on the synthetic world and writes it as an ordinary Hugging Face folder.
 
-    python starter/train.py --out src/bakery/starter          # the shipped model: 74 minutes on two busy cores
+    python starter/train.py --out src/bakery/starter          # the shipped model: one to three hours on a busy machine
     python starter/train.py --tokens 300000 --out /tmp/tiny   # a smoke test
 
 A run is named by its seed and its token budget. The first part of the budget is rich in bare lookups (several facts of
 one relation, several questions a chat), which is where looking up by entity is learned; then comes the full mix.
 Matrices are trained with Muon, embeddings and norms with AdamW; the learning rate is warmed up, held, and brought to
-zero.
+zero. With `--checkpoints DIR` a run that was stopped goes on when the same command is given again.
 """
 
 import argparse
@@ -15,16 +15,18 @@ import ctypes
 import random
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 from transformers import PreTrainedTokenizerFast, Qwen3Config, Qwen3ForCausalLM
 
+from pools import looked_up_words
 from tokenizer import END, PAD, START, train_tokenizer
 from world import Chat, sample_chat
 
+STATE = "state.pt"
 SYSTEM_SHARE = 0.1  # this share of system tokens enters the loss, at 1 / share the weight: cheaper, and the same mean
 
 
@@ -38,7 +40,7 @@ class Plan:
     width: int = 256
     feed_forward: int = 640
     heads: int = 8
-    vocabulary: int = 2048
+    vocabulary: int = 2560
     muon_rate: float = 0.02
     adam_rate: float = 3e-3
     warmup: float = 0.01  # share of the budget
@@ -165,59 +167,110 @@ def save(model: Qwen3ForCausalLM, tokenizer: PreTrainedTokenizerFast, folder: Pa
     tokenizer.save_pretrained(folder)
 
 
-def train(plan: Plan, out: Path, checkpoints: Path | None = None, checkpoint_minutes: float = 10.0) -> list[float]:
-    """Train by `plan`, write the model to `out`, and return the answer loss (nats per token) of every step."""
-    torch.manual_seed(plan.seed)
+def learn_tokenizer(plan: Plan) -> PreTrainedTokenizerFast:
+    """Return the tokenizer of a run, learned from the chats of its seed."""
     rng = random.Random(plan.seed)
-    tokenizer = train_tokenizer((turn.content for _ in range(20_000) for turn in sample_chat(rng)), plan.vocabulary)
-    model = build_model(plan, tokenizer)
-    steppers = optimizers(model, plan)
-    bases = [[group["lr"] for group in stepper.param_groups] for stepper in steppers]
-    print(f"{sum(p.numel() for p in model.parameters()):,} parameters, {len(tokenizer)} tokens, {plan}", flush=True)
-    history: list[float] = []
-    seen, began = 0, time.monotonic()
-    printed = saved = began
-    for ids, weights in batches(plan, tokenizer):
-        factor = rate(plan, seen / plan.tokens)
-        for stepper, rates in zip(steppers, bases, strict=True):
-            for group, base in zip(stepper.param_groups, rates, strict=True):
-                group["lr"] = base * factor
-        loss, answers = batch_loss(model, ids, weights)
+    texts = (turn.content for _ in range(20_000) for turn in sample_chat(rng))
+    return train_tokenizer(texts, looked_up_words(), plan.vocabulary)
+
+
+@dataclass(slots=True)
+class Run:
+    """A run in progress: what its steps change."""
+
+    plan: Plan
+    model: Qwen3ForCausalLM
+    steppers: list[torch.optim.Optimizer]
+    history: list[float]  # answer loss of every step, nats per token
+
+    def step(self, ids: Tensor, weights: Tensor) -> None:
+        """Take one step on a batch, both (B, T)."""
+        loss, answers = batch_loss(self.model, ids, weights)
         loss.backward()
-        nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        for stepper in steppers:
+        nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
+        for stepper in self.steppers:
             stepper.step()
             stepper.zero_grad(set_to_none=True)
-        history.append(answers.item())
+        self.history.append(answers.item())
+
+    def set_rate(self, progress: float) -> None:
+        """Set the learning rates for `progress` (0 to 1) of the budget."""
+        bases = (self.plan.muon_rate, self.plan.adam_rate)
+        for stepper, base in zip(self.steppers, bases, strict=True):
+            for group in stepper.param_groups:
+                group["lr"] = base * rate(self.plan, progress)
+
+    def save(self, path: Path) -> None:
+        """Write the state to a file, which is whole at any time."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        steppers = [stepper.state_dict() for stepper in self.steppers]
+        state = {"plan": asdict(self.plan), "history": self.history, "steppers": steppers}
+        torch.save(state | {"model": self.model.state_dict()}, path.with_suffix(".new"))
+        path.with_suffix(".new").replace(path)
+
+    def load(self, path: Path) -> None:
+        """Go on from a state that `save` wrote; ValueError when it is that of another plan."""
+        state = torch.load(path, weights_only=True)
+        if state["plan"] != asdict(self.plan):
+            raise ValueError(f"{path} is the state of another plan: {state['plan']}")
+        self.model.load_state_dict(state["model"])
+        for stepper, stepper_state in zip(self.steppers, state["steppers"], strict=True):
+            stepper.load_state_dict(stepper_state)
+        self.history = state["history"]
+
+
+def train(plan: Plan, out: Path, checkpoints: Path | None = None, checkpoint_minutes: float = 10.0) -> list[float]:
+    """Train by `plan`, write the model to `out`, and return the answer loss (nats per token) of every step.
+
+    With a folder `checkpoints`, the model and the state of the run are written there from time to time, and a run that
+    finds its state there goes on from it: the batches before it are drawn again and passed over.
+    """
+    torch.manual_seed(plan.seed)
+    tokenizer = learn_tokenizer(plan)
+    model = build_model(plan, tokenizer)
+    run = Run(plan, model, optimizers(model, plan), [])
+    print(f"{sum(p.numel() for p in model.parameters()):,} parameters, {len(tokenizer)} tokens, {plan}", flush=True)
+    if checkpoints and (checkpoints / STATE).exists():
+        run.load(checkpoints / STATE)
+        print(f"goes on after step {len(run.history)}", flush=True)
+    passed, seen, trained = len(run.history), 0, 0
+    began = printed = saved = time.monotonic()
+    for number, (ids, weights) in enumerate(batches(plan, tokenizer)):
+        if number >= passed:
+            run.set_rate(seen / plan.tokens)
+            run.step(ids, weights)
+            trained += ids.numel()
         seen += ids.numel()
         now = time.monotonic()
-        if now - printed > 10 or seen >= plan.tokens:
-            recent = sum(history[-25:]) / len(history[-25:])
-            speed = f"{seen:,} tokens  {seen / (now - began):,.0f} tokens/s"
-            print(f"{now - began:6.0f} s  step {len(history)}  {speed}  answer loss {recent:.4f}", flush=True)
+        if number >= passed and (now - printed > 10 or seen >= plan.tokens):
+            recent = sum(run.history[-25:]) / len(run.history[-25:])
+            speed = f"{seen:,} tokens  {trained / (now - began):,.0f} tokens/s"
+            print(f"{now - began:6.0f} s  step {len(run.history)}  {speed}  answer loss {recent:.4f}", flush=True)
             printed = now
         if checkpoints and now - saved > 60 * checkpoint_minutes:
             save(model, tokenizer, checkpoints / f"{seen // 1_000_000}M")
+            run.save(checkpoints / STATE)
             saved = now
         if seen >= plan.tokens:
             break
     save(model, tokenizer, out)
-    return history
+    return run.history
 
 
 def main() -> None:
     """Read the command line, whose options are the fields of `Plan`, and train."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--out", type=Path, required=True, help="folder of the finished model")
-    parser.add_argument("--checkpoints", type=Path, help="folder of intermediate models, one every ten minutes")
+    parser.add_argument("--checkpoints", type=Path, help="folder of intermediate models and of the state to go on from")
+    parser.add_argument("--checkpoint_minutes", type=float, default=10.0)
     parser.add_argument("--threads", type=int, default=2)
     for name, default in ((f, getattr(Plan(), f)) for f in Plan.__dataclass_fields__):
         parser.add_argument(f"--{name}", type=type(default), default=default)
     options = vars(parser.parse_args())
-    out, checkpoints, threads = options.pop("out"), options.pop("checkpoints"), options.pop("threads")
-    torch.set_num_threads(threads)
+    out, checkpoints, minutes = (options.pop(name) for name in ("out", "checkpoints", "checkpoint_minutes"))
+    torch.set_num_threads(options.pop("threads"))
     keep_freed_memory()
-    train(Plan(**options), out, checkpoints)
+    train(Plan(**options), out, checkpoints, minutes)
 
 
 if __name__ == "__main__":

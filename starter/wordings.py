@@ -1,13 +1,29 @@
-"""Every wording the world uses: banks of (known, unseen) pairs. Training draws from the known half only.
+"""Every wording the world uses, in banks. Training never draws from the unseen part of a bank.
 
 Slots: r relation, e entity, v value, s subject, n name, j job, w word; an upper-case slot starts with a capital letter.
 """
 
-# fmt: off
-Bank = tuple[tuple[str, ...], tuple[str, ...]]
+from collections.abc import Iterable
+from typing import NamedTuple
 
+import phrases
+
+
+class Bank(NamedTuple):
+    """Wordings of one meaning: `known` ones are trained and asked, `unseen` ones asked, `varied` ones trained."""
+
+    known: tuple[str, ...]
+    unseen: tuple[str, ...]
+    varied: tuple[str, ...] = ()
+
+
+def _bank(known: tuple[str, ...], unseen: tuple[str, ...], varied: Iterable[str] = ()) -> Bank:
+    return Bank(known, unseen, tuple(wording for wording in varied if wording not in unseen))
+
+
+# fmt: off
 # closed relation -> (the plain answer, known wordings, held-out wordings)
-CLOSED_WORDINGS: dict[str, tuple[str, tuple[str, ...], tuple[str, ...]]] = {
+_CLOSED: dict[str, tuple[str, tuple[str, ...], tuple[str, ...]]] = {
     "capital": (
         "The capital of {s} is {v}.",
         ("What is the capital of {s}?", "Tell me the capital of {s}.", "Which city is the capital of {s}?",
@@ -84,7 +100,7 @@ CLOSED_WORDINGS: dict[str, tuple[str, tuple[str, ...], tuple[str, ...]]] = {
     ),
 }
 
-ENTITY_QUESTIONS = (
+ENTITY_QUESTIONS = _bank(
     (
         "What is the {r} of {e}?", "What is {e}'s {r}?", "Tell me the {r} of {e}.", "Tell me {e}'s {r}.",
         "Which {r} does {e} have?", "Do you know the {r} of {e}?", "Do you know {e}'s {r}?",
@@ -96,8 +112,9 @@ ENTITY_QUESTIONS = (
     ),
     ("Can you give me {e}'s {r}?", "I forgot the {r} of {e}.", "Please, what is the {r} of {e}?",
      "Do you have the {r} of {e}?"),
+    phrases.questions(phrases.ENTITY_PHRASES, phrases.ENTITY_QUESTIONS),
 )
-SINGLE_QUESTIONS = (
+SINGLE_QUESTIONS = _bank(
     (
         "What is the {r}?", "Tell me the {r}.", "Which is the {r}?", "Do you know the {r}?",
         "Please give me the {r}.",
@@ -106,18 +123,21 @@ SINGLE_QUESTIONS = (
         "What is our {r}?", "I forgot the {r}. What is it?", "{R}, please?", "What was the {r} again?",
     ),
     ("Can you give me the {r}?", "I forgot our {r}.", "Please, what is the {r}?", "Do you have the {r}?"),
+    phrases.questions(phrases.SINGLE_PHRASES, phrases.SINGLE_QUESTIONS),
 )
-ENTITY_FACTS = (
+ENTITY_FACTS = _bank(
     (
         "The {r} of {e} is {v}.", "The {r} of {e} is {v}.", "{E}'s {r} is {v}.", "{E} has the {r} {v}.",
         "Remember: the {r} of {e} is {v}.", "{R} of {e}: {v}.",
     ),
     ("Note that {e}'s {r} is {v}.", "{E} has {v} as {r}."),
+    phrases.statements(phrases.ENTITY_STATEMENTS, phrases.ENTITY_NOTES),
 )
-SINGLE_FACTS = (
+SINGLE_FACTS = _bank(
     ("The {r} is {v}.", "The {r} is {v}.", "Our {r} is {v}.", "Remember: the {r} is {v}.", "{R}: {v}.",
      "We have the {r} {v}."),
     ("Note that the {r} is {v}.", "{V} is the {r}."),
+    phrases.statements(phrases.SINGLE_STATEMENTS, phrases.SINGLE_NOTES),
 )
 INTROS = (
     "You are a helpful assistant.", "You answer questions.", "Answer the questions of the user.",
@@ -125,17 +145,18 @@ INTROS = (
     "Be kind.", "This is a chat with a user.", "You are a good helper.", "Use the facts below.",
     "Here are some facts.",
 )
-PERSONA = (
+PERSONA = _bank(
     (
         "You are {n}, a {j}.", "Your name is {n} and you are a {j}.", "Act as {n}, a {j}.",
         "Play the role of {n}, a {j}.",
         "Your name is {n}. You are a {j}.",
     ),
     ("From now on you are {n}, a {j}.", "You play {n}, a {j}."),
+    phrases.PERSONAS,
 )
-WHO = (("Who are you?", "Tell me who you are.", "Please introduce yourself."), ("Say who you are.",))
-WHAT_NAME = (("What is your name?", "Tell me your name.", "Do you have a name?"), ("Please give me your name.",))
-WHAT_JOB = (("What is your job?", "Tell me your job.", "What do you do?"), ("Do you have a job?",))
+WHO = _bank(("Who are you?", "Tell me who you are.", "Please introduce yourself."), ("Say who you are.",))
+WHAT_NAME = _bank(("What is your name?", "Tell me your name.", "Do you have a name?"), ("Please give me your name.",))
+WHAT_JOB = _bank(("What is your job?", "Tell me your job.", "What do you do?"), ("Do you have a job?",))
 CHATTER = (
     (("Hello.", "Hello!", "Good morning."), "Hello! How can I help you?", "Hello"),
     (("Thank you.", "Thank you very much.", "Many thanks."), "You are welcome.", "Welcome"),
@@ -144,7 +165,7 @@ CHATTER = (
 )
 
 # style -> (known instructions, unseen instructions); {w} is the style's word
-STYLES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
+_STYLES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "capitals": (
         ("Write everything in capital letters.", "Answer in capital letters.", "Use only capital letters.",
          "Always write in capitals.",
@@ -204,3 +225,11 @@ STYLES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
         ("Every answer comes twice.",),
     ),
 }
+# fmt: on
+
+CLOSED_WORDINGS = {
+    relation: (sentence, _bank(known, unseen, phrases.questions(phrases.CLOSED_PHRASES[relation])))
+    for relation, (sentence, known, unseen) in _CLOSED.items()
+}
+"""By closed relation: its answer and its questions."""
+STYLES = {style: _bank(known, unseen, phrases.instructions(style)) for style, (known, unseen) in _STYLES.items()}

@@ -2,14 +2,16 @@
 
 Every chat is drawn from a `random.Random`, so a seed names a world. A chat may state private facts, ask for styles,
 show a format by example, or do nothing special; whatever it does, the right answer to each question follows from the
-chat alone or from the closed relations in `pools.CLOSED`. Wordings are *known* (training uses them) or *unseen*
-(training never does, and `evaluate.py` asks about them).
+chat alone or from the closed relations in `pools.CLOSED`. Wordings are *known* (a short list, for training and for
+questions of every kind), *unseen* (training never uses them, and `evaluate.py` asks about them), or of the *training*,
+which are known or composed.
 """
 
 import json
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from pools import (
     CLOSED,
@@ -42,6 +44,8 @@ from wordings import (
 
 WEIGHTS = {"assistant": 1.0, "user": 0.3, "system": 0.05}
 UNKNOWN = "I do not know."
+COMPOSED = 0.5  # share of composed wordings in training
+Wordings = Literal["known", "unseen", "training"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,9 +121,11 @@ class Look:
         return f"- {text}" if "bullet" in words else text
 
 
-def pick(rng: random.Random, bank: Bank, unseen: bool) -> str:
-    """Return a wording from the known (first) or the unseen (second) half of a bank."""
-    return rng.choice(bank[1] if unseen else bank[0])
+def pick(rng: random.Random, bank: Bank, wordings: Wordings) -> str:
+    """Return a wording from a bank."""
+    if wordings == "training" and bank.varied and rng.random() < COMPOSED:
+        return rng.choice(bank.varied)
+    return rng.choice(bank.unseen if wordings == "unseen" else bank.known)
 
 
 def fill(wording: str, **slots: str) -> str:
@@ -131,22 +137,22 @@ def fill(wording: str, **slots: str) -> str:
 # ------------------------------------------------------------------------------------------------- items
 
 
-def closed_item(rng: random.Random, unseen: bool = False, relation: str | None = None) -> Item:
+def closed_item(rng: random.Random, wordings: Wordings = "known", relation: str | None = None) -> Item:
     """Return a question about the closed world; big relations come more often than small ones."""
     if relation is None:
         relations = list(CLOSED)
         relation = rng.choices(relations, [min(len(CLOSED[r]), 40) for r in relations])[0]
     subject = rng.choice(list(CLOSED[relation]))
-    sentence, known, held = CLOSED_WORDINGS[relation]
+    sentence, bank = CLOSED_WORDINGS[relation]
     value = CLOSED[relation][subject]
-    question = pick(rng, (known, held), unseen).format(s=subject)
+    question = fill(pick(rng, bank, wordings), s=subject)
     return Item(question, sentence.format(s=subject, v=value), value)
 
 
-def persona_item(rng: random.Random, look: Look, unseen: bool = False) -> Item:
+def persona_item(rng: random.Random, look: Look, wordings: Wordings = "known") -> Item:
     """Return a question about the assistant itself, answered in character when the look has a name."""
     kind = rng.randrange(3)
-    question = pick(rng, (WHO, WHAT_NAME, WHAT_JOB)[kind], unseen)
+    question = pick(rng, (WHO, WHAT_NAME, WHAT_JOB)[kind], wordings)
     if not look.name:
         return Item(question, "I am a small language model.", "model")
     sentence = (f"I am {look.name}, a {look.job}.", f"My name is {look.name}.", f"I am a {look.job}.")[kind]
@@ -159,10 +165,10 @@ def chatter_item(rng: random.Random) -> Item:
     return Item(rng.choice(questions), sentence, value)
 
 
-def fact_item(rng: random.Random, fact: Fact, unseen: bool = False, known: bool = True) -> Item:
+def fact_item(rng: random.Random, fact: Fact, wordings: Wordings = "known", known: bool = True) -> Item:
     """Return a question about a private fact; `known=False` when the chat does not state it."""
     bank = ENTITY_QUESTIONS if fact.entity else SINGLE_QUESTIONS
-    question = fill(pick(rng, bank, unseen), r=fact.relation, e=fact.entity or "")
+    question = fill(pick(rng, bank, wordings), r=fact.relation, e=fact.entity or "")
     return Item(question, fact.sentence, fact.value) if known else Item(question, UNKNOWN, "unknown")
 
 
@@ -236,24 +242,33 @@ def draw_look(rng: random.Random, count: int, style: str | None = None, persona:
     )
 
 
-def state(rng: random.Random, fact: Fact, unseen: bool = False) -> str:
+def state(rng: random.Random, fact: Fact, wordings: Wordings = "known") -> str:
     """Return a wording of a private fact."""
     bank = ENTITY_FACTS if fact.entity else SINGLE_FACTS
-    return fill(pick(rng, bank, unseen), r=fact.relation, e=fact.entity or "", v=fact.value)
+    return fill(pick(rng, bank, wordings), r=fact.relation, e=fact.entity or "", v=fact.value)
 
 
-def system_prompt(rng: random.Random, look: Look, facts: Sequence[Fact], unseen: bool = False) -> str:
+def _shared_wording(rng: random.Random, wordings: Wordings) -> str | None:
+    """Return the one wording in which a prompt states facts about entities, or None where each has its own."""
+    if wordings == "unseen":
+        return None
+    if wordings == "training" and rng.random() < COMPOSED:
+        return rng.choice((None, pick(rng, ENTITY_FACTS, wordings)))
+    return rng.choice((None, "The {r} of {e} is {v}.", "{E}'s {r} is {v}."))
+
+
+def system_prompt(rng: random.Random, look: Look, facts: Sequence[Fact], wordings: Wordings = "known") -> str:
     """Return a system prompt that asks for the look and states the facts, in one of several layouts."""
-    rules = [pick(rng, STYLES[style], unseen).format(w=word) for style, word in look.styles]
+    rules = [pick(rng, STYLES[style], wordings).format(w=word) for style, word in look.styles]
     rng.shuffle(rules)
-    head = [fill(pick(rng, PERSONA, unseen), n=look.name, j=look.job)] if look.name else []
+    head = [fill(pick(rng, PERSONA, wordings), n=look.name, j=look.job)] if look.name else []
     if not head and (rng.random() < 0.4 or not (rules or facts)):
         head = [rng.choice(INTROS)]
-    uniform = rng.choice((None, "The {r} of {e} is {v}.", "{E}'s {r} is {v}.")) if not unseen else None
+    uniform = _shared_wording(rng, wordings)
     lines = [
         fill(uniform, r=fact.relation, e=fact.entity, v=fact.value)
         if uniform and fact.entity
-        else state(rng, fact, unseen)
+        else state(rng, fact, wordings)
         for fact in facts
     ]
     blocks = [rules, lines] if rng.random() < 0.5 else [lines, rules]
@@ -275,10 +290,10 @@ def _any_item(rng: random.Random, look: Look) -> Item:
     """Return a question that needs no facts: mostly the closed world, some of it private and therefore unknown."""
     roll = rng.random()
     if roll < 0.62:
-        return closed_item(rng)
+        return closed_item(rng, "training")
     if roll < 0.80:
-        return fact_item(rng, draw_fact(rng), known=False)
-    return persona_item(rng, look) if roll < 0.93 else chatter_item(rng)
+        return fact_item(rng, draw_fact(rng), "training", known=False)
+    return persona_item(rng, look, "training") if roll < 0.93 else chatter_item(rng)
 
 
 def plain_chat(rng: random.Random) -> Chat:
@@ -292,7 +307,7 @@ def plain_chat(rng: random.Random) -> Chat:
 def style_chat(rng: random.Random) -> Chat:
     """A system prompt that asks for a look, and general questions."""
     look = draw_look(rng, rng.choice((0, 1, 1, 1, 2, 3)))
-    turns = [Turn("system", system_prompt(rng, look, ()), WEIGHTS["system"])]
+    turns = [Turn("system", system_prompt(rng, look, (), "training"), WEIGHTS["system"])]
     for _ in range(rng.choice((1, 2, 3, 4))):
         turns += turns_of(_any_item(rng, look), look)
     return tuple(turns)
@@ -303,13 +318,13 @@ def lookup_chat(rng: random.Random, focus: bool = False) -> Chat:
     same = rng.random() < (0.75 if focus else 0.5)
     facts = draw_facts(rng, rng.choice((2, 2, 3, 4)) if focus else rng.choice((1, 2, 3, 4, 5, 6, 6, 8)), same)
     look = Look() if focus or rng.random() < 0.5 else draw_look(rng, rng.choice((0, 1, 1, 2)))
-    turns = [Turn("system", system_prompt(rng, look, facts), WEIGHTS["system"])]
+    turns = [Turn("system", system_prompt(rng, look, facts, "training"), WEIGHTS["system"])]
     for _ in range(rng.choice((3, 4, 5, 6)) if focus else rng.choice((1, 2, 3, 4, 5))):
         roll = rng.random()
         if roll < 0.66:
-            item = fact_item(rng, rng.choice(facts))
+            item = fact_item(rng, rng.choice(facts), "training")
         elif roll < 0.90:
-            item = fact_item(rng, missing_fact(rng, facts), known=False)
+            item = fact_item(rng, missing_fact(rng, facts), "training", known=False)
         else:
             item = _any_item(rng, look)
         turns += turns_of(item, look)
@@ -324,7 +339,7 @@ def few_shot_chat(rng: random.Random) -> Chat:
     turns = [Turn("system", rng.choice(INTROS[:-2]), WEIGHTS["system"])] if rng.random() < 0.3 else []
     shown = False
     for _ in range(rng.choice((2, 3, 4, 5))):
-        item = closed_item(rng) if rng.random() < 0.8 else _any_item(rng, look)
+        item = closed_item(rng, "training") if rng.random() < 0.8 else _any_item(rng, look)
         turns += turns_of(item, look, float(shown))
         shown = shown or look.apply(item) != item.sentence
     return tuple(turns)
@@ -335,10 +350,11 @@ def told_chat(rng: random.Random) -> Chat:
     facts = draw_facts(rng, rng.choice((1, 2, 3, 4)), rng.random() < 0.4)
     turns = []
     for fact in facts:
-        turns += turns_of(Item(state(rng, fact), "I will remember that.", "OK"), Look())
+        turns += turns_of(Item(state(rng, fact, "training"), "I will remember that.", "OK"), Look())
     for _ in range(rng.choice((1, 2, 3))):
         known = rng.random() < 0.75
-        turns += turns_of(fact_item(rng, rng.choice(facts) if known else missing_fact(rng, facts), known=known), Look())
+        fact = rng.choice(facts) if known else missing_fact(rng, facts)
+        turns += turns_of(fact_item(rng, fact, "training", known), Look())
     return tuple(turns)
 
 

@@ -1,5 +1,7 @@
 """The starter model: its world, its tokenizer, its training script, and the files that are shipped."""
 
+import functools
+import itertools
 import json
 import random
 import re
@@ -7,10 +9,12 @@ import sys
 from pathlib import Path
 
 import pytest
+import regex
+import torch
 import yaml
 from hypothesis import example, given
 from hypothesis import strategies as st
-from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers import AutoModelForCausalLM, AutoTokenizer, Qwen2Tokenizer
 
 ROOT = Path(__file__).resolve().parents[1]
 SHIPPED = ROOT / "src" / "bakery" / "starter"
@@ -33,8 +37,19 @@ def chats(seed: int, count: int) -> list[world.Chat]:
 
 
 @pytest.fixture(scope="module")
-def tokenizer():
+def learned():
+    return train.learn_tokenizer(train.Plan())
+
+
+@pytest.fixture(scope="module")
+def shipped():
     return AutoTokenizer.from_pretrained(SHIPPED)
+
+
+@pytest.fixture(scope="module", params=["learned", "shipped"])
+def tokenizer(request):
+    """The tokenizer of the training script, and the one that is shipped."""
+    return request.getfixturevalue(request.param)
 
 
 # ---------------------------------------------------------------------------------------------------- world
@@ -68,23 +83,65 @@ def _one_of(words) -> str:
     return "(?:" + "|".join(map(re.escape, words)) + ")"
 
 
+def _banks() -> list[wordings.Bank]:
+    """Every bank but those of the closed relations."""
+    banks = [wordings.ENTITY_QUESTIONS, wordings.SINGLE_QUESTIONS, wordings.ENTITY_FACTS, wordings.SINGLE_FACTS]
+    return [
+        *banks,
+        wordings.PERSONA,
+        wordings.WHO,
+        wordings.WHAT_NAME,
+        wordings.WHAT_JOB,
+        *wordings.STYLES.values(),
+    ]
+
+
 def _unseen_patterns() -> list[str]:
     relations = _one_of({**pools.PERSON_RELATIONS, **pools.THING_RELATIONS, **pools.SINGLE_RELATIONS})
     relations = f"(?i:{relations})"
     slots = {"r": relations, "R": relations, "e": r"(?:[Tt]he \w+|[A-Z]\w+)", "E": r"(?:The \w+|[A-Z]\w+)"}
     slots |= {"v": r"[\w: ]+", "V": r"[\w: ]+", "n": r"\w+", "j": r"\w+", "w": r"\w+"}
-    banks = [
-        wordings.ENTITY_QUESTIONS,
-        wordings.SINGLE_QUESTIONS,
-        wordings.ENTITY_FACTS,
-        wordings.SINGLE_FACTS,
-        wordings.PERSONA,
-    ]
-    banks += [wordings.WHO, wordings.WHAT_NAME, wordings.WHAT_JOB, *wordings.STYLES.values()]
-    templates = [(wording, slots) for _, unseen in banks for wording in unseen]
-    for relation, (_, _, unseen) in wordings.CLOSED_WORDINGS.items():
-        templates += [(wording, {"s": _one_of(pools.CLOSED[relation])}) for wording in unseen]
+    templates = [(wording, slots) for bank in _banks() for wording in bank.unseen]
+    for relation, (_, bank) in wordings.CLOSED_WORDINGS.items():
+        templates += [(wording, {"s": _one_of(pools.CLOSED[relation])}) for wording in bank.unseen]
     return [re.sub(r"\\{(\w)\\}", lambda m, s=s: s[m[1]], re.escape(wording)) for wording, s in templates]
+
+
+def test_the_parts_of_every_bank_are_disjoint():
+    for bank in [*_banks(), *(bank for _, bank in wordings.CLOSED_WORDINGS.values())]:
+        assert bank.unseen
+        assert not set(bank.unseen) & {*bank.known, *bank.varied}
+
+
+def test_no_composed_question_or_fact_has_a_held_out_opening():
+    """Openings are held out with every noun phrase, not only with the one that is asked."""
+    asked = re.compile(r"(Please, )?(Can you give me|I forgot [^.]*\.$|Please, what is|Do you have)")
+    told_of_entity = re.compile(r"Note that|(.*[ :])?\{[eE]\} has \{v\} as \{r\}")
+    told = re.compile(r"Note that|(.*[ :])?\{[vV]\} is the \{r\}\.")
+    for bank, held_out in (
+        (wordings.ENTITY_QUESTIONS, asked),
+        (wordings.SINGLE_QUESTIONS, asked),
+        (wordings.ENTITY_FACTS, told_of_entity),
+        (wordings.SINGLE_FACTS, told),
+    ):
+        assert all(held_out.match(wording) for wording in bank.unseen)
+        assert [wording for wording in bank.varied if held_out.match(wording)] == []
+
+
+def test_evaluation_and_quickstart_ask_in_known_wordings_only():
+    """Composed wordings change no question whose figure is reported."""
+    drawn = {world.pick(random.Random(seed), wordings.ENTITY_FACTS, "known") for seed in range(500)}
+    assert drawn == set(wordings.ENTITY_FACTS.known)
+    trained = {world.pick(random.Random(seed), wordings.ENTITY_FACTS, "training") for seed in range(500)}
+    assert trained > drawn
+    assert trained & set(wordings.ENTITY_FACTS.varied)
+
+
+def test_composed_instructions_are_sentences():
+    for style, bank in wordings.STYLES.items():
+        assert len(bank.varied) > 200
+        for wording in bank.varied:
+            assert re.fullmatch(r"[A-Z{][^.]*[.!]", wording.replace('!".', ".")), (style, wording)
 
 
 def test_unseen_wordings_never_occur_in_training_chats():
@@ -124,6 +181,65 @@ def test_a_word_has_the_same_ids_everywhere(tokenizer):
         assert tokenizer(f'"{word}"').input_ids[1:-1] == alone
 
 
+def test_the_pre_tokenizer_is_that_of_qwen2(learned):
+    """A converter may then call it so: the name says how text is cut, whatever the vocabulary."""
+    ours, theirs = (json.loads(t.backend_tokenizer.to_str()) for t in (learned, Qwen2Tokenizer()))
+    assert ours["pre_tokenizer"] == theirs["pre_tokenizer"]
+    assert ours["normalizer"] is None  # llama.cpp has none
+
+
+LLAMA_CPP_PATTERN = regex.compile(  # Qwen2's pattern as llama.cpp writes it, without inline flags
+    r"(?:'[sS]|'[tT]|'[rR][eE]|'[vV][eE]|'[mM]|'[lL][lL]|'[dD])|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}"
+    r"| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+)
+
+
+def _ids_by_rank(tokenizer, text: str) -> list[int]:
+    """Byte-level BPE written out: the pair of lowest rank is merged first, inside every piece of the pattern."""
+    model = json.loads(tokenizer.backend_tokenizer.to_str())["model"]
+    ranks = {tuple(merge): rank for rank, merge in enumerate(model["merges"])}
+    letters = sorted({*range(33, 127), *range(161, 173), *range(174, 256)})
+    others = [byte for byte in range(256) if byte not in letters]
+    names = {byte: chr(byte) for byte in letters} | {byte: chr(256 + i) for i, byte in enumerate(others)}
+    ids = []
+    for piece in LLAMA_CPP_PATTERN.findall(text):
+        symbols = [names[byte] for byte in piece.encode()]
+        while pairs := [(ranks[p], i) for i, p in enumerate(itertools.pairwise(symbols)) if p in ranks]:
+            _, i = min(pairs)
+            symbols[i : i + 2] = [symbols[i] + symbols[i + 1]]
+        ids += [model["vocab"][symbol] for symbol in symbols]
+    return ids
+
+
+def test_ids_are_those_of_merges_by_rank_on_the_pieces_that_llama_cpp_cuts(learned):
+    texts = [turn.content for chat in chats(5, 60) for turn in chat]
+    for text in (
+        *texts,
+        " hé🙂\n\n  is the  a\t<b> ",
+        "NORA'S THERE'll “x” 4417\r\n ¹",
+        "the capital of françe is\u00a0x",
+    ):
+        assert learned(text).input_ids == _ids_by_rank(learned, text), text
+
+
+def test_white_space_is_merged_only_with_a_whole_lower_case_word(learned):
+    model = json.loads(learned.backend_tokenizer.to_str())["model"]
+    spaces = re.compile("[ĠĊĉč]")
+    for merge in map(tuple, model["merges"]):
+        if spaces.search("".join(merge)):
+            assert merge[0] == "Ġ"
+            assert re.fullmatch("[a-z]+", merge[1])
+            assert merge[1] not in pools.looked_up_words()
+    assert len(learned) <= train.Plan().vocabulary
+
+
+def test_a_message_is_tokenised_apart_from_the_turn_around_it(learned):
+    for text in (" the end", "\n\nthe end \n", '"x".', "4417", "\tso", ""):
+        alone = learned(text).input_ids
+        around = learned(f"<|im_start|>user\n{text}<|im_end|>\n").input_ids
+        assert around[3:-2] == alone
+
+
 def test_digits_are_single_and_the_template_is_the_one_trained_on(tokenizer):
     assert len(tokenizer("90210").input_ids) == 5
     chat = chats(11, 1)[0]
@@ -156,6 +272,29 @@ def test_a_short_training_learns_and_writes_a_loadable_folder(tmp_path, capsys):
     model = AutoModelForCausalLM.from_pretrained(tmp_path / "tiny")
     assert model.config.vocab_size == len(AutoTokenizer.from_pretrained(tmp_path / "tiny"))
     assert "answer loss" in capsys.readouterr().out
+
+
+def test_an_interrupted_training_goes_on_to_the_same_weights(learned, tmp_path, monkeypatch):
+    monkeypatch.setattr(train, "learn_tokenizer", lambda plan: learned)
+    monkeypatch.setattr(train, "batches", functools.partial(train.batches, block=200))
+    plan = train.Plan(tokens=16_000, batch_tokens=1024, layers=1, width=32, feed_forward=64, heads=2)
+    history = train.train(plan, tmp_path / "whole")
+    step = train.Run.step
+
+    def interrupted(run, ids, weights):
+        if len(run.history) == len(history) // 2:
+            raise KeyboardInterrupt
+        step(run, ids, weights)
+
+    monkeypatch.setattr(train.Run, "step", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        train.train(plan, tmp_path / "two", tmp_path / "state", checkpoint_minutes=0.0)
+    monkeypatch.setattr(train.Run, "step", step)
+    assert train.train(plan, tmp_path / "two", tmp_path / "state") == history
+    whole, two = (AutoModelForCausalLM.from_pretrained(tmp_path / name) for name in ("whole", "two"))
+    assert all(torch.equal(a, b) for a, b in zip(whole.parameters(), two.parameters(), strict=True))
+    with pytest.raises(ValueError, match="another plan"):
+        train.train(train.Plan(tokens=16_000, width=32), tmp_path / "two", tmp_path / "state")
 
 
 # ---------------------------------------------------------------------------------------------------- what is shipped
