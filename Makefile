@@ -60,7 +60,7 @@ bench: $(STAMP)
 
 ## make starter   train the starter model again from nothing (about an hour on two cores)
 starter: $(STAMP)
-	$(BIN)/python starter/train.py
+	$(BIN)/python starter/train.py --out src/bakery/starter
 
 ## make clean     remove what the other targets made, the environment included
 clean:
