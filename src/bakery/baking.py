@@ -9,6 +9,7 @@ from statistics import mean
 from transformers.trainer_utils import SaveStrategy
 
 from bakery.chat.template_checks import check_template, warnings_for
+from bakery.engine.model.heartbeat import listening
 from bakery.engine.model.process_group import ProcessGroup
 from bakery.engine.model.structure import hidden_size
 from bakery.engine.session import Session, open_session
@@ -96,7 +97,7 @@ def _bake(
     needed = each * _saves(settings) - checkpoint_bytes(folder)  # the older ones make room
     check_room(folder, needed, "the checkpoints and the finished adapter")
     trainer.add_callback(StopWhenAsked(interruption))
-    with resources_told(folder, each):
+    with resources_told(folder, each), listening(folder, ProcessGroup.current()):
         with interruption.deferred():
             train(prepared)
         result = prove(prepared, settings.model.model_name_or_path)

@@ -1,0 +1,49 @@
+"""One of two processes killed or hung: both end within a minute, with the reason once, and the same command goes on."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from tests.faults.test_kills import CONFIG
+
+LAUNCHER = (sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2", "-m", "bakery")
+
+
+def start(folder):
+    (folder / "bake.json").write_text(json.dumps({**CONFIG, "max_steps": 400, "use_cpu": True, "save_steps": 20}))
+    words = ("--config", "bake.json", "--output_dir", "run", "-q")
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
+    return subprocess.Popen((*LAUNCHER, *words), cwd=folder, env=environment, stderr=-1, text=True)
+
+
+def children(process):
+    listed = subprocess.run(
+        ["ps", "-o", "pid=", "--ppid", str(process.pid)], capture_output=True, text=True, check=True
+    )
+    return [int(line) for line in listed.stdout.split()]
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSTOP], ids=["killed", "hung"])
+@pytest.mark.parametrize("which", [0, 1])
+def test_all_end_within_a_minute(which, number, tmp_path):
+    process = start(tmp_path)
+    until = time.monotonic() + 120
+    while not (tmp_path / "run" / "checkpoint-20" / "manifest.json").exists() and time.monotonic() < until:
+        time.sleep(0.05)
+    ranks = children(process)
+    os.kill(ranks[which], number)
+    began = time.monotonic()
+    _, told = process.communicate(timeout=120)
+    seconds = time.monotonic() - began
+    assert process.returncode != 0
+    assert seconds < 60, told
+    assert told.count("bakery: error:") <= 1, told
+    if number == signal.SIGSTOP:
+        assert told.count("hangs: nothing was heard of it") == 1
+    assert not any(os.path.exists(f"/proc/{rank}") for rank in ranks)
+    print(f"{seconds:.0f} s")
