@@ -17,6 +17,7 @@ FLOORS = (
     ("errors", "html_page", "progress", "text"),
     ("scoring",),
     ("settings",),
+    ("sharing",),
     ("rows",),
     ("chat",),
     ("engine",),
@@ -26,7 +27,7 @@ FLOORS = (
     ("forecast",),
     ("report",),
     ("exporting",),
-    ("baking", "compare", "evaluate", "export", "library", "command_line"),
+    ("baking", "compare", "evaluate", "export", "library", "command_line", "completion"),
     ("taste",),
     ("verbs",),
     ("cli", "__main__", "__init__"),
@@ -44,6 +45,9 @@ TORCH_FREE = (
     "forecast.figures",
     "forecast.memory",
     "forecast.words",
+    "completion",
+    "sharing.selection",
+    "sharing.upload",
 )
 
 
