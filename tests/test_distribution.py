@@ -27,3 +27,19 @@ def test_whatever_is_to_be_installed_is_called_by_that_name_and_is_an_extra():
     named |= {name for text in texts.values() for name in re.findall(r"install_extra\(['\"](\w+)", text)}
     assert named <= set(PROJECT["optional-dependencies"])
     assert install_extra("taste") == "pip install 'bakery-lora[taste]'"
+
+
+def test_the_image_is_built_from_what_is_let_in_and_runs_as_nobody_special():
+    lines = (ROOT / "Dockerfile").read_text("utf-8").splitlines()
+    steps = [line.split() for line in lines if line and line[0] not in "# "]
+    let_in = {line[1:] for line in (ROOT / ".dockerignore").read_text("utf-8").splitlines() if line.startswith("!")}
+    copied = {name.removeprefix("./") for step in steps if step[0] == "COPY" for name in step[1:-1]}
+    assert copied == let_in
+    assert all((ROOT / name).exists() for name in copied)
+    assert [step[1] for step in steps if step[0] == "USER"] == ["10001"]
+    assert [step for step in steps if step[0] == "ENTRYPOINT"] == [["ENTRYPOINT", '["bakery"]']]
+    assert not [
+        step for step in steps if step[0] in ("ARG", "ENV") and re.search("TOKEN|SECRET|PASSWORD", " ".join(step))
+    ]
+    (extras,) = [step[1] for step in steps if step[1].startswith("EXTRAS=")]
+    assert extras.partition("=")[2].strip('"') in PROJECT["optional-dependencies"]
