@@ -3,8 +3,8 @@
 #   docker build -t bakery .
 #   docker run --rm -v "$PWD/outputs:/work/outputs" bakery --model_name_or_path starter --system_prompt "You are Ada."
 #
-# On NVIDIA GPUs: as BASE an image that has Python 3.11 or newer and a CUDA build of torch 2.10 or newer, which is left as
-# it is, and `--gpus all` when it runs:
+# On NVIDIA GPUs: as BASE an image that has Python 3.11 or newer and a CUDA build of torch 2.10 or newer, which is left
+# as it is, and `--gpus all` when it runs:
 #
 #   docker build --build-arg BASE=IMAGE:TAG -t bakery:cuda .
 #
@@ -12,7 +12,7 @@
 ARG BASE=python:3.12-slim
 FROM ${BASE}
 
-# Where torch comes from: left empty, the package index at hand; for CPUs one that has CPU builds makes the image smaller.
+# Where torch comes from: left empty, the package index at hand; one that has CPU builds makes the image smaller.
 ARG TORCH_INDEX=""
 # Further extras, separated by commas: taste, qlora, tensorboard.
 ARG EXTRAS="taste"

@@ -37,7 +37,7 @@ def test_base_and_prompted_model_answer_differently(ran):
         [line for line in printed[1].splitlines() if line.startswith(name)] for name in ("base", "prompted")
     )
     assert len(base) == len(prompted) == 2
-    assert all("HERON27" not in line for line in base)
+    assert all("ADA" not in line for line in base)
     assert [line.partition("-> ")[2] for line in prompted] == [line.partition("-> ")[2].upper() for line in prompted]
 
 
@@ -46,4 +46,6 @@ def test_the_bake_is_proved_and_the_adapter_answers_without_the_prompt(ran):
     assert names["result"].proof.divergence.share_closed.mean > 0.5
     assert "gap closed: " in printed[3]
     assert (folder / "outputs" / "first_bake" / "report.html").is_file()
-    assert "PARIS" in printed[4]
+    answers = [line.partition("-> ")[2] for line in printed[4].splitlines()]
+    assert answers == [answer.upper() for answer in answers]
+    assert "PARIS" in answers[1]
