@@ -12,7 +12,7 @@ SLOW := tests/end_to_end tests/templates tests/test_starter.py tests/test_benchm
 export HF_HUB_OFFLINE := 1
 export TOKENIZERS_PARALLELISM := false
 
-.PHONY: help setup demo test quick check bench starter format clean
+.PHONY: help setup demo test quick check dist site bench starter format clean
 
 help:
 	@sed -n 's/^## //p' Makefile
@@ -50,6 +50,20 @@ format: $(STAMP)
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
+## make dist      wheel and sdist into dist/, their contents checked, the wheel installed and started
+dist: $(STAMP)
+	@$(BIN)/python -m pip install --quiet --constraint constraints.txt build twine
+	rm -rf dist
+	$(BIN)/python -m build --outdir dist . >/dev/null
+	$(BIN)/python -m twine check --strict dist/*
+	$(BIN)/python .ci/check_dist.py dist
+
+## make site      the documentation site into site/, without a broken link
+site: $(STAMP)
+	@$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[docs]'
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
+	$(BIN)/python .ci/check_site.py site
+
 ## make bench     measure against a plain bake loop and TRL (about an hour); writes benchmarks/results
 bench: $(STAMP)
 	@$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[bench]'
@@ -64,4 +78,4 @@ starter: $(STAMP)
 
 ## make clean     remove what the other targets made, the environment included
 clean:
-	rm -rf $(VENV) outputs .mypy_cache .ruff_cache
+	rm -rf $(VENV) outputs dist site .mypy_cache .ruff_cache

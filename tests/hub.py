@@ -17,7 +17,10 @@ class Hub:
     url: str = ""
     files: dict[str, dict[str, bytes]] = field(default_factory=dict)
     commits: list[str] = field(default_factory=list)
+    revisions: list[str] = field(default_factory=list)
+    private: dict[str, bool | None] = field(default_factory=dict)
     refuse: bool = False
+    status: int = 403
 
 
 @contextmanager
@@ -37,9 +40,19 @@ def stand_in() -> Iterator[Hub]:
             self.wfile.write(data)
 
         def do_GET(self) -> None:
-            self.send_error(404)
+            name = self.path.removeprefix("/api/models/").partition("?")[0]
+            if name not in hub.files:
+                self.send_error(404)
+                return
+            data = json.dumps({"id": name, "private": bool(hub.private[name]), "tags": [], "siblings": []}).encode()
+            self.send_response(200)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(data)))
+            self.end_headers()
+            self.wfile.write(data)
 
-        do_HEAD = do_GET
+        def do_HEAD(self) -> None:
+            self.send_error(404)
 
         def _chunks(self) -> bytes:
             if self.headers.get("Transfer-Encoding") != "chunked":
@@ -66,16 +79,21 @@ def stand_in() -> Iterator[Hub]:
 
 def _answer(hub: Hub, path: str, body: bytes) -> tuple[int, dict[str, Any]]:
     if hub.refuse:
-        return 403, {"error": "no"}
+        return hub.status, {"error": "no"}
     if path == "/api/repos/create":
         wanted = json.loads(body)
         name = f"{wanted.get('organization') or 'somebody'}/{wanted['name']}"
         hub.files.setdefault(name, {})
+        hub.private.setdefault(
+            name, wanted["private"] if "private" in wanted else {"private": True}.get(wanted.get("visibility"))
+        )
         return 200, {"url": f"{hub.url}/{name}", "id": name}
     if path == "/api/validate-yaml":
         return 200, {"errors": [], "warnings": []}
-    _, _, _, owner, name, what, _ = path.split("/")
+    _, _, _, owner, name, what, revision = path.split("/")
     repository = f"{owner}/{name}"
+    if what == "branch":
+        return 200, {}
     if what == "preupload":
         files = json.loads(body)["files"]
         return 200, {
@@ -85,6 +103,7 @@ def _answer(hub: Hub, path: str, body: bytes) -> tuple[int, dict[str, Any]]:
         item = json.loads(line)
         if item["key"] == "header":
             hub.commits.append(item["value"]["summary"])
+            hub.revisions.append(revision)
         elif item["key"] == "file":
             hub.files[repository][item["value"]["path"]] = base64.b64decode(item["value"]["content"])
     return 200, {"commitUrl": f"{hub.url}/{repository}/commit/1", "commitOid": "1" * 40, "hookOutput": ""}

@@ -11,7 +11,7 @@ DOCUMENTS = [
     *sorted(path for path in ROOT.glob("docs/**/*.md") if path.name != "LOG.md"),  # the log tells of former files
 ]
 TOP_FOLDERS = "tests|docs|examples|benchmarks|starter|src"
-PACKAGE_FOLDERS = "chat|engine|evaluation|report|rows|scoring|settings|training"
+PACKAGE_FOLDERS = "chat|engine|evaluation|report|rows|scoring|settings|sharing|training"
 
 
 def names(path: Path) -> list[str]:

@@ -17,6 +17,7 @@ FLOORS = (
     ("errors", "html_page", "interruption", "manifest", "progress", "resources", "text"),
     ("scoring",),
     ("settings",),
+    ("sharing",),
     ("rows",),
     ("chat",),
     ("engine",),
@@ -27,7 +28,7 @@ FLOORS = (
     ("report",),
     ("exporting",),
     ("starting",),
-    ("baking", "compare", "evaluate", "export", "library", "command_line"),
+    ("baking", "compare", "evaluate", "export", "library", "command_line", "completion"),
     ("taste",),
     ("verbs",),
     ("cli", "__main__", "__init__"),
@@ -45,6 +46,9 @@ TORCH_FREE = (
     "forecast.figures",
     "forecast.memory",
     "forecast.words",
+    "completion",
+    "sharing.selection",
+    "sharing.upload",
 )
 
 

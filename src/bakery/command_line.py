@@ -20,7 +20,8 @@ usage: bakery [bake] [--config FILE] [--plan] [--any_setting VALUE ...]
        bakery chat DIR [--config FILE]
        bakery taste DIR [--config FILE] [--host NAME] [--port N]
        bakery export DIR --to FORM [--strength X] [--dtype NAME] [--output_dir FOLDER] [--overwrite]
-       bakery schema
+       bakery push DIR --repo_id OWNER/NAME [--private] [--include_prompt] [--dry_run]
+       bakery schema | bakery completion SHELL
 
 verbs
   bake       learn the prefix into an adapter, prove it, write it to output_dir (the default)
@@ -32,7 +33,9 @@ verbs
   taste      open a page of this machine: base, prompted and baked side by side, token by token
   export     write an adapter for servers and ask it again there; FORM is merged, adapter, mlx,
              gguf or gguf-adapter (with --llama_cpp DIR)
+  push       upload a bake without its prompt; --include_prompt sends that too
   schema     print the JSON schema of the settings file, for editors
+  completion print a completion script; SHELL is bash, zsh or fish
 
 options
   --config FILE      settings as flat YAML or JSON; the command line wins over the file
@@ -56,15 +59,20 @@ examples
 """
 
 FIRST_COMMAND = 'bakery --model_name_or_path Qwen/Qwen3-0.6B --system_prompt "You are Ada ..."'
-VERBS = ("bake", "inspect", "eval", "compare", "chat", "taste", "export", "schema")
-_TAKES_FOLDERS = ("compare", "chat", "taste", "export")
-"""Verbs that are followed by folders."""
+VERBS = ("bake", "inspect", "eval", "compare", "chat", "taste", "export", "push", "schema", "completion")
+TAKES_WORDS = ("compare", "chat", "taste", "export", "push", "completion")
+"""Verbs that are followed by words of their own: folders, or the name of a shell."""
 _SHORT = {"-c": "--config", "-q": "--quiet", "-h": "--help"}
-_FLAGS = ("quiet", "verbose", "help", "version", "gap", "plan", "allow_other_tokens")
-_OPTIONS = ("config", "rows", "html", "adapter", "strength", "host", "port", "to", "llama_cpp")
-_VERBS_OF = {"rows": ("inspect",), "html": ("inspect",), "gap": ("inspect",), "adapter": ("eval",), "plan": ("bake",),
-             "strength": ("eval", "export"), "host": ("taste",), "port": ("taste",), "to": ("export",),
-             "llama_cpp": ("export",), "allow_other_tokens": ("export",)}  # fmt: skip
+FLAGS = ("quiet", "verbose", "help", "version", "gap", "plan", "allow_other_tokens", "private", "include_prompt",
+         "dry_run", "allow_local_base")  # fmt: skip
+OPTIONS = ("config", "rows", "html", "adapter", "strength", "host", "port", "to", "llama_cpp", "repo_id", "revision",
+           "commit_message", "base_model")  # fmt: skip
+VERBS_OF = {"rows": ("inspect",), "html": ("inspect",), "gap": ("inspect",), "adapter": ("eval",), "plan": ("bake",),
+            "strength": ("eval", "export"), "host": ("taste",), "port": ("taste",), "to": ("export",),
+            "llama_cpp": ("export",), "allow_other_tokens": ("export",),
+            **dict.fromkeys(("repo_id", "private", "include_prompt", "dry_run", "allow_local_base", "revision",
+                             "commit_message", "base_model"), ("push",))}  # fmt: skip
+"""By option, the verbs that it belongs to; the others belong to all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +97,14 @@ class Command:
     folders: tuple[str, ...] = ()
     host: str = "127.0.0.1"
     port: str | None = None
+    repo_id: str | None = None
+    private: bool = False
+    include_prompt: bool = False
+    dry_run: bool = False
+    allow_local_base: bool = False
+    revision: str | None = None
+    commit_message: str = "Upload a baked context"
+    base_model: str | None = None
     overrides: tuple[str, ...] = ()
 
 
@@ -103,7 +119,7 @@ def read_command(words: Sequence[str]) -> Command:
     rest = list(words)
     if rest and not rest[0].startswith("-"):
         given["verb"] = _verb(rest.pop(0))
-    if given.get("verb") in _TAKES_FOLDERS:
+    if given.get("verb") in TAKES_WORDS:
         count = next((at for at, word in enumerate(rest) if word.startswith("-")), len(rest))
         given["folders"], rest = tuple(rest[:count]), rest[count:]
     while rest:
@@ -111,9 +127,9 @@ def read_command(words: Sequence[str]) -> Command:
         option, equals, value = word.partition("=")
         long = _SHORT.get(option, option)
         key = long[2:] if long.startswith("--") else ""
-        if key in _FLAGS and not equals:
+        if key in FLAGS and not equals:
             given[key] = True
-        elif key in _OPTIONS:
+        elif key in OPTIONS:
             if key in given:
                 raise ConfigError(f"command line: {option}: given twice; keep one")
             if not equals and (not rest or rest[0].startswith("--")):
@@ -125,7 +141,7 @@ def read_command(words: Sequence[str]) -> Command:
         else:
             overrides.append(word)
     command = Command(**given, overrides=tuple(overrides))
-    for key, verbs in _VERBS_OF.items():
+    for key, verbs in VERBS_OF.items():
         if key in given and command.verb not in verbs:
             named = f"belongs to the verb {' or '.join(verbs)}; write bakery {verbs[0]} ..."
             raise ConfigError(f"command line: --{key}: {named}")

@@ -4,6 +4,14 @@ from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 from typing import Any
 
+DISTRIBUTION = "bakery-lora"
+"""What this package is called on the Python index, where `bakery` is another one."""
+
+
+def install_extra(extra: str) -> str:
+    """The command that installs Bakery with what an extra needs."""
+    return f"pip install '{DISTRIBUTION}[{extra}]'"
+
 
 def nearest(word: str, known: Iterable[str]) -> str | None:
     """The known name that `word` most probably means; None where nothing is near."""

@@ -17,6 +17,7 @@ from bakery.rows.datasets import create_dataset
 from bakery.settings.run_state import read_state
 from tests.engine_support import QUESTIONS, make_trainer, settings
 
+WEIGHTS = ("adapter_config.json", "adapter_model.safetensors")
 PUSHING = {"push_to_hub": True, "hub_model_id": "me/pirate", "hub_token": "hf_stand_in"}
 
 
@@ -141,17 +142,19 @@ def test_a_move_that_breaks_leaves_no_mark_of_a_finished_bake(finished, monkeypa
 
 def test_the_finished_folder_is_published_without_checkpoints(tmp_path, hub, result):
     trainer = make_trainer(tmp_path, **PUSHING)
-    for name in ("README.md", "checkpoint-1/x.bin", "_cache/y", ".staging/z", "training_args.bin"):
+    private = ("inputs/dataset.jsonl", "prompts.jsonl", "answers.jsonl", "checkpoint-1/x.bin", "_cache/y", ".staging/z")
+    for name in (*WEIGHTS, "README.md", "training_args.bin", *private):
         (tmp_path / name).parent.mkdir(exist_ok=True)
-        (tmp_path / name).write_text(name)
+        (tmp_path / name).write_text("{}")
     publish(replace(result, output_dir=tmp_path), trainer)
-    assert set(hub.files["me/pirate"]) == {"README.md"}
+    assert set(hub.files["me/pirate"]) == {"README.md", *WEIGHTS}
     assert hub.commits == ["Bake"]
 
 
 def test_a_hub_that_refuses_the_upload_is_one_line_that_names_the_folder(tmp_path, hub, result):
     trainer = make_trainer(tmp_path, **PUSHING)
-    (tmp_path / "README.md").write_text("card")
+    for name in WEIGHTS:
+        (tmp_path / name).write_text("{}")
     hub.refuse = True
     with pytest.raises(ResourceError, match=r"^push_to_hub: me/pirate did not take the upload") as caught:
         publish(replace(result, output_dir=tmp_path), trainer)

@@ -13,7 +13,7 @@ def test_without_its_extra_it_says_what_to_install(saved_bake, monkeypatch, caps
     monkeypatch.setattr("bakery.verbs.taste.find_spec", lambda name: None if name == "uvicorn" else real(name))
     assert main(["taste", str(saved_bake)]) == 2
     error = capsys.readouterr().err
-    assert error == "bakery: error: bakery taste needs uvicorn; write pip install 'bakery[taste]'\n"
+    assert error == "bakery: error: bakery taste needs uvicorn; write pip install 'bakery-lora[taste]'\n"
 
 
 @pytest.mark.parametrize("port", ["-1", "70000", "x", "8.5"])

@@ -10,8 +10,8 @@ from transformers import GenerationConfig
 
 from bakery.errors import ModelError
 from bakery.exporting.request import CONVERTERS
+from bakery.sharing.hub import HUB_ERRORS, first_line
 from bakery.text import excerpt
-from bakery.training.hub import HUB_ERRORS, first_line
 
 OUT_TYPES = {"float32": "f32", "bfloat16": "bf16", "float16": "f16"}
 """By number format, what the converters call it."""

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from huggingface_hub import HfApi
 from transformers import PreTrainedTokenizerBase
 
 from bakery.chat.thinking import ThinkingTokens
@@ -20,7 +19,7 @@ from bakery.report.results import BakeResult, results, write_answers, write_json
 from bakery.report.run_folder import accept_inputs, input_files
 from bakery.rows.conversations import Message, as_row
 from bakery.settings.run_state import RunState, read_state, write_state
-from bakery.training.hub import HUB_ERRORS, first_line
+from bakery.sharing.hub import HUB_ERRORS, first_line
 from bakery.training.trainer import CACHE, ContextBakingTrainer
 from bakery.writing.written import ANCHORS, HELD_OUT, PROMPTS, copy_without_prefixes
 
@@ -79,23 +78,15 @@ def complete_outputs(folder: Path) -> None:
 
 
 def publish(result: BakeResult, trainer: ContextBakingTrainer) -> None:
-    """Upload the finished folder, checkpoints left out, where `push_to_hub` asks for it.
+    """Upload what of the finished folder may be shared, where `push_to_hub` asks for it.
 
     Raises:
         ResourceError: the hub does not take it.
     """
-    args = trainer.args
-    if not args.push_to_hub:
+    if not trainer.args.push_to_hub:
         return
     try:
-        HfApi().upload_folder(
-            repo_id=trainer.hub_model_id,
-            folder_path=result.output_dir,
-            commit_message="Bake",
-            token=args.hub_token,
-            revision=args.hub_revision,
-            ignore_patterns=["_*", ".*", "checkpoint-*", "training_args.bin"],
-        )
+        trainer.push_files(trainer.shared(result.output_dir), "Bake")
     except HUB_ERRORS as error:
         raise ResourceError(
             f"push_to_hub: {trainer.hub_model_id} did not take the upload ({first_line(error)}); "

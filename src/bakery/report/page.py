@@ -193,10 +193,11 @@ def _examples(examples: Sequence[Example]) -> str:
         for level, (words, text) in enumerate(zip(HEAT_WORDS, ranges, strict=True))
     )
     return (
-        '<h2>Side by side</h2><p class="soft small legend">Colours show how differently two models continue at each '
+        '<section class="examples"><h2>Side by side</h2><p class="soft small legend">'
+        "Colours show how differently two models continue at each "
         f"token: {legend} <small>(divergence in nats)</small>. Base and baked answers show how far that model is from "
         "the prompted one along its own answer; the prompted answer shows how far the baked model is from it. "
-        "■ marks the end of the turn.</p>" + "".join(map(_example, examples))
+        "■ marks the end of the turn.</p>" + "".join(map(_example, examples)) + "</section>"
     )
 
 

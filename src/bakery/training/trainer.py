@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR, LRScheduler
-from transformers import PreTrainedModel, PreTrainedTokenizerBase, Trainer, TrainerControl, set_seed
+from transformers import PreTrainedModel, PreTrainedTokenizerBase, TrainerControl, set_seed
 from transformers.trainer_callback import PrinterCallback
 from transformers.trainer_callback import ProgressCallback as TransformersProgress
 from transformers.trainer_utils import TrainOutput
@@ -35,7 +35,7 @@ from bakery.engine.distill.teacher import LiveTeacher, Teacher
 from bakery.engine.model.fused_lora import fusable_layers, fused_lora
 from bakery.engine.model.structure import hidden_size, unwrap
 from bakery.engine.session import Session, adapted_model, session_of
-from bakery.errors import DataError, NumericError, ResourceError
+from bakery.errors import DataError, NumericError
 from bakery.manifest import MANIFEST
 from bakery.progress import NO_PROGRESS, Progress, ProgressCallback, Verbosity
 from bakery.rows.bake_data import check_something_to_bake
@@ -48,9 +48,9 @@ from bakery.training.bake_rows import Views, bake_rows, rows_by_name, view_rows
 from bakery.training.callbacks import FiniteGradients, RunningMeans, ShowSteps
 from bakery.training.chat_date import read_date, write_date
 from bakery.training.checkpoints import Checkpoint, WholeCheckpoints, checkpoint_to_resume, take_over
-from bakery.training.hub import HUB_ERRORS, first_line
 from bakery.training.lengths import check_lengths
 from bakery.training.preparation import Preparation, SampledAnswer, learned_pairs
+from bakery.training.pushes import SelectivePushes
 from bakery.training.saved_model import write_saved_model
 from bakery.training.schedule import OpenSchedule, without_idle_start
 from bakery.training.stopping import StopWhenDone, UntilDone
@@ -58,7 +58,7 @@ from bakery.training.stopping import StopWhenDone, UntilDone
 CACHE = "_cache"  # the hub's upload leaves out what begins like this
 
 
-class ContextBakingTrainer(Trainer):  # type: ignore[misc]
+class ContextBakingTrainer(SelectivePushes):
     """Bake `context_config` into the adapter of `model`.
 
     Args:
@@ -273,18 +273,6 @@ class ContextBakingTrainer(Trainer):  # type: ignore[misc]
         """Store the date that the chat template writes, if it does, for whoever resumes or evaluates this folder."""
         if (renderer := self.session.builder.renderer).dated:
             write_date(folder, renderer.today)
-
-    def init_hf_repo(self, *arguments: Any, **named: Any) -> None:
-        """As in transformers.
-
-        Raises:
-            ResourceError: the repository cannot be made.
-        """
-        try:
-            super().init_hf_repo(*arguments, **named)
-        except HUB_ERRORS as error:
-            name = self.args.hub_model_id or Path(self.args.output_dir).absolute().name
-            raise ResourceError(f"push_to_hub: cannot create or reach {name}: {first_line(error)}") from error
 
     def prefix_tokens(self) -> int:
         """Tokens of prompt that a request saves: the mean over the rows that are not anchors, rounded."""

@@ -4,6 +4,7 @@ from importlib.util import find_spec
 
 from bakery.command_line import Command
 from bakery.errors import ConfigError
+from bakery.text import install_extra
 from bakery.verbs.checked import verbosity_of
 from bakery.verbs.opened import open_one
 
@@ -18,7 +19,7 @@ def run(command: Command) -> None:
     """
     missing = [name for name in ("starlette", "uvicorn") if find_spec(name) is None]
     if missing:
-        raise ConfigError(f"bakery taste needs {' and '.join(missing)}; write pip install 'bakery[taste]'")
+        raise ConfigError(f"bakery taste needs {' and '.join(missing)}; write {install_extra('taste')}")
     port = _port(command.port)
     from bakery.taste.address import listen
 

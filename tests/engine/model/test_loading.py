@@ -74,7 +74,7 @@ def test_a_quantised_base_has_the_same_gradient_after_it_was_asked():
 
 def test_without_the_extra_one_line_names_the_install_command(monkeypatch):
     monkeypatch.setitem(sys.modules, "bitsandbytes", None)
-    with pytest.raises(ConfigError, match=r"pip install 'bakery\[qlora\]'"):
+    with pytest.raises(ConfigError, match=r"pip install 'bakery-lora\[qlora\]'"):
         load_model(ModelConfig(model_name_or_path="starter", load_in_4bit=True))
 
 

@@ -23,7 +23,7 @@ from bakery.settings.config import LoraConfig, ModelConfig
 from bakery.settings.hub import unreachable
 from bakery.settings.paths import STARTER, resolve_model
 from bakery.settings.precision import is_slow_here
-from bakery.text import listed, suggestion
+from bakery.text import install_extra, listed, suggestion
 
 _ALL_LINEAR = ("all-linear", "all")
 
@@ -222,7 +222,7 @@ def _four_bit(config: ModelConfig) -> Any:
     try:
         import bitsandbytes  # noqa: F401
     except ImportError:
-        raise ConfigError("load_in_4bit needs bitsandbytes: pip install 'bakery[qlora]'") from None
+        raise ConfigError(f"load_in_4bit needs bitsandbytes: {install_extra('qlora')}") from None
     from transformers import BitsAndBytesConfig
 
     return BitsAndBytesConfig(

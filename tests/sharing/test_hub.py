@@ -2,7 +2,7 @@
 
 from huggingface_hub.errors import HfHubHTTPError, RepositoryNotFoundError
 
-from bakery.training.hub import HUB_ERRORS, first_line
+from bakery.sharing.hub import HUB_ERRORS, first_line
 
 
 def test_what_the_client_raises_is_caught():
