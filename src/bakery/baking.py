@@ -1,5 +1,6 @@
 """A bake from settings to proof, in three acts: prepare, train, prove."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -41,13 +42,20 @@ _LAST_LOSSES = 3
 """Log lines of the training whose mean is its loss at the end."""
 
 
-def bake(settings: BakeSettings, progress: Progress | None = None, data: BakeData | None = None) -> BakeResult:
+def bake(
+    settings: BakeSettings,
+    progress: Progress | None = None,
+    data: BakeData | None = None,
+    *,
+    on_trainer: Callable[[ContextBakingTrainer], None] | None = None,
+) -> BakeResult:
     """Bake the configured context into an adapter, prove it, and leave everything in `output_dir`.
 
     Args:
         settings: everything one bake needs to know.
         progress: where stages are shown; none: on standard error.
         data: the rows, where they are read already.
+        on_trainer: called with the trainer before it trains, to add callbacks of transformers to it.
 
     Raises:
         BakeryError: for anything that is refused; until the rows are aligned, nothing is written but what the model
@@ -67,6 +75,8 @@ def bake(settings: BakeSettings, progress: Progress | None = None, data: BakeDat
     asked = _as_asked(settings, prepared.trainer.session)
     if prepared.trainer.is_world_process_zero():
         save_inputs(asked, data)
+    if on_trainer is not None:
+        on_trainer(prepared.trainer)
     train(prepared)
     result = prove(prepared, settings.model.model_name_or_path)
     if prepared.trainer.is_world_process_zero():

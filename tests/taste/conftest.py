@@ -13,6 +13,7 @@ from bakery.settings.build import BakeSettings
 from bakery.settings.config import ContextConfig, DataConfig, LoraConfig, ModelConfig
 from tests.engine_support import SYSTEM, settings
 
+COLUMNS = ("base", "prompted", "baked")
 QUIET = Progress(Verbosity.QUIET)
 
 
@@ -44,29 +45,29 @@ def bake(saved_base, tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def opened(bake):
-    """The bake's `Tasting` and its questions."""
-    from bakery.taste.opening import open_run
+    """The bake, opened."""
+    from bakery.taste.opening import open_runs
 
     chosen, folder = bake
-    return open_run(chosen, folder, QUIET, load_bake_data(chosen.context, chosen.data))
+    return open_runs(chosen, [folder], QUIET, load_bake_data(chosen.context, chosen.data))
 
 
 @pytest.fixture(scope="session")
 def tasting(opened):
     """What can be asked."""
-    return opened[0]
+    return opened.tasting
 
 
 @pytest.fixture(scope="session")
-def served(bake, opened):
+def served(opened):
     """What the page serves, with the thread of the model."""
     from bakery.taste.app import Served
+    from bakery.taste.page_bake import Current
     from bakery.taste.worker import Worker
 
-    chosen, folder = bake
-    own = Served(opened[0], folder, chosen.model.model_name_or_path, opened[1], Worker())
+    own = Served(Current(opened), Worker())
     yield own
-    own.worker.close()
+    own.close()
 
 
 @contextmanager

@@ -21,15 +21,14 @@ def data(prefix=None, train=(), **changes):
 
 
 def test_a_run_is_opened_with_its_prompt_rules_and_held_out_questions(opened):
-    tasting, questions = opened
-    assert tasting.prompt == tuple(PREFIX)
+    tasting = opened.tasting
+    assert tasting.prompt == opened.prompt == tuple(PREFIX)
     assert [rule.name for rule in tasting.rules] == ["greets", "short"]
-    assert questions == ("Who is there?", "What is the wifi password?")
+    assert opened.questions == ("Who is there?", "What is the wifi password?")
     assert tasting.longest == 32768
 
 
-def test_the_prompt_is_read_before_the_first_question(opened, monkeypatch):
-    tasting, _ = opened
+def test_the_prompt_is_read_before_the_first_question(tasting, monkeypatch):
     monkeypatch.setattr(prefix, "prefix_key_values", lambda *given: pytest.fail("read again"))
     question = ({"role": "user", "content": "Why?"},)
     assert len(list(tasting.answers(Asked({"prompted": question}, max_new_tokens=2)))) >= 3

@@ -8,7 +8,7 @@ import pytest
 from bakery.taste.saved_questions import FILE
 from tests.browser_support import needs_chromium
 from tests.devtools import browser
-from tests.taste.conftest import running
+from tests.taste.conftest import COLUMNS, running
 
 pytestmark = needs_chromium
 
@@ -67,7 +67,7 @@ def texts(tab):
 
 def test_three_answers_stand_side_by_side_token_by_token(tab, tasting):
     ask(tab, "What is the wifi password?")
-    from bakery.taste.conversation import COLUMNS, Asked, Ended
+    from bakery.taste.conversation import Asked, Ended
 
     question = ({"role": "user", "content": "What is the wifi password?"},)
     events = tasting.answers(Asked(dict.fromkeys(COLUMNS, question), max_new_tokens=12))

@@ -5,18 +5,19 @@ import pytest
 from bakery.errors import DataError
 from bakery.taste.conversation import Asked
 from bakery.taste.page_requests import STRONGEST, read_asked, read_conversation
+from tests.taste.conftest import COLUMNS
 
 QUESTION = [{"role": "user", "content": "Who?"}]
 
 
 def test_a_question_with_nothing_but_messages_has_the_usual_settings():
-    assert read_asked({"messages": {"baked": QUESTION}}) == Asked({"baked": tuple(QUESTION)})
+    assert read_asked({"messages": {"baked": QUESTION}}, COLUMNS) == Asked({"baked": tuple(QUESTION)})
 
 
 def test_all_settings_are_taken():
     prompt = [{"role": "system", "content": "Be kind.", "more": 1}]
     given = {"prompt": prompt, "strength": 0.5, "temperature": 1, "seed": 7, "max_new_tokens": 3}
-    asked = read_asked({"messages": {"base": QUESTION, "baked": QUESTION}, **given})
+    asked = read_asked({"messages": {"base": QUESTION, "baked": QUESTION}, **given}, COLUMNS)
     assert asked.prompt == ({"role": "system", "content": "Be kind."},)
     assert (asked.strength, asked.temperature, asked.seed, asked.max_new_tokens) == (0.5, 1.0, 7, 3)
 
@@ -32,14 +33,14 @@ def test_all_settings_are_taken():
 )  # fmt: skip
 def test_what_is_wrong_is_refused_in_one_line(change):
     with pytest.raises(DataError) as refused:
-        read_asked({"messages": {"baked": QUESTION}, **change})
+        read_asked({"messages": {"baked": QUESTION}, **change}, COLUMNS)
     assert "\n" not in str(refused.value)
 
 
 def test_bodies_that_are_no_object_are_refused():
     for body in (None, [], "x", 1):
         with pytest.raises(DataError):
-            read_asked(body)
+            read_asked(body, COLUMNS)
     with pytest.raises(DataError):
         read_conversation(None)
 

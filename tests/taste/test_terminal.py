@@ -7,8 +7,9 @@ import pytest
 from rich.console import Console
 
 from bakery.taste import terminal
-from bakery.taste.conversation import COLUMNS, Asked, Ended, Piece
+from bakery.taste.conversation import Asked, Ended, Piece
 from bakery.taste.terminal import ChatState, chat, command, visible
+from tests.taste.conftest import COLUMNS
 
 
 def talk(tasting, *lines):
@@ -52,14 +53,16 @@ def test_what_can_be_said_beside_questions(tasting):
 
 def test_commands_change_the_state():
     state = ChatState(messages=({"role": "user", "content": "a"},))
-    assert command(state, "/strength 0.25")[0] == ChatState("baked", 0.25, state.messages)
-    assert command(state, "/strength nan")[0] == state
-    assert command(state, "/new")[0] == ChatState()
-    assert command(state, "/base")[0].label == "base"
+    assert command(state, "/strength 0.25", COLUMNS)[0] == ChatState("baked", 0.25, state.messages)
+    assert command(state, "/strength nan", COLUMNS)[0] == state
+    assert command(state, "/new", COLUMNS)[0] == ChatState()
+    assert command(state, "/base", COLUMNS)[0].label == "base"
 
 
 class Scripted:
     """Stands in for a model: says what it is told to."""
+
+    keys = COLUMNS
 
     def __init__(self, *events):
         self.events, self.asked = events, []
