@@ -4,7 +4,7 @@ import pytest
 
 from bakery.errors import DataError
 from bakery.taste.conversation import Asked
-from bakery.taste.page_requests import STRONGEST, read_asked, read_conversation
+from bakery.taste.page_requests import STRONGEST, read_asked, read_conversation, read_followed, read_prompt
 from tests.taste.conftest import COLUMNS
 
 QUESTION = [{"role": "user", "content": "Who?"}]
@@ -49,3 +49,18 @@ def test_the_strongest_strength_is_that_of_the_evaluation():
     from bakery import evaluate
 
     assert evaluate.STRONGEST == STRONGEST
+
+
+def test_only_columns_that_are_there_can_be_asked():
+    with pytest.raises(DataError, match="must have columns of base, prompted, got"):
+        read_asked({"messages": {"baked": QUESTION}}, ("base", "prompted"))
+
+
+def test_the_question_of_a_bake_and_its_prompt_are_read():
+    body = {"question": " Who? ", "prompt": [{"role": "system", "content": "Be kind.", "more": 1}]}
+    assert read_followed(body) == "Who?"
+    assert read_prompt(body) == ({"role": "system", "content": "Be kind."},)
+    assert read_prompt({"prompt": None}) is None
+    for wrong in ({}, {"question": "  "}, {"question": ["x"]}, None):
+        with pytest.raises(DataError):
+            read_followed(wrong)

@@ -15,18 +15,18 @@ class BakeView {
     this.title = element("h2", {});
     this.now = element("p", { className: "soft", role: "status" });
     this.stop = element("button", { type: "button", onclick: onStop }, "Stop the bake");
-    this.notes = element("ul", { className: "notes small soft" });
+    this.notes = element("ul", { className: "notes small soft", ariaLabel: "what the terminal says" });
     this.stages = element("ol", { className: "stages", ariaLabel: "stages" });
     this.chart = element("div", { className: "curve" }, element("p", { className: "soft small" }, "The training curve appears here."));
     this.asked = element("h3", {});
     this.prompted = element("dd", {});
-    this.answers = element("dl", { className: "learned" }, element("dt", { className: "prompted" }, "prompted"), this.prompted);
+    this.answers = element("dl", { className: "learned", tabIndex: 0, ariaLabel: "its answers, newest first" }, element("dt", { className: "prompted" }, "prompted"), this.prompted);
     this.verdict = element("div", { className: "ending", hidden: true });
     this.ask = element("button", { type: "button", className: "first", onclick: () => onAsk(this.question) });
     this.element = element("article", { className: "turn bake", ariaLabel: "the bake" },
       this.title, element("div", { className: "tools" }, this.stop, this.now), this.verdict,
-      element("div", { className: "progress" }, element("div", {}, this.stages, this.notes), this.chart),
-      element("section", { className: "example" }, this.asked, this.answers));
+      element("div", { className: "progress" }, this.stages, this.chart),
+      element("section", { className: "example" }, this.asked, this.answers), this.notes);
   }
 
   draw(state) {
@@ -57,8 +57,8 @@ class BakeView {
       const [title, bar, told] = item.children;
       title.textContent = stage.title;
       bar.ariaLabel = stage.title;
-      bar.hidden = !stage.running;
-      if (stage.total) Object.assign(bar, { max: stage.total, value: stage.done });
+      if (!stage.running) Object.assign(bar, { max: 1, value: 1 });
+      else if (stage.total) Object.assign(bar, { max: stage.total, value: stage.done });
       else bar.removeAttribute("value");
       const of = stage.running && stage.total ? ` of ${stage.total.toLocaleString("en")}` : "";
       told.textContent = `${stage.done.toLocaleString("en")}${of} ${stage.unit}, ${stage.seconds.toFixed(1)} s`;
@@ -127,9 +127,12 @@ export class Baking {
   /** The command for the prompt as it stands, and the folder of the next bake. */
   async refreshCommand() {
     byId("copied").textContent = "";
+    const number = (this.refreshed = (this.refreshed ?? 0) + 1);
     try {
       const { command, folder } = await post("/command", { prompt: this.page.editedPrompt() });
-      byId("command-line").textContent = command;
+      if (number !== this.refreshed) return; // a newer prompt was asked for, and may have been answered before
+      // An option is not to be broken at its hyphens; the text stays one line.
+      byId("command-line").replaceChildren(...command.split(/(--[\w-]+)/).map((part) => element("span", { className: part.startsWith("--") ? "option" : "" }, part)));
       byId("bake-folder").textContent = folder;
     } catch (error) {
       byId("command-line").textContent = error.message;

@@ -48,7 +48,7 @@ async function open() {
   document.title = baked ? `${runs.map((run) => run.name).join(", ")}: taste` : "Try a prompt: taste";
   byId("title").textContent = baked ? `Tasting ${runs.map((run) => run.name).join(", ")}` : "Is this prompt worth baking?";
   byId("about").textContent = `${baked ? `baked into ${about.base_model}` : `${about.base_model}; nothing is baked yet`}. Everything happens on this machine.`;
-  byId("proofs").replaceChildren(...proofs(runs, wide() && runs.length === 1));
+  byId("proofs").replaceChildren(...proofs(runs, wide() && runs.length === 1 && !about.bakes));
   byId("prompt-note").textContent = promptNote(about);
   drawPrompt(edited || about.prompt);
   byId("question-list").replaceChildren(...about.questions.map((question) =>
@@ -76,9 +76,9 @@ function drawGap() {
     : "Ask something: colours and a figure here tell how much this prompt changes.";
 }
 
-/** What a column has heard and said before a turn, and the turn's question. */
+/** What a column has heard and said before a turn, since all of them could be asked, and the turn's question. */
 function messagesOf(column, turn) {
-  const before = turns.slice(0, turns.indexOf(turn)).filter((one) => one.complete && one.text(column));
+  const before = turns.slice(0, turns.indexOf(turn)).filter((one) => one.complete && one.keys.length === turn.keys.length);
   const said = before.flatMap((one) => [{ role: "user", content: one.question }, { role: "assistant", content: one.text(column).trim() }]);
   return [...said, { role: "user", content: turn.question }];
 }
