@@ -133,8 +133,10 @@ def running(served, host="127.0.0.1"):
             server.should_exit = True
             thread.join(20)
 
-        yield address("127.0.0.1", port, gate.token), end
-        end()
+        try:
+            yield address("127.0.0.1", port, gate.token), end
+        finally:
+            end()
 
 
 @pytest.fixture(scope="session")

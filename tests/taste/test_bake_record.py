@@ -3,7 +3,15 @@
 import pytest
 
 from bakery.progress import Verbosity
-from bakery.taste.bake_record import BakeState, Record, RecordedProgress, Stopped, next_answer
+from bakery.taste.bake_record import (
+    MOST_POINTS,
+    BakeState,
+    Record,
+    RecordedProgress,
+    Stopped,
+    next_answer,
+    thinned,
+)
 
 
 @pytest.fixture
@@ -62,3 +70,13 @@ def test_answers_are_ever_further_apart():
     while asked[-1] < 100:
         asked.append(next_answer(asked[-1]))
     assert asked == [0, 8, 12, 18, 27, 40, 60, 90, 135]
+
+
+def test_a_long_curve_is_thinned_and_its_held_out_figures_and_newest_points_stay():
+    curve = ()
+    for step in range(1, 5 * MOST_POINTS):
+        curve = thinned((*curve, {"step": step, "eval_loss" if step % 100 == 0 else "loss": 1.0}))
+        assert len(curve) <= MOST_POINTS
+        assert curve[-1]["step"] == step
+    assert [line["step"] for line in curve if "eval_loss" in line] == list(range(100, 5 * MOST_POINTS, 100))
+    assert [line["step"] for line in curve] == sorted(line["step"] for line in curve)

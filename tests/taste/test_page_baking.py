@@ -34,6 +34,19 @@ def prompt(saved_base, tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
+def several(bake, two_runs):
+    """The address of a server of two runs."""
+    from bakery.taste.app import Served
+    from bakery.taste.page_bake import Current
+    from bakery.taste.worker import Worker
+
+    served = Served(Current(open_runs(bake[0], two_runs, QUIET)), Worker())
+    with running(served) as (address, _):
+        yield address
+    served.close()
+
+
+@pytest.fixture(scope="module")
 def endless(saved_base, tmp_path_factory):
     """A server of a prompt whose bake does not end by itself, and its address."""
     words = baking_words(saved_base, tmp_path_factory.mktemp("endless"), max_steps=10**6, eval_strategy="no")
@@ -178,32 +191,25 @@ def test_a_bake_that_fails_says_why_and_the_page_lives_on(chromium, endless, mon
     assert titles(tab) == ["base", "prompted"]
 
 
-def test_two_runs_stand_side_by_side_and_whose_prompt_it_is_is_told(chromium, bake, two_runs):
-    from bakery.taste.app import Served
-    from bakery.taste.page_bake import Current
-    from bakery.taste.worker import Worker
-
-    served = Served(Current(open_runs(bake[0], two_runs, QUIET)), Worker())
-    with running(served) as (address, _):
-        tab = tab_of(chromium, address)
-        ask(tab, "Who are you?")
-        assert titles(tab) == ["base", "prompted", "baked: out", "baked: other"]
-        assert len(set(texts(tab))) > 2
-        note = tab.run("document.getElementById('prompt-note').textContent")
-        assert "It is the prompt of out. From another prompt: other." in note
-        assert tab.run("document.querySelector('#proofs .run-name').textContent") == "out"
-        tab.run("document.querySelector('.answer.prompted .t').focus()")
-        assert tab.run("document.querySelectorAll('#token h4').length") == 4
-        assert tab.run("document.getElementById('bake').hidden")
-        for width in (390, 1200, 2560):
-            tab.size(width, 844)
-            assert tab.run("document.documentElement.scrollWidth") == width
-            box = tab.run("(b => [b.left, b.top, b.right])(document.getElementById('token').getBoundingClientRect())")
-            assert box[0] >= 0
-            assert box[1] >= 0
-            assert box[2] <= width
-        assert tab.problems == []
-    served.close()
+def test_two_runs_stand_side_by_side_and_whose_prompt_it_is_is_told(chromium, several):
+    tab = tab_of(chromium, several)
+    ask(tab, "Who are you?")
+    assert titles(tab) == ["base", "prompted", "baked: out", "baked: other"]
+    assert len(set(texts(tab))) > 2
+    note = tab.run("document.getElementById('prompt-note').textContent")
+    assert "It is the prompt of out. From another prompt: other." in note
+    assert tab.run("document.querySelector('#proofs .run-name').textContent") == "out"
+    assert tab.run("document.getElementById('bake').hidden")
+    tab.run("document.querySelector('.answer.prompted .t').focus()")
+    assert tab.run("document.querySelectorAll('#token h4').length") == 4
+    for width in (390, 1200, 2560):
+        tab.size(width, 844)
+        assert tab.run("document.documentElement.scrollWidth") == width
+        tab.until(
+            "(b => b.left >= 0 && b.top >= 0 && b.right <= innerWidth)"
+            "(document.getElementById('token').getBoundingClientRect())"
+        )
+    assert tab.problems == []
 
 
 def test_every_control_of_a_bake_has_a_name(chromium, prompt):

@@ -16,6 +16,8 @@ from bakery.training.trainer import ContextBakingTrainer
 
 LONGEST_ANSWER = 64
 """Tokens of an answer while the model learns."""
+MOST_POINTS = 400
+"""Of the curve that is shown."""
 _FIRST_ANSWERS, _GROWTH = 8, 1.5
 """Steps between the first two answers, and by how much each later one is further on."""
 
@@ -171,7 +173,7 @@ class RecordedTraining(TrainerCallback):  # type: ignore[misc]
         heldout = [float(value) for name, value in logs.items() if name.startswith("eval") and name.endswith("loss")]
         point = {"loss": float(logs["loss"])} if "loss" in logs else {"eval_loss": mean(heldout)} if heldout else {}
         if point:
-            self._record.change(curve=(*self._record.state.curve, {"step": float(state.global_step), **point}))
+            self._record.change(curve=thinned((*self._record.state.curve, {"step": float(state.global_step), **point})))
 
     def on_train_end(self, args: BakeryConfig, state: TrainerState, control: TrainerControl, **_: Any) -> None:
         """The answer after the last step."""
@@ -183,6 +185,15 @@ class RecordedTraining(TrainerCallback):  # type: ignore[misc]
         (answer,) = engine.answers(engine.student_condition, [self._prompt], max_new_tokens=LONGEST_ANSWER)
         text = str(engine.tokenizer.decode(list(answer.ids), skip_special_tokens=True))
         self._record.change(answers=(*self._record.state.answers, LearnedAnswer(step, text)))
+
+
+def thinned(curve: tuple[Mapping[str, float], ...]) -> tuple[Mapping[str, float], ...]:
+    """A curve that stays short however long a bake goes on: every other training loss, once there are too many."""
+    if len(curve) <= MOST_POINTS:
+        return curve
+    losses = [line for line in curve if "loss" in line]
+    dropped = {line["step"] for line in losses[-2::-2]}
+    return tuple(line for line in curve if "loss" not in line or line["step"] not in dropped)
 
 
 def next_answer(step: int) -> int:

@@ -40,7 +40,7 @@ class BakeView {
     if (state.phase === "running" && this.now.textContent !== going) this.now.textContent = going;
     this.drawStages(state.stages);
     if (state.notes.length !== before.notes?.length) this.notes.replaceChildren(...state.notes.map((note) => element("li", {}, note)));
-    if (state.curve.length !== before.curve?.length && state.curve.length) this.drawChart();
+    if (state.curve.at(-1)?.step !== before.curve?.at(-1)?.step) this.drawChart();
     this.asked.textContent = `“${state.question}” as it learns`;
     this.prompted.textContent = state.prompted || "…";
     if (state.answers.length !== before.answers?.length) this.drawAnswers(state.answers);

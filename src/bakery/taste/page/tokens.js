@@ -92,5 +92,6 @@ export function listenForTokens() {
   on("focusin", (event) => (tokenOf(event) ? showToken(tokenOf(event)) : hideToken()));
   on("click", (event) => (tokenOf(event) ? tokenOf(event).focus() : hideToken()));
   document.addEventListener("scroll", placeToken, true);
+  window.addEventListener("resize", placeToken);
   on("keydown", (event) => (event.key === "Escape" ? hideToken() : move(event)));
 }
