@@ -62,7 +62,7 @@ def tasting(opened):
 def served(opened):
     """What the page serves, with the thread of the model."""
     from bakery.taste.app import Served
-    from bakery.taste.page_bake import Current
+    from bakery.taste.opening import Current
     from bakery.taste.worker import Worker
 
     own = Served(Current(opened), Worker())
@@ -81,9 +81,8 @@ def baking_words(base, folder, **changes):
         "learning_rate": 1e-2, "num_trajectories": 1, "trajectory_length": 8, "r": 8, "self_prompts": 0,
         "self_anchors": 0, "proof": "quick", "use_cpu": "true", "output_dir": folder / "out", **changes,
     }  # fmt: skip
-    words = (
-        [f"--{name}", *map(str, value if isinstance(value, list) else [value])] for name, value in settings.items()
-    )
+    given = {name: value for name, value in settings.items() if value is not None}
+    words = ([f"--{name}", *map(str, value if isinstance(value, list) else [value])] for name, value in given.items())
     return tuple(word for own in words for word in own)
 
 
@@ -92,8 +91,8 @@ def served_prompt(words):
     from bakery.settings.build import build, check_settings
     from bakery.taste.app import Served
     from bakery.taste.bake_command import BakeCommand
-    from bakery.taste.opening import open_prompt
-    from bakery.taste.page_bake import Current, PageBake
+    from bakery.taste.opening import Current, open_prompt
+    from bakery.taste.page_bake import PageBake
     from bakery.taste.worker import Worker
 
     command = BakeCommand(None, tuple(words))

@@ -9,8 +9,7 @@ from starlette.testclient import TestClient
 from bakery.taste.app import MOST_JOBS, server_sent, taste_app
 from bakery.taste.conversation import Asked, Begun, Ended, Piece
 from bakery.taste.gate import gate_of
-from bakery.taste.opening import Run
-from bakery.taste.page_bake import Current
+from bakery.taste.opening import Current, Run
 from bakery.taste.page_requests import MOST_BYTES
 from bakery.taste.saved_questions import FILE
 from tests.taste.conftest import COLUMNS

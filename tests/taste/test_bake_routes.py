@@ -121,7 +121,7 @@ def test_where_runs_were_given_nothing_can_be_baked(served):
 
 
 def test_while_the_model_learns_questions_are_refused(served, page_bake):
-    from bakery.taste.page_bake import Current
+    from bakery.taste.opening import Current
 
     away = Served(Current(replace(served.current.opened, tasting=None)), served.worker, page_bake)
     client = TestClient(taste_app(away, gate_of("127.0.0.1", 8321)), base_url=BASE)

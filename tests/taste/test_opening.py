@@ -51,7 +51,8 @@ def test_of_rows_with_prompts_of_their_own_the_first_is_shown():
 
 
 def test_before_anything_is_baked_base_and_prompted_model_answer(saved_base, tmp_path, tasting):
-    served = served_prompt(baking_words(saved_base, tmp_path, training_prompts=[]))
+    without = dict.fromkeys(("training_prompts", "eval_dataset", "eval_strategy", "eval_steps", "self_prompts"))
+    served = served_prompt(baking_words(saved_base, tmp_path, **without))
     served.close()
     opened = served.current.opened
     assert [column.key for column in opened.columns] == ["base", "prompted"]

@@ -37,7 +37,7 @@ def prompt(saved_base, tmp_path_factory):
 def several(bake, two_runs):
     """The address of a server of two runs."""
     from bakery.taste.app import Served
-    from bakery.taste.page_bake import Current
+    from bakery.taste.opening import Current
     from bakery.taste.worker import Worker
 
     served = Served(Current(open_runs(bake[0], two_runs, QUIET)), Worker())

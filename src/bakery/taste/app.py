@@ -22,28 +22,29 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from starlette.applications import Starlette
 from starlette.datastructures import Headers, MutableHeaders, QueryParams
 from starlette.requests import Request
 from starlette.responses import FileResponse, JSONResponse, PlainTextResponse, Response, StreamingResponse
-from starlette.routing import Route
+from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from bakery import __version__
 from bakery.errors import BakeryError, DataError
 from bakery.evaluation.proof import NO_GAP_NATS
 from bakery.report.page import HEAT, HEAT_WORDS
-from bakery.taste.bake_routes import bake_routes
 from bakery.taste.conversation import Event
 from bakery.taste.gate import HEADERS, Gate
-from bakery.taste.opening import Run
-from bakery.taste.page_bake import Current, PageBake
+from bakery.taste.opening import Current, Run
 from bakery.taste.page_requests import STRONGEST, read_asked, read_conversation, read_json, read_prompt
 from bakery.taste.run_facts import REPORT, run_facts
 from bakery.taste.saved_questions import FILE, save_question
 from bakery.taste.worker import BUSY, Failed, Worker
+
+if TYPE_CHECKING:
+    from bakery.taste.page_bake import PageBake
 
 MOST_JOBS = 16
 """Answers that are written at a time, all tabs together."""
@@ -63,7 +64,7 @@ class Served:
 
     current: Current
     worker: Worker
-    page_bake: PageBake | None = None
+    page_bake: "PageBake | None" = None
 
     @property
     def folder(self) -> Path:
@@ -175,15 +176,18 @@ class Guarded:
 
 def taste_app(served: Served, gate: Gate) -> ASGIApp:
     """The whole application."""
-    routes = [
+    routes: list[BaseRoute] = [
         Route("/", served.page),
         Route("/page/{name}", served.page),
         Route("/run", served.run),
         Route("/report/{number:int}", served.report),
         Route("/answers", served.answers, methods=["POST"]),
         Route("/questions", served.keep, methods=["POST"]),
-        *(bake_routes(served.page_bake) if served.page_bake is not None else ()),
     ]
+    if served.page_bake is not None:
+        from bakery.taste.bake_routes import bake_routes  # which imports all that a bake needs
+
+        routes += bake_routes(served.page_bake)
     return Guarded(Starlette(routes=routes), gate)
 
 

@@ -66,6 +66,13 @@ class Opened:
         return replace(self, tasting=None)
 
 
+@dataclass
+class Current:
+    """What can be asked now; a bake puts something else in its stead."""
+
+    opened: Opened
+
+
 def open_prompt(settings: BakeSettings, progress: Progress, data: BakeData | None = None) -> Opened:
     """The base model and the prompted one, before anything is baked.
 

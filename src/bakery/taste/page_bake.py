@@ -22,17 +22,10 @@ from bakery.settings.relative_paths import SETTINGS_FILE
 from bakery.taste.bake_command import BakeCommand
 from bakery.taste.bake_record import LONGEST_ANSWER, BakeState, Record, RecordedProgress, RecordedTraining, Stopped
 from bakery.taste.conversation import REFERENCE, Asked, Begun, Ended
-from bakery.taste.opening import Opened, open_prompt, open_runs
+from bakery.taste.opening import Current, Opened, open_prompt, open_runs
 from bakery.taste.worker import GONE, Worker
 from bakery.text import excerpt
 from bakery.training.trainer import ContextBakingTrainer
-
-
-@dataclass
-class Current:
-    """What can be asked now; a bake puts something else in its stead."""
-
-    opened: Opened
 
 
 @dataclass

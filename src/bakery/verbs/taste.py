@@ -26,8 +26,7 @@ def run(command: Command) -> None:
         opened = open_asked(command)
         from bakery.progress import Progress
         from bakery.taste.app import Served
-        from bakery.taste.bake_command import BakeCommand
-        from bakery.taste.page_bake import Current, PageBake
+        from bakery.taste.opening import Current
         from bakery.taste.run_facts import run_facts
         from bakery.taste.server import serve
         from bakery.taste.worker import Worker
@@ -36,6 +35,9 @@ def run(command: Command) -> None:
             run_facts(one.folder)
         current, worker, verbosity, page_bake = Current(opened), Worker(), verbosity_of(command), None
         if not opened.runs:
+            from bakery.taste.bake_command import BakeCommand
+            from bakery.taste.page_bake import PageBake
+
             page_bake = PageBake(BakeCommand(command.config, command.overrides), current, worker, verbosity)
         serve(Served(current, worker, page_bake), listening, command.host, Progress(verbosity))
 

@@ -15,7 +15,7 @@ const baking = new Baking({ editedPrompt, show, stop: () => asking?.abort(), onP
 const number = (id) => Number(byId(id).value) || 0;
 const say = (text) => (byId("status").textContent = text);
 const wide = () => matchMedia("(min-width: 62rem)").matches;
-const everyone = () => ({ 2: "both", 3: "all three" })[columns.length] ?? `all ${columns.length}`;
+const everyone = () => ({ 2: "both", 3: "all three", 4: "all four", 5: "all five" })[columns.length] ?? `all ${columns.length}`;
 
 function editedPrompt() {
   const messages = [...byId("prompt-messages").querySelectorAll("textarea")].map((area) => ({ role: area.name, content: area.value }));
