@@ -2,7 +2,8 @@
 
 python benchmarks/taste.py outputs/x            # wanted on the starter: a first token within 0.15 s on two cores
 
-The command is started as a user starts it, and asked over HTTP as the page asks it.
+The command is started as a user starts it, and asked over HTTP as the page asks it; once more without a run, with the
+settings of its bake, where the base and the prompted model answer.
 """
 
 import argparse
@@ -21,13 +22,12 @@ from typing import Any
 from urllib.parse import urlsplit
 
 RESULTS = Path(__file__).parent / "results"
-COLUMNS = ("base", "prompted", "baked")
 
 
-def ask(address: str, question: str, **settings: Any) -> dict[str, float]:
+def ask(address: str, columns: list[str], question: str, **settings: Any) -> dict[str, float]:
     """Seconds until every column has its first token, and the tokens after these with their seconds."""
     connection = http.client.HTTPConnection(urlsplit(address).netloc, timeout=600)
-    messages = {column: [{"role": "user", "content": question}] for column in COLUMNS}
+    messages = {column: [{"role": "user", "content": question}] for column in columns}
     started = time.perf_counter()
     body = json.dumps({"messages": messages, **settings})
     connection.request("POST", "/answers", body, {"content-type": "application/json"})
@@ -58,10 +58,10 @@ def memory(process: int) -> int:
     return 1024 * int(peak[1])
 
 
-def measure(run: str, questions: int) -> dict[str, Any]:
-    """All figures of one run."""
+def measure(words: list[str], questions: int) -> dict[str, Any]:
+    """All figures of `bakery taste` with these words."""
     started = time.perf_counter()
-    command = [sys.executable, "-W", "ignore", "-m", "bakery", "taste", run, "--port", "0", "--quiet"]
+    command = [sys.executable, "-W", "ignore", "-m", "bakery", "taste", *words, "--port", "0", "--quiet"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         try:
             assert process.stdout is not None
@@ -69,11 +69,12 @@ def measure(run: str, questions: int) -> dict[str, Any]:
             startup = time.perf_counter() - started
             connection = http.client.HTTPConnection(urlsplit(address).netloc, timeout=60)
             connection.request("GET", "/run")
-            asked = json.load(connection.getresponse())["questions"]
+            about = json.load(connection.getresponse())
             connection.close()
-            cold = ask(address, asked[0])
-            warm = [ask(address, asked[number % len(asked)]) for number in range(questions)]
-            drawn = [ask(address, "Tell me a long story.", temperature=2.0, seed=seed) for seed in range(12)]
+            asked, columns = about["questions"], [column["key"] for column in about["columns"]]
+            cold = ask(address, columns, asked[0])
+            warm = [ask(address, columns, asked[number % len(asked)]) for number in range(questions)]
+            drawn = [ask(address, columns, "Tell me a long story.", temperature=2.0, seed=seed) for seed in range(12)]
             peak = memory(process.pid)
         finally:
             process.terminate()
@@ -95,7 +96,8 @@ def main() -> None:
     parser.add_argument("--questions", type=int, default=24)
     parser.add_argument("--output", type=Path, default=RESULTS / f"taste-{platform.machine()}-{date.today()}.json")
     given = parser.parse_args()
-    figures = measure(given.run, given.questions)
+    figures = measure([given.run], given.questions)
+    before = measure(["--config", str(Path(given.run) / "bakery.yaml")], given.questions)
     report = {
         "command": "python benchmarks/taste.py RUN",
         "run": Path(given.run).name,
@@ -104,9 +106,10 @@ def main() -> None:
         "questions": given.questions,
         "load_average": os.getloadavg()[0],
         **figures,
+        **{f"without_run_{name}": value for name, value in before.items()},
     }
     for name, value in report.items():
-        print(f"{name:<30} {value:.3f}" if isinstance(value, float) else f"{name:<30} {value}")
+        print(f"{name:<42} {value:.3f}" if isinstance(value, float) else f"{name:<42} {value}")
     given.output.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
 
 

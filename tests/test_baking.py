@@ -71,6 +71,16 @@ def test_the_whole_leaves_a_finished_folder_that_is_not_touched_again(saved_base
     assert {path.name: path.read_bytes() for path in result.output_dir.iterdir() if path.is_file()} == files
 
 
+def test_who_wants_to_see_the_trainer_gets_it_before_the_first_step(saved_base, tmp_path):
+    seen = []
+    bake(
+        _settings(saved_base, tmp_path / "out"),
+        QUIET,
+        on_trainer=lambda trainer: seen.append(trainer.state.global_step),
+    )
+    assert seen == [0]
+
+
 def test_a_prompt_without_effect_is_refused_before_a_step_is_taken(saved_base, tmp_path):
     chosen = _settings(saved_base, tmp_path / "out")
     data = load_bake_data(chosen.context, chosen.data)

@@ -135,3 +135,13 @@ def test_quiet_keeps_time_and_says_nothing(clock):
         teacher(1, 1)
     assert progress.spent() == (Spent("teacher", 1, 1), Spent("other", 0))
     assert shown.getvalue() == ""
+
+
+def test_whoever_shows_a_stage_elsewhere_is_told_of_every_change():
+    seen = []
+    with Progress(Verbosity.QUIET).stage("proof", "measuring the proof", None, "answers") as stage:
+        stage.on_change = lambda: seen.append((stage.done, stage.total))
+        stage.expect(3)
+        stage(2)
+        stage.tokens_only()(1, 7)
+    assert seen == [(0, 3), (2, 3), (2, 3)]

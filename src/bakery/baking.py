@@ -1,5 +1,6 @@
 """A bake from settings to proof, in three acts: prepare, train, prove."""
 
+from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -57,6 +58,7 @@ def bake(
     data: BakeData | None = None,
     *,
     interruption: Interruption | None = None,
+    on_trainer: Callable[[ContextBakingTrainer], None] | None = None,
 ) -> BakeResult:
     """Bake the configured context into an adapter, prove it, and leave everything in `output_dir`.
 
@@ -65,6 +67,7 @@ def bake(
         progress: where stages are shown; none: on standard error.
         data: the rows, where they are read already.
         interruption: asks for an end before the end.
+        on_trainer: called with the trainer before it trains, to add callbacks of transformers to it.
 
     Raises:
         BakeryError: for anything that is refused; until the rows are aligned, nothing is written but what the model
@@ -81,38 +84,10 @@ def bake(
         if is_first:
             try_output(settings.bakery.output_dir)
         goes_on = ProcessGroup.current().from_first(lambda: begin(settings, data))
-        return _bake(settings, data, progress, interruption or Interruption(), goes_on)
-
-
-def _bake(
-    settings: BakeSettings, data: BakeData, progress: Progress, interruption: Interruption, goes_on: bool
-) -> BakeResult:
-    """The bake, in an output folder that is this one's; `goes_on`: with a run that was stopped."""
-    prepared = prepare(settings, data, progress, goes_on=goes_on)
-    asked = _as_asked(settings, prepared.trainer.session)
-    if prepared.trainer.is_world_process_zero():
-        save_inputs(asked, data)
-    trainer, folder = prepared.trainer, folder_of(settings)
-    each = saved_bytes(trainer.model, trainer.processing_class)
-    needed = each * _saves(settings) - checkpoint_bytes(folder)  # the older ones make room
-    check_room(folder, needed, "the checkpoints and the finished adapter")
-    trainer.add_callback(StopWhenAsked(interruption))
-    with resources_told(folder, each), listening(folder, ProcessGroup.current()):
-        with interruption.deferred():
-            train(prepared)
-        result = prove(prepared, settings.model.model_name_or_path)
-        if trainer.is_world_process_zero():
-            with progress.clock("saving"):
-                # Only here: comparing with the default settings makes transformers forget the other processes.
-                write_outputs(result, run_settings(asked, data), trainer)
-                publish(result, trainer)
-    return replace(result, spent=progress.spent())
-
-
-def _saves(settings: BakeSettings) -> int:
-    """How many checkpoints there is to be room for: those that are left, one being written, and the finished bake."""
-    args = settings.bakery
-    return 1 if args.save_strategy == SaveStrategy.NO else (args.save_total_limit or 2) + 2
+        prepared = prepare(settings, data, progress, goes_on=goes_on)
+        if on_trainer is not None:
+            on_trainer(prepared.trainer)
+        return _finish(settings, data, prepared, interruption or Interruption())
 
 
 def plan(settings: BakeSettings, progress: Progress | None = None, data: BakeData | None = None) -> Forecast:
@@ -210,6 +185,34 @@ def _open(settings: BakeSettings, data: BakeData, progress: Progress, today: dat
             today=today,
             progress=progress,
         )
+
+
+def _finish(settings: BakeSettings, data: BakeData, prepared: PreparedBake, interruption: Interruption) -> BakeResult:
+    """Train what is prepared, prove it, and leave everything in the output folder."""
+    trainer, folder, progress = prepared.trainer, folder_of(settings), prepared.progress
+    asked = _as_asked(settings, trainer.session)
+    if trainer.is_world_process_zero():
+        save_inputs(asked, data)
+    each = saved_bytes(trainer.model, trainer.processing_class)
+    needed = each * _saves(settings) - checkpoint_bytes(folder)  # the older ones make room
+    check_room(folder, needed, "the checkpoints and the finished adapter")
+    trainer.add_callback(StopWhenAsked(interruption))
+    with resources_told(folder, each), listening(folder, ProcessGroup.current()):
+        with interruption.deferred():
+            train(prepared)
+        result = prove(prepared, settings.model.model_name_or_path)
+        if trainer.is_world_process_zero():
+            with progress.clock("saving"):
+                # Only here: comparing with the default settings makes transformers forget the other processes.
+                write_outputs(result, run_settings(asked, data), trainer)
+                publish(result, trainer)
+    return replace(result, spent=progress.spent())
+
+
+def _saves(settings: BakeSettings) -> int:
+    """How many checkpoints there is to be room for: those that are left, one being written, and the finished bake."""
+    args = settings.bakery
+    return 1 if args.save_strategy == SaveStrategy.NO else (args.save_total_limit or 2) + 2
 
 
 def train(prepared: PreparedBake) -> None:

@@ -17,8 +17,8 @@ usage: bakery [bake] [--config FILE] [--plan] [--any_setting VALUE ...]
        bakery inspect --config FILE [--rows N] [--html FILE] [--gap]
        bakery eval --adapter DIR [--config FILE] [--strength X Y ... | sweep]
        bakery compare DIR DIR [DIR ...] [--config FILE]
-       bakery chat DIR [--config FILE]
-       bakery taste DIR [--config FILE] [--host NAME] [--port N]
+       bakery chat [DIR] [--config FILE] [--any_setting VALUE ...]
+       bakery taste [DIR ...] [--config FILE] [--any_setting VALUE ...] [--host NAME] [--port N]
        bakery export DIR --to FORM [--strength X] [--dtype NAME] [--output_dir FOLDER] [--overwrite]
        bakery push DIR --repo_id OWNER/NAME [--private] [--include_prompt] [--dry_run]
        bakery schema | bakery completion SHELL
@@ -29,8 +29,10 @@ verbs
              --gap loads the model too and measures how much the prompt changes it
   eval       prove an adapter that is there already, also at other strengths (0 base, 1 as baked)
   compare    ask several adapters the same questions and hold each against the first
-  chat       talk to a bake in the terminal; /help there shows how to ask base and prompted model
-  taste      open a page of this machine: base, prompted and baked side by side, token by token
+  chat       talk to a bake in the terminal; /help there shows how to ask base and prompted model;
+             without DIR, to a model with and without the prompt that is given
+  taste      open a page of this machine: base, prompted and baked side by side, token by token;
+             without DIR, a prompt before it is baked, with a button that bakes it
   export     write an adapter for servers and ask it again there; FORM is merged, adapter, mlx,
              gguf or gguf-adapter (with --llama_cpp DIR)
   push       upload a bake without its prompt; --include_prompt sends that too

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from bakery.engine.distill.conditions import TRAINED, Condition
+from bakery.engine.distill.conditions import Condition, adapter_names
 from bakery.evaluate import open_to_prove
 from bakery.evaluation.budget import within
 from bakery.evaluation.measured_adapters import comparable_rows, measure_adapters, work
@@ -54,7 +54,7 @@ def run_compare(
     output = Path(output_dir or folders[0] / "compare").expanduser()
     try_output(str(output))
     data = data or load_bake_data(settings.context, settings.data)
-    names = [TRAINED, *(f"adapter_{number}" for number in range(2, len(folders) + 1))]
+    names = adapter_names(len(folders))
     further = dict(zip(names[1:], folders[1:], strict=True))
     evaluator, rows = open_to_prove(settings, folders[0], progress, data, further)
     rows = comparable_rows(rows)

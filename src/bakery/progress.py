@@ -138,7 +138,7 @@ class Progress:
         outermost = self._bars is None
         bars = self._bars = self._bars or self._display()
         task = bars.add_task(title, total=total, unit=unit, rate="")
-        stage, started = Stage(self, name, bars, task), self.now()
+        stage, started = Stage(self, name, bars, task, total), self.now()
         try:
             if outermost:
                 bars.start()
@@ -167,10 +167,14 @@ class Progress:
 
 
 class Stage(ProgressCallback):
-    """One stage while it runs; call it with the amount of work just done, and the tokens in it."""
+    """One stage while it runs; call it with the amount of work just done, and the tokens in it.
 
-    def __init__(self, progress: Progress, name: str, bars: Bars, task: TaskID) -> None:
+    `on_change` is called after every change, by default with no effect: for whoever shows a stage elsewhere as well.
+    """
+
+    def __init__(self, progress: Progress, name: str, bars: Bars, task: TaskID, total: int | None) -> None:
         self.done = self.tokens = self.reused = 0
+        self.total, self.on_change = total, _nothing
         self._progress, self._name, self._started = progress, name, progress.now()
         self._bars, self._task = bars, task
 
@@ -185,7 +189,14 @@ class Stage(ProgressCallback):
         seconds = self._progress.now() - self._started
         rate = f"{self.tokens / seconds:,.0f} tokens/s" if self.tokens and seconds else ""
         self._bars.update(self._task, advance=amount, rate=rate)
+        self.on_change()
 
     def expect(self, total: int) -> None:
         """How much there is to do, where it was not known at the start."""
+        self.total = total
         self._bars.update(self._task, total=total)
+        self.on_change()
+
+
+def _nothing() -> None:
+    """Nobody else shows the stage."""

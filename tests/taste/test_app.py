@@ -6,10 +6,13 @@ from dataclasses import replace
 import pytest
 from starlette.testclient import TestClient
 
-from bakery.taste.app import MOST_BYTES, MOST_JOBS, server_sent, taste_app
-from bakery.taste.conversation import COLUMNS, Asked, Begun, Ended, Piece
+from bakery.taste.app import MOST_JOBS, server_sent, taste_app
+from bakery.taste.conversation import Asked, Begun, Ended, Piece
 from bakery.taste.gate import gate_of
+from bakery.taste.opening import Current, Run
+from bakery.taste.page_requests import MOST_BYTES
 from bakery.taste.saved_questions import FILE
+from tests.taste.conftest import COLUMNS
 
 QUESTION = [{"role": "user", "content": "What is the wifi password?"}]
 ASKED = {"messages": dict.fromkeys(COLUMNS, QUESTION), "max_new_tokens": 6}
@@ -60,7 +63,7 @@ def test_the_page_holds_no_script_or_style_of_its_own_and_names_no_other_machine
 
 
 def test_every_response_is_bound_to_this_machine_and_sets_no_cookie(client):
-    for address in ("/", "/run", "/page/main.js", "/report", "/nowhere"):
+    for address in ("/", "/run", "/page/main.js", "/report/0", "/report/1", "/nowhere"):
         headers = client.get(address).headers
         assert "frame-ancestors 'none'" in headers["content-security-policy"]
         assert "default-src 'none'" in headers["content-security-policy"]
@@ -71,11 +74,19 @@ def test_every_response_is_bound_to_this_machine_and_sets_no_cookie(client):
 
 def test_the_run_is_told_with_its_proof_prompt_and_questions(client, served):
     run = client.get("/run").json()
-    assert run["prompt"] == [dict(message) for message in served.tasting.prompt]
+    assert run["prompt"] == [dict(message) for message in served.current.opened.prompt]
     assert run["questions"] == ["Who is there?", "What is the wifi password?"]
-    assert run["level"] in run["headline"].lower()
+    assert [(one["key"], one["baked"]) for one in run["columns"]] == [
+        ("base", False),
+        ("prompted", False),
+        ("baked", True),
+    ]
+    ((baked),) = run["runs"]
+    assert baked["level"] in baked["headline"].lower()
+    assert baked["folder"] == str(served.folder)
+    assert not run["bakes"]
     assert [step["from"] for step in run["heat"]] == [0.0, 0.02, 0.1, 0.5, 2.0]
-    assert "<!doctype html>" in client.get("/report").text
+    assert "<!doctype html>" in client.get("/report/0").text
 
 
 def test_the_answers_come_as_events_and_are_those_of_the_conversation(client, tasting):
@@ -91,7 +102,8 @@ def test_the_answers_come_as_events_and_are_those_of_the_conversation(client, ta
 
 
 def test_what_the_model_refuses_is_told_in_the_stream(served):
-    short = replace(served, tasting=replace(served.tasting, longest=5))
+    opened = served.current.opened
+    short = replace(served, current=Current(replace(opened, tasting=replace(opened.tasting, longest=5))))
     client = TestClient(taste_app(short, gate_of("127.0.0.1", 8321)), base_url=BASE)
     (*_, (name, data)) = events(client.post("/answers", json=ASKED))
     assert name == "failed"
@@ -128,7 +140,7 @@ def test_what_is_no_question_is_refused_in_one_line(path, request_of, client, se
 
 def test_other_sites_other_names_and_other_methods_are_refused(client):
     for headers in ({"origin": "http://evil.example"}, {"host": "evil.example"}, {"sec-fetch-site": "cross-site"}):
-        for address in ("/run", "/report"):
+        for address in ("/run", "/report/0"):
             assert client.get(address, headers=headers).status_code == 403
         for address in ("/answers", "/questions"):
             assert client.post(address, json=ASKED, headers=headers).status_code == 403
@@ -150,12 +162,13 @@ def test_a_server_that_others_reach_answers_whoever_has_the_token(served):
 
 
 def test_a_question_is_kept_in_the_run_folder(served, tmp_path):
-    client = TestClient(taste_app(replace(served, folder=tmp_path), gate_of("127.0.0.1", 8321)), base_url=BASE)
+    elsewhere = Current(replace(served.current.opened, runs=(Run(tmp_path, "elsewhere"),)))
+    client = TestClient(taste_app(replace(served, current=elsewhere), gate_of("127.0.0.1", 8321)), base_url=BASE)
     for number in (1, 2):
         told = client.post("/questions", json={"messages": QUESTION}).json()
         assert told == {"file": str(tmp_path / FILE), "questions": number}
     assert (tmp_path / FILE).read_text() == (json.dumps({"messages": QUESTION}) + "\n") * 2
-    assert client.get("/report").status_code == 404
+    assert client.get("/report/1").status_code == 404
 
 
 def test_a_server_with_enough_to_do_says_so(served):

@@ -9,8 +9,9 @@ from bakery.errors import DataError
 from bakery.evaluation.shown_answers import token_texts
 from bakery.rows.conversations import Conversation
 from bakery.rows.document import Chunk
-from bakery.taste.conversation import COLUMNS, Asked, Begun, Ended, GrowingText, Piece, with_answer, with_question
+from bakery.taste.conversation import Asked, Begun, Ended, GrowingText, Piece, with_answer, with_question
 from tests.engine_support import PREFIX, tokenizer
+from tests.taste.conftest import COLUMNS
 
 QUESTION = ({"role": "user", "content": "What is the wifi password?"},)
 EVERYONE = dict.fromkeys(COLUMNS, QUESTION)

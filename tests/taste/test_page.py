@@ -8,12 +8,12 @@ import pytest
 from bakery.taste.saved_questions import FILE
 from tests.browser_support import needs_chromium
 from tests.devtools import browser
-from tests.taste.conftest import running
+from tests.taste.conftest import COLUMNS, running
+from tests.taste.page_support import BUSY, ask, open_page, set_value, texts
 
 pytestmark = needs_chromium
 
-ENTER, ESCAPE, RIGHT, TAB = ("Enter", 13, "\r"), ("Escape", 27), ("ArrowRight", 39), ("Tab", 9)
-BUSY = "document.querySelectorAll('.answer[aria-busy=true]').length"
+ESCAPE, RIGHT = ("Escape", 27), ("ArrowRight", 39)
 SCRIPT = "<img src=x onerror=alert(1)><script>document.title='taken'</script>"
 
 
@@ -36,38 +36,9 @@ def tab(chromium, page):
     assert own.run("document.cookie") == ""
 
 
-def open_page(tab, address):
-    tab.open(address)
-    tab.until("document.querySelector('#legend .t')")
-    set_value(tab, "longest", 12)
-
-
-def set_value(tab, name, value, *events):
-    told = "".join(f"e.dispatchEvent(new Event('{event}', {{bubbles: true}}));" for event in events)
-    tab.run(f"(e => {{ e.value = {json.dumps(value)}; {told} }})(document.getElementById('{name}'))")
-
-
-def ask(tab, question, *, wait=True):
-    turns = tab.run("document.querySelectorAll('.turn').length")
-    tab.run("document.getElementById('question').focus()")
-    tab.type(question)
-    tab.press(*ENTER)
-    tab.until(f"document.querySelectorAll('.turn').length === {turns + 1}")
-    if wait:
-        tab.until(f"{BUSY} === 0")
-
-
-def texts(tab):
-    """The answers of the newest turn, without the sign of the end."""
-    return tab.run(
-        "[...document.querySelectorAll('.turn:last-child .text')]"
-        ".map(e => e.textContent.replace(/■| … \\(cut off\\)/g, ''))"
-    )
-
-
 def test_three_answers_stand_side_by_side_token_by_token(tab, tasting):
     ask(tab, "What is the wifi password?")
-    from bakery.taste.conversation import COLUMNS, Asked, Ended
+    from bakery.taste.conversation import Asked, Ended
 
     question = ({"role": "user", "content": "What is the wifi password?"},)
     events = tasting.answers(Asked(dict.fromkeys(COLUMNS, question), max_new_tokens=12))

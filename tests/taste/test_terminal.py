@@ -7,8 +7,9 @@ import pytest
 from rich.console import Console
 
 from bakery.taste import terminal
-from bakery.taste.conversation import COLUMNS, Asked, Ended, Piece
-from bakery.taste.terminal import ChatState, chat, command, visible
+from bakery.taste.conversation import Asked, Ended, Piece
+from bakery.taste.terminal import ChatState, chat, command, distance, visible
+from tests.taste.conftest import COLUMNS
 
 
 def talk(tasting, *lines):
@@ -52,14 +53,16 @@ def test_what_can_be_said_beside_questions(tasting):
 
 def test_commands_change_the_state():
     state = ChatState(messages=({"role": "user", "content": "a"},))
-    assert command(state, "/strength 0.25")[0] == ChatState("baked", 0.25, state.messages)
-    assert command(state, "/strength nan")[0] == state
-    assert command(state, "/new")[0] == ChatState()
-    assert command(state, "/base")[0].label == "base"
+    assert command(state, "/strength 0.25", COLUMNS)[0] == ChatState("baked", 0.25, state.messages)
+    assert command(state, "/strength nan", COLUMNS)[0] == state
+    assert command(state, "/new", COLUMNS)[0] == ChatState()
+    assert command(state, "/base", COLUMNS)[0].label == "base"
 
 
 class Scripted:
     """Stands in for a model: says what it is told to."""
+
+    keys = COLUMNS
 
     def __init__(self, *events):
         self.events, self.asked = events, []
@@ -99,3 +102,36 @@ def test_the_strongest_strength_is_that_of_the_evaluation():
     from bakery import evaluate
 
     assert terminal.STRONGEST == evaluate.STRONGEST
+
+
+def test_all_are_asked_in_turn_and_their_distance_is_told(tasting):
+    shown, prompts = talk(tasting, "/all", "Hello!")
+    assert prompts[1] == "\nyou (all) > "
+    at = [shown.index(f"{column}\n") for column in COLUMNS]
+    assert at == sorted(at)
+    for column in COLUMNS:
+        assert visible(text(tasting, column, "Hello!").text) in shown
+    nats = prompted_nats(tasting, "baked", "Hello!")
+    assert distance(nats, "baked") in " ".join(shown.split())
+
+
+def test_without_a_bake_both_are_asked_and_the_gap_over_all_answers_is_told(tasting):
+    unbaked = replace(tasting, columns=tasting.columns[:2])
+    shown, prompts = talk(unbaked, "Hello!", "/baked", "/strength 1", "/new", "Who are you?")
+    assert prompts[0] == "\nyou (all) > "
+    assert shown.count("nothing is baked yet") == 2
+    nats = [one for question in ("Hello!", "Who are you?") for one in prompted_nats(tasting, "base", question)]
+    assert distance(nats, "base") in " ".join(shown.split())
+    assert distance(nats, "base").startswith(
+        f"The prompt changes the model by {sum(nats) / len(nats):.3g} nats per token"
+    )
+
+
+def test_a_prompt_that_changes_nothing_is_told_so():
+    assert distance([0.001, 0.002], "base").endswith("so there is little to bake.")
+
+
+def prompted_nats(tasting, other, question):
+    messages = ({"role": "user", "content": question},)
+    events = tasting.answers(Asked({"prompted": messages}, max_new_tokens=6))
+    return [event.nats[other] for event in events if isinstance(event, Piece)]

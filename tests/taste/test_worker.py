@@ -6,7 +6,7 @@ from queue import SimpleQueue
 import pytest
 
 from bakery.errors import DataError
-from bakery.taste.worker import GONE, Failed, Worker
+from bakery.taste.worker import BUSY, GONE, Failed, Worker
 
 
 @pytest.fixture
@@ -83,3 +83,16 @@ def test_whoever_still_waits_at_the_end_is_told():
     assert log[-1] == ("a", "closed", "")
     worker.submit(counted("b", 1, log), queue.put)
     assert told(queue) == [GONE]
+
+
+def test_what_runs_alone_ends_the_others_and_later_ones_wait(worker):
+    log, ready, first, second = [], threading.Event(), SimpleQueue(), SimpleQueue()
+    worker.submit(counted("a", 10**9, log), first.put)
+    assert first.get(timeout=10) == 0
+    worker.submit_alone(lambda: (ready.wait(10), log.append("alone")))
+    worker.submit(counted("b", 2, log), second.put)
+    assert told(first)[-1] == BUSY
+    ready.set()
+    assert told(second) == [0, 1]
+    assert log.index("alone") > log.index(("a", "closed", ""))
+    assert log.index("alone") < next(at for at, line in enumerate(log) if line[0] == "b")

@@ -34,10 +34,24 @@ def test_the_run_is_opened_and_served(saved_bake, monkeypatch):
     assert main(["taste", str(saved_bake), "--port", "0", "-q"]) == 0
     ((what, listening, host, _),) = served
     what.worker.close()
-    assert (host, what.folder, what.questions) == ("127.0.0.1", saved_bake, ("Hello!",))
+    opened = what.current.opened
+    assert (host, what.folder, opened.questions, what.page_bake) == ("127.0.0.1", saved_bake, ("Hello!",), None)
     assert listening.fileno() == -1  # closed at the end
 
 
 def test_host_and_port_belong_to_this_verb(place, capsys):
     assert main(["chat", "x", "--port", "1"]) == 2
     assert "belongs to the verb taste" in capsys.readouterr().err
+
+
+def test_without_a_run_the_prompt_is_served_and_may_be_baked(saved_base, monkeypatch, place):
+    served = []
+    monkeypatch.setattr("bakery.taste.server.serve", lambda *given: served.append(given))
+    words = ["--model_name_or_path", saved_base, "--system_prompt", "Say Ahoy!", "--use_cpu", "--output_dir", "out"]
+    assert main(["taste", *words, "--port", "0", "-q"]) == 0
+    ((what, *_),) = served
+    what.worker.close()
+    assert [column.key for column in what.current.opened.columns] == ["base", "prompted"]
+    assert what.current.opened.prompt == ({"role": "system", "content": "Say Ahoy!"},)
+    assert what.page_bake.command.overrides == tuple(words)
+    assert str(what.folder) == "out"

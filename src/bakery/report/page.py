@@ -36,7 +36,7 @@ def bake_page(result: BakeResult) -> str:
         about,
         told,
         tiles=_tiles(proof) if proof else "",
-        charts=(_positions(proof) if proof else "") + _training(result.curve),
+        charts=(_positions(proof) if proof else "") + training_chart(result.curve),
         examples=proof.examples if proof else (),
         usage=usage(result) if told.verdict.usable else "",
     )
@@ -62,7 +62,7 @@ def page(
         about,
         summary(proof, pay_off),
         tiles=_tiles(proof),
-        charts=_positions(proof) + _training(curve) + _strengths(proof, sweep),
+        charts=_positions(proof) + training_chart(curve) + _strengths(proof, sweep),
         examples=proof.examples,
         usage=usage,
     )
@@ -147,8 +147,11 @@ def _positions(proof: Proof) -> str:
     return _figure(title, by_position, "token of the answer")
 
 
-def _training(curve: Figures) -> str:
-    """The divergence while the adapter was trained."""
+def training_chart(curve: Figures) -> str:
+    """The divergence while the adapter was trained, as a figure of HTML; nothing where there is none.
+
+    `curve`: the log lines of a training.
+    """
     training = [
         _series(curve, "step", "loss", "baked", "training rows"),
         _series(curve, "step", "eval_loss", "prompted", "validation rows"),

@@ -11,7 +11,7 @@ from itertools import takewhile
 from transformers import PreTrainedTokenizerBase
 
 from bakery.chat.views import PromptPair, ViewBuilder
-from bakery.engine.distill.conditions import BASE, Condition
+from bakery.engine.distill.conditions import BASE, Condition, adapter_names
 from bakery.engine.distill.engine import Engine
 from bakery.engine.distill.side_by_side import ReadToken, SideBySide
 from bakery.errors import DataError
@@ -20,11 +20,43 @@ from bakery.rows.document import Chunk
 from bakery.rows.relevance import ChunkIndex
 from bakery.scoring.rules import Rule
 
-COLUMNS = ("base", "prompted", "baked")
-"""Who can be asked, in the order in which they are shown."""
-_REFERENCE = "prompted"
+BASE_COLUMN, REFERENCE, BAKED_COLUMN = "base", "prompted", "baked"
+"""Keys of the columns: the model as it was, the one from which all are measured, and the first baked one."""
 _PROBES = ("Hello.", "Why?")
 """Two questions that begin differently: what is the same in front of both is the prompt."""
+
+
+@dataclass(frozen=True)
+class Column:
+    """Who can be asked.
+
+    Args:
+        key: its name in what is asked and in what is told.
+        name: what people read.
+        condition: under which the model answers.
+        baked: whether its adapter was baked, so that its strength can be chosen.
+    """
+
+    key: str
+    name: str
+    condition: Condition
+    baked: bool = False
+
+
+def columns_of(teacher: Condition, baked: Sequence[str]) -> tuple[Column, ...]:
+    """Base and prompted model, and an adapter for each of these names.
+
+    Args:
+        teacher: the condition of the prompted model.
+        baked: what people are to read of each run, in the order in which their adapters were loaded.
+    """
+    keys = [BAKED_COLUMN if number == 1 else f"{BAKED_COLUMN}-{number}" for number in range(1, len(baked) + 1)]
+    adapters = [Condition(((adapter, 1.0),)) for adapter in adapter_names(len(baked))]
+    return (
+        Column(BASE_COLUMN, "base", BASE),
+        Column(REFERENCE, "prompted", teacher),
+        *(Column(*own, baked=True) for own in zip(keys, baked, adapters, strict=True)),
+    )
 
 
 @dataclass(frozen=True)
@@ -34,11 +66,11 @@ class Asked:
     Args:
         messages: by column, its conversation so far, which ends with the user's question.
         prompt: what the prompted model sees before it; none: the prompt of the bake.
-        strength: of the adapter, 1 as it was trained.
+        strength: of the adapters, 1 as they were trained.
         temperature: of the answers; 0 takes the likeliest tokens.
         seed: of the random numbers, the same for all columns.
         max_new_tokens: of each answer.
-        compared: whether every token is read by all three models, or only by the one that writes it.
+        compared: whether every token is read by all models, or only by the one that writes it.
     """
 
     messages: Mapping[str, Sequence[Message]]
@@ -111,12 +143,13 @@ class GrowingText:
 
 @dataclass(frozen=True)
 class Tasting:
-    """A bake that can be asked.
+    """A prompt that can be tried, with what was baked of it.
 
     Args:
         engine: asks the model.
         builder: makes the views.
-        prompt: what was baked; empty where every question has a part of a document of its own.
+        columns: who can be asked, in the order in which they are shown.
+        prompt: what the prompted model sees; empty where every question has a part of a document of its own.
         rules: the clauses of the prompt.
         chunks: the parts of a document, of which the prompted model sees the one that a question is about.
         longest: how many tokens the model reads; none: it does not say.
@@ -124,6 +157,7 @@ class Tasting:
 
     engine: Engine
     builder: ViewBuilder
+    columns: tuple[Column, ...]
     prompt: tuple[Message, ...]
     rules: tuple[Rule, ...] = ()
     chunks: tuple[Chunk, ...] = ()
@@ -136,13 +170,13 @@ class Tasting:
         Raises:
             DataError: the conversation is longer than the model reads, or its template refuses it.
         """
-        columns = [column for column in COLUMNS if column in asked.messages]
+        columns = [column for column in self.keys if column in asked.messages]
         prompt = self.prompt_of(asked)
         yield Begun(prompt)
         pairs = [self._pair(asked.messages[column], prompt) for column in columns]
-        read = COLUMNS if asked.compared else tuple(columns)
+        read = self.keys if asked.compared else tuple(columns)
         conditions = tuple(self.condition(column, asked.strength) for column in read)
-        reference = read.index(_REFERENCE) if asked.compared else None
+        reference = read.index(REFERENCE) if asked.compared else None
         settings = self.engine.sampling_settings(
             max_new_tokens=min(asked.max_new_tokens, self._room(pairs)), temperature=asked.temperature, seed=asked.seed
         )
@@ -156,10 +190,15 @@ class Tasting:
                 question = str(asked.messages[column][-1]["content"])
                 yield self._ended(column, texts[column].text, question, stopped=token.id in settings.stop_ids)
 
-    def condition(self, column: str, strength: float) -> Condition:
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """The keys of all columns."""
+        return tuple(column.key for column in self.columns)
+
+    def condition(self, key: str, strength: float) -> Condition:
         """Under which condition a column answers."""
-        own = {"base": BASE, "prompted": self.engine.teacher_condition, "baked": self.engine.student_condition}[column]
-        return own.at(strength) if column == "baked" and strength != 1 else own
+        (column,) = (column for column in self.columns if column.key == key)
+        return column.condition.at(strength) if column.baked and strength != 1 else column.condition
 
     def prompt_of(self, asked: Asked) -> tuple[Message, ...]:
         """What the prompted model sees: what was given, what was baked, or the part of the document in question."""

@@ -22,6 +22,7 @@ def save_question(folder: Path, messages: Sequence[Message], prompt: Sequence[Me
     path = folder / FILE
     row = {"messages": list(messages), **({} if prompt is None else {PREFIX_COLUMN: list(prompt)})}
     try:
+        folder.mkdir(parents=True, exist_ok=True)
         with path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(row, ensure_ascii=False) + "\n")
         return sum(1 for line in path.read_text(encoding="utf-8").splitlines() if line.strip())

@@ -17,7 +17,7 @@ def serve(served: Served, listening: socket.socket, host: str, progress: Progres
     gate = gate_of(host, port)
     print(address(host, port, gate.token), flush=True)
     progress.say("  open this address in a browser; Ctrl-C ends it")
-    with suppress(KeyboardInterrupt), closing(served.worker):
+    with suppress(KeyboardInterrupt), closing(served):
         server_of(served, gate).run(sockets=[listening])
 
 

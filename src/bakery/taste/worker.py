@@ -21,14 +21,16 @@ class Failed:
 Deliver = Callable[[Event | Failed | None], None]
 """Takes the events of a job in their order, in the worker's thread; None after the last."""
 GONE = Failed("the model is no longer there; start bakery taste again")
+BUSY = Failed("a bake has begun; ask again when it is done")
 
 
 @dataclass(eq=False)
 class Job:
-    """Answers that are being written."""
+    """Answers that are being written; of a job that runs alone all others end."""
 
     events: Generator[Event, None, None]
     deliver: Deliver
+    alone: bool = False
     stopped: threading.Event = field(default_factory=threading.Event)
 
     def stop(self) -> None:
@@ -50,14 +52,30 @@ class Worker:
         """How many jobs are running or waiting."""
         return len(self._jobs) + self._new.qsize()
 
+    @property
+    def alive(self) -> bool:
+        """Whether anything is still done."""
+        return self._thread.is_alive()
+
     def submit(self, events: Generator[Event, None, None], deliver: Deliver) -> Job:
         """Write these answers as soon as it is their turn."""
-        job = Job(events, deliver)
-        if self._thread.is_alive():
+        return self._submit(Job(events, deliver))
+
+    def submit_alone(self, work: Callable[[], None]) -> Job:
+        """End all answers that are being written, and do this; what is submitted later waits for its end."""
+
+        def only() -> Generator[Event, None, None]:
+            work()
+            yield from ()
+
+        return self._submit(Job(only(), lambda event: None, alone=True))
+
+    def _submit(self, job: Job) -> Job:
+        if self.alive:
             self._new.put(job)
         else:
-            deliver(GONE)
-            deliver(None)
+            job.deliver(GONE)
+            job.deliver(None)
         return job
 
     def close(self) -> None:
@@ -73,20 +91,28 @@ class Worker:
                 else:
                     self._jobs.popleft()
         finally:
-            for job in self._jobs:
-                job.events.close()
-                job.deliver(GONE)
-                job.deliver(None)
+            self._end_all(GONE)
+
+    def _end_all(self, reason: Failed) -> None:
+        while self._jobs:
+            job = self._jobs.popleft()
+            job.events.close()
+            job.deliver(reason)
+            job.deliver(None)
 
     def _take_new(self) -> bool:
         """Wait for a job where there is none; False at the end."""
         while True:
+            if self._jobs and self._jobs[0].alone:
+                return True
             try:
                 job = self._new.get(block=not self._jobs)
             except Empty:
                 return True
             if job is None:
                 return False
+            if job.alone:
+                self._end_all(BUSY)
             self._jobs.append(job)
 
     def _turn(self, job: Job) -> bool:

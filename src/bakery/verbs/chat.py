@@ -1,7 +1,7 @@
-"""`bakery chat`: talking to a bake in the terminal."""
+"""`bakery chat`: talking to a bake, or to a prompt before it is baked, in the terminal."""
 
 from bakery.command_line import Command
-from bakery.verbs.opened import open_one
+from bakery.verbs.opened import open_asked
 
 
 def run(command: Command) -> None:
@@ -16,7 +16,8 @@ def run(command: Command) -> None:
 
     with suppress(ImportError):  # arrow keys and earlier lines, where the system has it
         import readline  # noqa: F401
-    _, _, tasting, _ = open_one(command)
+    tasting = open_asked(command).tasting
     from bakery.taste.terminal import LONGEST_ANSWER, chat
 
-    chat(tasting, Console(), input, LONGEST_ANSWER)
+    if tasting is not None:
+        chat(tasting, Console(), input, LONGEST_ANSWER)

@@ -1,4 +1,4 @@
-"""What `bakery chat` and `bakery taste` share: one run folder, checked, and its model opened."""
+"""What `bakery chat` and `bakery taste` share: run folders or a prompt, checked, and the model opened."""
 
 from __future__ import annotations
 
@@ -7,36 +7,46 @@ from typing import TYPE_CHECKING
 
 from bakery.command_line import Command
 from bakery.errors import ConfigError
-from bakery.verbs.checked import check_beside, verbosity_of
+from bakery.verbs.checked import check, check_beside, verbosity_of
 
 if TYPE_CHECKING:
-    from bakery.settings.build import BakeSettings
-    from bakery.taste.conversation import Tasting
+    from bakery.taste.opening import Opened
+
+SEVERAL = ("taste",)
+"""Verbs that take more than one run."""
 
 
-def open_one(command: Command) -> tuple[Path, BakeSettings, Tasting, tuple[str, ...]]:
-    """The folder that a command line names, its settings, what can be asked there, and questions to begin with.
+def open_asked(command: Command) -> Opened:
+    """What can be asked: the runs that a command line names or, without any, the prompt that its settings give.
 
     Raises:
-        BakeryError: there is not one folder, or it cannot be opened.
+        BakeryError: there is neither, or it cannot be opened.
     """
     from bakery.progress import Progress
     from bakery.rows.bake_data import load_bake_data
     from bakery.settings.build import build
-    from bakery.settings.paths import check_adapter
+    from bakery.settings.paths import check_adapter, check_adapters
 
-    verbosity, verb = verbosity_of(command), command.verb
-    if len(command.folders) != 1:
-        given = f"needs the folder of one bake as its first word, got {len(command.folders)}"
-        raise ConfigError(f"command line: {verb}: {given}; write bakery {verb} outputs/x")
-    (name,) = command.folders
-    if not Path(name).expanduser().is_dir():
-        raise ConfigError(f"command line: {verb}: no such folder: {name} (looked in {Path.cwd()})")
-    checked = check_beside(command, name)
-    check_adapter(name, checked.model.model_name_or_path, f"command line: {verb}")
+    verbosity, verb, names = verbosity_of(command), command.verb, command.folders
+    location = f"command line: {verb}"
+    if not names and command.config is None and not command.overrides:
+        example = f'bakery {verb} --model_name_or_path NAME --system_prompt "You are Ada ..."'
+        raise ConfigError(f"{location}: needs the folder of a bake, or a prompt to try; write bakery {verb} outputs/x, "
+                          f"or {example}")  # fmt: skip
+    if len(names) > 1 and verb not in SEVERAL:
+        raise ConfigError(f"{location}: takes one folder, got {len(names)}; bakery {SEVERAL[0]} shows several")
+    for name in names:
+        if not Path(name).expanduser().is_dir():
+            raise ConfigError(f"{location}: no such folder: {name} (looked in {Path.cwd()})")
+    checked = check_beside(command, names[0]) if names else check(command)
+    if len(names) > 1:
+        check_adapters(names, location)
+    for name in names:
+        check_adapter(name, checked.model.model_name_or_path, location if len(names) == 1 else f"{location}: {name}")
     data = load_bake_data(checked.context, checked.data)
-    settings, folder = build(checked), Path(name).expanduser()
-    from bakery.taste.opening import open_run
+    settings, folders = build(checked), [Path(name).expanduser() for name in names]
+    from bakery.taste.opening import open_prompt, open_runs
 
-    tasting, questions = open_run(settings, folder, Progress(verbosity), data)
-    return folder, settings, tasting, questions
+    if not folders:
+        return open_prompt(settings, Progress(verbosity), data)
+    return open_runs(settings, folders, Progress(verbosity), data)

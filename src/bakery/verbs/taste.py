@@ -1,4 +1,4 @@
-"""`bakery taste`: the page on which base, prompted and baked model answer side by side."""
+"""`bakery taste`: the page on which base, prompted and baked models answer side by side."""
 
 from importlib.util import find_spec
 
@@ -6,7 +6,7 @@ from bakery.command_line import Command
 from bakery.errors import ConfigError
 from bakery.text import install_extra
 from bakery.verbs.checked import verbosity_of
-from bakery.verbs.opened import open_one
+from bakery.verbs.opened import open_asked
 
 _LAST_PORT = 65535
 
@@ -24,16 +24,23 @@ def run(command: Command) -> None:
     from bakery.taste.address import listen
 
     with listen(command.host, port) as listening:  # before the model is loaded: a port that is taken is told at once
-        folder, settings, tasting, questions = open_one(command)
+        opened = open_asked(command)
         from bakery.progress import Progress
         from bakery.taste.app import Served
+        from bakery.taste.opening import Current
         from bakery.taste.run_facts import run_facts
         from bakery.taste.server import serve
         from bakery.taste.worker import Worker
 
-        run_facts(folder)
-        served = Served(tasting, folder, settings.model.model_name_or_path, questions, Worker())
-        serve(served, listening, command.host, Progress(verbosity_of(command)))
+        for one in opened.runs:
+            run_facts(one.folder)
+        current, worker, verbosity, page_bake = Current(opened), Worker(), verbosity_of(command), None
+        if not opened.runs:
+            from bakery.taste.bake_command import BakeCommand
+            from bakery.taste.page_bake import PageBake
+
+            page_bake = PageBake(BakeCommand(command.config, command.overrides), current, worker, verbosity)
+        serve(Served(current, worker, page_bake), listening, command.host, Progress(verbosity))
 
 
 def _port(word: str | None) -> int | None:

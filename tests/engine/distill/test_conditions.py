@@ -2,7 +2,7 @@
 
 import pytest
 
-from bakery.engine.distill.conditions import BAKED, BAKED_PROMPTED, BASE, PROMPTED, Condition
+from bakery.engine.distill.conditions import BAKED, BAKED_PROMPTED, BASE, PROMPTED, Condition, adapter_names
 
 STACKED = Condition((("tone", 1.0), ("facts", 0.5)), prompted=True)
 
@@ -22,3 +22,8 @@ def test_a_strength_multiplies_every_adapters_own_and_changes_nothing_else():
 @pytest.mark.parametrize("condition", [BASE, PROMPTED])
 def test_without_adapters_there_is_no_strength(condition):
     assert condition.at(0.0) == condition
+
+
+def test_the_first_of_several_adapters_is_named_as_a_bake_trains_it():
+    assert adapter_names(3) == [BAKED.adapters[0][0], "adapter_2", "adapter_3"]
+    assert adapter_names(0) == []

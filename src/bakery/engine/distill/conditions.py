@@ -34,3 +34,8 @@ BASE = Condition()
 PROMPTED = Condition(prompted=True)
 BAKED = Condition(((TRAINED, 1.0),))
 BAKED_PROMPTED = replace(BAKED, prompted=True)
+
+
+def adapter_names(count: int) -> list[str]:
+    """Under which names so many adapters of one base are loaded beside one another, the first as a bake trains it."""
+    return [TRAINED, *(f"adapter_{number}" for number in range(2, count + 1))][:count]

@@ -22,6 +22,7 @@ const posted = (body, signal) => ({
 });
 
 export const get = async (path) => (await ask(path)).json();
+export const text = async (path) => (await ask(path)).text();
 export const post = async (path, body) => (await ask(path, posted(body))).json();
 export const withToken = (path) => (token ? `${path}?token=${encodeURIComponent(token)}` : path);
 

@@ -1,6 +1,6 @@
-// Tokens: each coloured by how far two models are apart there, with what all three would have said on hover, focus or tap.
+// Tokens: each coloured by how far two models are apart there, with what all of them would have said on hover, focus or tap.
 
-import { COLUMNS, byId, drawn, element, figure, percent } from "./elements.js";
+import { byId, columns, drawn, element, figure, kindOf, nameOf, percent } from "./elements.js";
 
 let heat = [];
 
@@ -9,18 +9,19 @@ export function setHeat(steps) {
   heat = steps;
   const words = steps.map((step, level) =>
     element("span", { className: `t t${level}` }, `${step.words} `, element("small", {}, level ? `from ${step.from}` : `under ${steps[1].from}`)));
+  const other = nameOf(measured("prompted", Object.fromEntries(columns.map((column) => [column.key, 0]))));
   byId("legend").replaceChildren(
-    "Distance from the prompted model at each token, in nats (under the prompted answer: the baked model's): ",
+    `Distance from the prompted model at each token, in nats (under the prompted answer: that of ${other}): `,
     ...words.flatMap((word) => [word, " "]), "■ is the end of the turn.");
 }
 
-/** Whose divergence colours a column. */
-export const measured = (column) => (column === "prompted" ? "baked" : column);
+/** Whose divergence colours a column, of those that are measured: the prompted one is the reference. */
+export const measured = (column, nats) => (column !== "prompted" ? column : "baked" in nats ? "baked" : "base");
 
 /** One token as an element; none where it has no text. */
 export function tokenElement(piece, isEnd) {
   if (!piece.text && !isEnd) return null;
-  const nats = piece.nats[measured(piece.column)] ?? 0;
+  const nats = piece.nats[measured(piece.column, piece.nats)] ?? 0;
   const level = heat.filter((step, number) => number && nats >= step.from).length;
   const made = element("span", { className: `t t${level}`, tabIndex: -1 }, piece.text || element("span", { className: "end" }, "■"));
   made.piece = piece;
@@ -28,15 +29,17 @@ export function tokenElement(piece, isEnd) {
 }
 
 function readers(piece) {
-  const columns = COLUMNS.map((reader) => {
-    const likely = piece.likeliest[reader] ?? [];
+  const all = Object.keys(piece.likeliest).map((reader) => {
+    const likely = piece.likeliest[reader];
     const own = likely.some(([text]) => text === piece.shown) ? [] : [[piece.shown, piece.probability[reader]]];
     const items = [...likely, ...own].map(([text, share]) =>
       element("li", { className: text === piece.shown ? "this" : "" }, element("code", {}, drawn(text)), element("span", {}, percent(share))));
     const nats = reader === "prompted" ? "the reference" : `${figure(piece.nats[reader] ?? 0)} nats away`;
-    return element("div", { className: reader }, element("h4", {}, reader), element("p", { className: "nats" }, nats), element("ol", {}, ...items));
+    return element("div", { className: kindOf(reader) }, element("h4", {}, nameOf(reader)), element("p", { className: "nats" }, nats), element("ol", {}, ...items));
   });
-  return element("div", { className: "readers" }, ...columns);
+  const made = element("div", { className: "readers" }, ...all);
+  byId("token").style.setProperty("--readers", all.length);
+  return made;
 }
 
 let shown = null;
@@ -89,5 +92,6 @@ export function listenForTokens() {
   on("focusin", (event) => (tokenOf(event) ? showToken(tokenOf(event)) : hideToken()));
   on("click", (event) => (tokenOf(event) ? tokenOf(event).focus() : hideToken()));
   document.addEventListener("scroll", placeToken, true);
+  window.addEventListener("resize", placeToken);
   on("keydown", (event) => (event.key === "Escape" ? hideToken() : move(event)));
 }

@@ -1,20 +1,26 @@
 // One question with its answers, as they grow.
 
-import { COLUMNS, element, figure } from "./elements.js";
+import { element, figure, kindOf, nameOf } from "./elements.js";
 import { measured, tokenElement } from "./tokens.js";
 
 /** A turn of the conversation: its element, the texts of its answers, and what fills them. */
 export class Turn {
-  constructor(question, onKeep, onAgain) {
+  constructor(question, columns, onKeep, onAgain) {
     this.question = question;
+    this.prompt = null; // as it was changed when this was answered
     this.columns = {};
     this.note = element("span", { className: "small soft", role: "status" });
     this.keep = element("button", { type: "button", onclick: () => onKeep(this) }, "Wrong? Keep this question");
     this.again = element("button", { type: "button", className: "again", onclick: onAgain }, "Answer again");
-    const answers = COLUMNS.map((column) => (this.columns[column] = new Answer(column)).element);
+    const answers = columns.map((column) => (this.columns[column.key] = new Answer(column)).element);
+    const grid = element("div", { className: "columns" }, ...answers);
+    grid.dataset.count = answers.length;
     this.element = element("article", { className: "turn", ariaLabel: question },
-      element("h2", {}, question), element("div", { className: "columns" }, ...answers),
-      element("div", { className: "tools" }, this.again, this.keep, this.note));
+      element("h2", {}, question), grid, element("div", { className: "tools" }, this.again, this.keep, this.note));
+  }
+
+  get keys() {
+    return Object.keys(this.columns);
   }
 
   begin(strength) {
@@ -40,28 +46,33 @@ export class Turn {
   }
 
   text(column) {
-    return this.columns[column].text;
+    return this.columns[column]?.text ?? "";
+  }
+
+  /** At each token of a column's answer, how far its measured model is from the prompted one. */
+  nats(column) {
+    return this.columns[column]?.nats ?? [];
   }
 
   get complete() {
-    return COLUMNS.every((column) => this.text(column).trim());
+    return this.keys.every((column) => this.text(column).trim());
   }
 }
 
 class Answer {
   constructor(column) {
     this.column = column;
-    this.title = element("h3", {}, column);
+    this.title = element("h3", {}, column.name);
     this.body = element("p", { className: "text" });
     this.rules = element("ul", { className: "rules", hidden: true });
     this.foot = element("p", { className: "foot" });
-    this.element = element("section", { className: `answer ${column}`, ariaLabel: `${column} answer` }, this.title, this.body, this.rules, this.foot);
+    this.element = element("section", { className: `answer ${kindOf(column.key)}`, ariaLabel: `${column.name} answer` }, this.title, this.body, this.rules, this.foot);
     this.begin(1);
   }
 
   begin(strength) {
-    this.title.textContent = this.column + (this.column === "baked" && strength !== 1 ? ` at strength ${strength}` : "");
-    Object.assign(this, { text: "", nats: [], finished: false });
+    this.title.textContent = this.column.name + (this.column.baked && strength !== 1 ? ` at strength ${strength}` : "");
+    Object.assign(this, { text: "", nats: [], finished: false, last: null });
     this.body.replaceChildren();
     this.rules.replaceChildren();
     this.rules.hidden = true;
@@ -71,7 +82,8 @@ class Answer {
 
   add(piece) {
     this.text += piece.text;
-    this.nats.push(piece.nats[measured(this.column)] ?? 0);
+    this.reader = measured(piece.column, piece.nats);
+    this.nats.push(piece.nats[this.reader] ?? 0);
     this.last = piece;
     const token = tokenElement(piece, false);
     if (!token) return;
@@ -105,7 +117,7 @@ class Answer {
     if (!this.nats.length) return;
     const mean = this.nats.reduce((sum, nats) => sum + nats, 0) / this.nats.length;
     const apart = `${figure(mean)} nats a token`;
-    const told = this.column === "prompted" ? `the baked model is ${apart} away` : `${apart} from prompted`;
+    const told = this.column.key === "prompted" ? `${nameOf(this.reader)} is ${apart} away` : `${apart} from prompted`;
     this.foot.textContent = `${this.nats.length} tokens · ${told}`;
   }
 }
