@@ -20,6 +20,7 @@ usage: bakery [bake] [--config FILE] [--plan] [--any_setting VALUE ...]
        bakery chat DIR [--config FILE]
        bakery taste DIR [--config FILE] [--host NAME] [--port N]
        bakery export DIR --to FORM [--strength X] [--dtype NAME] [--output_dir FOLDER] [--overwrite]
+       bakery serve DIR [DIR ...] [--engine vllm | llama] [--print] [--bench] [-- WORDS FOR THE SERVER]
        bakery schema
 
 verbs
@@ -32,6 +33,8 @@ verbs
   taste      open a page of this machine: base, prompted and baked side by side, token by token
   export     write an adapter for servers and ask it again there; FORM is merged, adapter, mlx,
              gguf or gguf-adapter (with --llama_cpp DIR)
+  serve      start vLLM or llama.cpp with an adapter, ask it the held-out questions, and stay;
+             --print prints the command alone, --bench measures what the adapter saves
   schema     print the JSON schema of the settings file, for editors
 
 options
@@ -56,15 +59,31 @@ examples
 """
 
 FIRST_COMMAND = 'bakery --model_name_or_path Qwen/Qwen3-0.6B --system_prompt "You are Ada ..."'
-VERBS = ("bake", "inspect", "eval", "compare", "chat", "taste", "export", "schema")
-_TAKES_FOLDERS = ("compare", "chat", "taste", "export")
+VERBS = ("bake", "inspect", "eval", "compare", "chat", "taste", "export", "serve", "schema")
+_TAKES_FOLDERS = ("compare", "chat", "taste", "export", "serve")
 """Verbs that are followed by folders."""
 _SHORT = {"-c": "--config", "-q": "--quiet", "-h": "--help"}
-_FLAGS = ("quiet", "verbose", "help", "version", "gap", "plan", "allow_other_tokens")
-_OPTIONS = ("config", "rows", "html", "adapter", "strength", "host", "port", "to", "llama_cpp")
+_FLAGS = ("quiet", "verbose", "help", "version", "gap", "plan", "allow_other_tokens", "print", "bench")
+_OPTIONS = (
+    "config",
+    "rows",
+    "html",
+    "adapter",
+    "strength",
+    "host",
+    "port",
+    "to",
+    "llama_cpp",
+    "engine",
+    "python",
+    "timeout",
+    "pre_tokenizer",
+)
 _VERBS_OF = {"rows": ("inspect",), "html": ("inspect",), "gap": ("inspect",), "adapter": ("eval",), "plan": ("bake",),
-             "strength": ("eval", "export"), "host": ("taste",), "port": ("taste",), "to": ("export",),
-             "llama_cpp": ("export",), "allow_other_tokens": ("export",)}  # fmt: skip
+             "strength": ("eval", "export"), "host": ("taste", "serve"), "port": ("taste", "serve"),
+             "to": ("export",), "llama_cpp": ("export", "serve"), "allow_other_tokens": ("export",),
+             "pre_tokenizer": ("export",), "python": ("serve", "export"), "timeout": ("serve", "export"),
+             "engine": ("serve",), "print": ("serve",), "bench": ("serve",)}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +105,13 @@ class Command:
     to: str | None = None
     llama_cpp: str | None = None
     allow_other_tokens: bool = False
+    pre_tokenizer: str | None = None
+    engine: str = "vllm"
+    python: str | None = None
+    timeout: str | None = None
+    print: bool = False
+    bench: bool = False
+    more: tuple[str, ...] = ()
     folders: tuple[str, ...] = ()
     host: str = "127.0.0.1"
     port: str | None = None
@@ -103,6 +129,9 @@ def read_command(words: Sequence[str]) -> Command:
     rest = list(words)
     if rest and not rest[0].startswith("-"):
         given["verb"] = _verb(rest.pop(0))
+    if given.get("verb") == "serve" and "--" in rest:
+        end = rest.index("--")
+        given["more"], rest = tuple(rest[end + 1 :]), rest[:end]
     if given.get("verb") in _TAKES_FOLDERS:
         count = next((at for at, word in enumerate(rest) if word.startswith("-")), len(rest))
         given["folders"], rest = tuple(rest[:count]), rest[count:]

@@ -4,10 +4,8 @@ from importlib.util import find_spec
 
 from bakery.command_line import Command
 from bakery.errors import ConfigError
-from bakery.verbs.checked import verbosity_of
+from bakery.verbs.checked import port_of, verbosity_of
 from bakery.verbs.opened import open_one
-
-_LAST_PORT = 65535
 
 
 def run(command: Command) -> None:
@@ -19,7 +17,7 @@ def run(command: Command) -> None:
     missing = [name for name in ("starlette", "uvicorn") if find_spec(name) is None]
     if missing:
         raise ConfigError(f"bakery taste needs {' and '.join(missing)}; write pip install 'bakery[taste]'")
-    port = _port(command.port)
+    port = port_of(command.port)
     from bakery.taste.address import listen
 
     with listen(command.host, port) as listening:  # before the model is loaded: a port that is taken is told at once
@@ -33,11 +31,3 @@ def run(command: Command) -> None:
         run_facts(folder)
         served = Served(tasting, folder, settings.model.model_name_or_path, questions, Worker())
         serve(served, listening, command.host, Progress(verbosity_of(command)))
-
-
-def _port(word: str | None) -> int | None:
-    if word is None:
-        return None
-    if not word.isdecimal() or int(word) > _LAST_PORT:
-        raise ConfigError(f"command line: --port: must be a whole number up to {_LAST_PORT}, got {word!r}")
-    return int(word)
