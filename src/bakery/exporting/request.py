@@ -25,6 +25,8 @@ RESULT_FILE = "export.json"
 """What an export says of itself; it marks a folder that an export wrote."""
 CONVERTERS = {"gguf": "convert_hf_to_gguf.py", "gguf-adapter": "convert_lora_to_gguf.py"}
 """By form, the program of llama.cpp that writes it."""
+VLLM_RANKS = (1, 8, 16, 32, 64, 128, 256, 320, 512)
+"""What vLLM takes for `--max-lora-rank`."""
 IN_VLLM = ("merged", "adapter")
 """The forms that vLLM takes."""
 _WHOLE = ("merged", "gguf")

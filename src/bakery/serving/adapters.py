@@ -6,13 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bakery.errors import ConfigError
-from bakery.exporting.request import beyond_low_rank
+from bakery.exporting.request import VLLM_RANKS, beyond_low_rank
 from bakery.settings.files import as_path
 from bakery.settings.paths import distinct_ends
 from bakery.text import listed
 
-VLLM_RANKS = (1, 8, 16, 32, 64, 128, 256, 320, 512)
-"""What vLLM takes for `--max-lora-rank`."""
 _PATTERNS = ("rank_pattern", "alpha_pattern")
 _EMBEDDING = "embed_tokens"
 
