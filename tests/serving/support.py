@@ -1,4 +1,4 @@
-"""What the tests of servers share: adapters that are only described, and a tiny HTTP server that says what it is told."""
+"""What the tests of servers share: adapters that are only described, and an HTTP server that says what it is told."""
 
 import json
 import threading

@@ -80,9 +80,9 @@ def test_a_server_that_dies_at_once_says_its_last_lines(log):
 
 
 def test_a_server_that_is_not_ready_in_time_is_ended(log):
-    with running(python("import time; time.sleep(60)"), log) as process:
-        with pytest.raises(ResourceError, match=r"not ready after 0\.3 s.*--timeout"):
-            wait_until_healthy(process, "http://127.0.0.1:1", 0.3, log)
+    late = pytest.raises(ResourceError, match=r"not ready after 0\.3 s.*--timeout")
+    with running(python("import time; time.sleep(60)"), log) as process, late:
+        wait_until_healthy(process, "http://127.0.0.1:1", 0.3, log)
     assert process.returncode == -signal.SIGTERM
 
 

@@ -67,9 +67,15 @@ def test_llama_applies_one_adapter_and_waits_to_be_told_of_several():
     serving = Serving("/x/base.gguf", "base", template_variables={"a": 1}, chat_template=Path("/t"), host="::1")
     one = llama_command(Path("/b/llama-server"), serving, [Path("/a.gguf")])
     assert one[:3] == ["/b/llama-server", "--model", "/x/base.gguf"]
-    assert (value(one, "--lora"), value(one, "--alias"), value(one, "--chat-template-file")) == ("/a.gguf", "base", "/t")
+    assert (value(one, "--lora"), value(one, "--alias"), value(one, "--chat-template-file")) == (
+        "/a.gguf",
+        "base",
+        "/t",
+    )
     assert "--lora-init-without-apply" not in one
     assert "--jinja" in one
+    assert value(one, "--cache-ram") == "0"
+    assert "--cache-ram" not in llama_command(Path("llama-server"), serving)
     two = llama_command(Path("llama-server"), serving, [Path("/a.gguf"), Path("/b.gguf")])
     assert two.count("--lora") == 2
     assert "--lora-init-without-apply" in two

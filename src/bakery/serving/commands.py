@@ -75,13 +75,17 @@ def vllm_command(python: str, serving: Serving) -> list[str]:
 def llama_command(program: Path, serving: Serving, files: Sequence[Path] = ()) -> list[str]:
     """The command that starts llama.cpp's server; `files` are the GGUF adapters, in the order of `serving.adapters`.
 
-    Several adapters are loaded without being applied: a request names the one that acts on it.
+    Several adapters are loaded without being applied: a request names the one that acts on it. Beside adapters the
+    cache of prompts in main memory is off, because it gives the keys and values that one adapter made to a request
+    under another. The cache within a slot, which knows its adapter, stays.
     """
     words = [str(program), "--model", serving.model, "--alias", serving.name]
     for file in files:
         words += ["--lora", str(file)]
     if len(files) > 1:
         words += ["--lora-init-without-apply"]
+    if files:
+        words += ["--cache-ram", "0"]
     words += ["--jinja", "--reasoning-format", "none"]
     if serving.template_variables:
         words += ["--chat-template-kwargs", json.dumps(dict(serving.template_variables))]
