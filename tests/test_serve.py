@@ -59,7 +59,7 @@ def test_what_an_adapter_saves_is_measured_told_and_written(run_folder, tmp_path
     (row,) = figures["measured"]
     assert row["prompted"]["prompt_tokens"] > row["baked"]["prompt_tokens"]
     assert (figures["engine"], figures["dtype"], figures["questions"]) == ("vLLM", "float32", 4)
-    assert f"{row['ratio']:.2f}" in said[-1]
+    assert f"{row['baked']['ratio']:.2f}" in said[-1]
     assert str(run_folder / "serve" / "bench.json") in said[-1]
 
 

@@ -146,15 +146,16 @@ def _measure(plan: Plan, known: Sequence[_Known], progress: Progress) -> Bench:
     lengths = [len(answer.reply.ids) for one in known for answer in one.baked.answers]
     tokens = max(1, round(sum(lengths) / len(lengths)))
     measured: list[Measured] = []
-    total = 2 * (ROUNDS + 1) * len(AT_ONCE) * len(known)
+    total = 3 * (ROUNDS + 1) * len(AT_ONCE) * len(known)
     with progress.stage("proof", "measuring requests", total, "rounds") as on_progress:
         for number, one in enumerate(known):
             assert one.prompted is not None
-            prompted = served_model(plan, None, one.prompted, one.stops), one.prompted
-            baked = served_model(plan, number, one.baked, one.stops), one.baked
             name = plan.serving.adapters[number].name
+            base, adapter = (served_model(plan, which, one.baked, one.stops) for which in (None, number))
             for at_once in AT_ONCE:
-                measured.append(measure(name, prompted, baked, tokens, at_once, on_progress=on_progress))
+                measured.append(
+                    measure(name, base, adapter, one.prompted, one.baked, tokens, at_once, on_progress=on_progress)
+                )
     return Bench(
         engine=NAMES[plan.engine],
         base_model=plan.serving.model,

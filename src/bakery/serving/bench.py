@@ -1,5 +1,7 @@
 """What an adapter saves on a server: requests a second with the prompt and baked, on the same server.
 
+A third column is the base without the prompt: that is the speed of a merged model, which has no adapter to apply.
+
 Rounds alternate, and each has all questions in it. Every request begins its question with a number of its own, so that
 the server's prefix cache holds the prompt, as it does in use, and never a whole question. All answers have the same
 length, whatever is said, so that nothing but the prompt differs.
@@ -41,17 +43,25 @@ class Side:
 
 @dataclass(frozen=True)
 class Measured:
-    """An adapter measured with so many requests on their way at a time."""
+    """An adapter measured with so many requests on their way at a time.
+
+    Args:
+        name: of the adapter.
+        at_once: how many requests there are at a time.
+        prompted: the base with the prompt.
+        baked: the adapter without it.
+        merged: the base without it, which is as fast as a merged model.
+    """
 
     name: str
     at_once: int
     prompted: Side
     baked: Side
+    merged: Side
 
-    @property
-    def ratio(self) -> float:
-        """How many requests the baked model answers in the time of one with the prompt."""
-        return self.baked.median / self.prompted.median
+    def ratio(self, side: Side) -> float:
+        """How many requests a side answers in the time of one with the prompt."""
+        return side.median / self.prompted.median
 
 
 @dataclass(frozen=True)
@@ -69,8 +79,10 @@ class Bench:
 
 def measure(
     name: str,
-    prompted: tuple[ServedModel, Baked],
-    baked: tuple[ServedModel, Baked],
+    base: ServedModel,
+    adapter: ServedModel,
+    prompted: Baked,
+    baked: Baked,
     answer_tokens: int,
     at_once: int,
     *,
@@ -81,8 +93,10 @@ def measure(
 
     Args:
         name: of the adapter.
-        prompted: the base behind the server, and the questions with the prompt.
-        baked: the adapter behind the server, and the questions without it.
+        base: behind the server.
+        adapter: behind the same server.
+        prompted: the questions with the prompt.
+        baked: the questions without it.
         answer_tokens: how many tokens every answer has.
         at_once: how many requests are on their way at a time.
         rounds: that are counted, of each.
@@ -92,13 +106,12 @@ def measure(
         ModelError: the server refuses a request or is gone.
     """
     numbers = count(1)
-    sides = {"prompted": prompted, "baked": baked}
+    sides = {"prompted": (base, prompted), "baked": (adapter, baked), "merged": (base, baked)}
     rates: dict[str, list[float]] = {side: [] for side in sides}
     tokens: dict[str, float] = {}
     with ThreadPoolExecutor(at_once) as pool:
         for number in range(rounds + 1):
-            order = list(sides) if number % 2 else list(sides)[::-1]
-            for side in order:
+            for side in [*list(sides)[number % 3 :], *list(sides)[: number % 3]]:
                 model, asked = sides[side]
                 marked = [_marked(answer, next(numbers)) for answer in asked.answers]
                 started = time.perf_counter()
@@ -108,8 +121,7 @@ def measure(
                     rates[side].append(len(replies) / seconds)
                 tokens[side] = sum(reply.prompt_tokens for reply in replies) / len(replies)
                 on_progress(1, sum(reply.answer_tokens for reply in replies))
-    prompted_side, baked_side = (Side(tuple(rates[side]), tokens[side]) for side in sides)
-    return Measured(name, at_once, prompted_side, baked_side)
+    return Measured(name, at_once, *(Side(tuple(rates[side]), tokens[side]) for side in sides))
 
 
 def _marked(answer: BakedAnswer, number: int) -> tuple[list[Message], Sequence[Any]]:
@@ -126,19 +138,20 @@ def bench_figures(bench: Bench) -> dict[str, Any]:
     """The content of bench.json."""
     figures = asdict(bench)
     for one, row in zip(bench.measured, figures["measured"], strict=True):
-        for side in ("prompted", "baked"):
-            row[side]["median"] = getattr(one, side).median
-        row["ratio"] = one.ratio
+        for name, side in (("prompted", one.prompted), ("baked", one.baked), ("merged", one.merged)):
+            row[name] |= {"median": side.median, "ratio": one.ratio(side)}
     return {"schema": SCHEMA, "bakery": __version__, "rounds": ROUNDS, **figures}
 
 
 def bench_table(bench: Bench) -> list[str]:
     """The figures as people read them, line by line."""
     width = max(len("requests a second"), *(len(_title(one)) for one in bench.measured))
-    lines = [f"{'requests a second':<{width}}  {'prompted':>10}{'baked':>10}{'ratio':>8}"]
+    lines = [f"{'requests a second':<{width}}  {'prompted':>9}{'baked':>9}{'ratio':>7}{'merged':>9}{'ratio':>7}"]
     for one in bench.measured:
-        prompted, baked = one.prompted.median, one.baked.median
-        lines.append(f"{_title(one):<{width}}  {prompted:>10.2f}{baked:>10.2f}{one.ratio:>8.2f}")
+        figures = f"{one.prompted.median:>9.2f}"
+        for side in (one.baked, one.merged):
+            figures += f"{side.median:>9.2f}{one.ratio(side):>7.2f}"
+        lines.append(f"{_title(one):<{width}}  {figures}")
     sides: Mapping[str, tuple[float, float]] = {
         one.name: (one.prompted.prompt_tokens, one.baked.prompt_tokens) for one in bench.measured
     }

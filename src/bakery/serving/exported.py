@@ -129,7 +129,7 @@ def _llama(request: ExportRequest, exported: Exported, baked: Baked) -> _Server 
     files: tuple[Path, ...] = ()
     model, exact = written, exported.dtype == "float32"
     if request.to == "gguf-adapter":
-        dtype = exported.base_dtype
+        dtype = request.dtype or exported.base_dtype
         model = convert_base(exported.base, source, dtype, exported.folder, request.pre_tokenizer)
         files, exact = (written,), exact and dtype == "float32"
     serving = Serving(str(model), _BAKED, host=_HOST, port=free_port(_HOST, None, 0))
