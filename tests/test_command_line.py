@@ -39,6 +39,10 @@ def test_the_help_is_short_grouped_and_true(capsys):
         "to",
         "dtype",
         "llama_cpp",
+        "engine",
+        "print",
+        "bench",
+        "",
         "any_setting",
     }
     for word in HELP.replace("=", " ").split():

@@ -20,7 +20,7 @@ usage: bakery [bake] [--config FILE] [--plan] [--any_setting VALUE ...]
        bakery chat DIR [--config FILE]
        bakery taste DIR [--config FILE] [--host NAME] [--port N]
        bakery export DIR --to FORM [--strength X] [--dtype NAME] [--output_dir FOLDER] [--overwrite]
-       bakery serve DIR [DIR ...] [--engine vllm | llama] [--print] [--bench] [-- SERVER_OPTION ...]
+       bakery serve DIR [DIR ...] [--engine vllm | llama] [--print] [--bench] [-- OPTION ...]
        bakery schema
 
 verbs
@@ -33,7 +33,8 @@ verbs
   taste      open a page of this machine: base, prompted and baked side by side, token by token
   export     write an adapter for servers and ask it again there; FORM is merged, adapter, mlx,
              gguf or gguf-adapter (with --llama_cpp DIR)
-  serve      start vLLM or llama.cpp with adapters, ask them, and stay; --bench measures what they save
+  serve      start vLLM or llama.cpp with adapters, ask them, and stay; --print prints the
+             command, --bench measures what they save, -- OPTION is handed to the server
   schema     print the JSON schema of the settings file, for editors
 
 options

@@ -92,6 +92,18 @@ def test_one_that_does_not_listen_is_killed(log):
     assert process.returncode == -signal.SIGKILL
 
 
+def test_a_second_ctrl_c_kills_it_at_once(log, monkeypatch):
+    with pytest.raises(KeyboardInterrupt), running(python(STUBBORN), log, grace=60) as process:
+        wait_for(lambda: log.read_text() == "up\n")
+
+        def interrupted(*_):
+            monkeypatch.undo()
+            raise KeyboardInterrupt
+
+        monkeypatch.setattr(process, "wait", interrupted)
+    assert process.returncode == -signal.SIGKILL
+
+
 def test_while_it_stays_its_end_is_told_and_ctrl_c_returns(log, monkeypatch):
     with running(python("print('out of memory')"), log) as process, pytest.raises(ModelError, match="out of memory"):
         stay(process, log)

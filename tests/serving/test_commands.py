@@ -80,6 +80,7 @@ def test_llama_applies_one_adapter_and_waits_to_be_told_of_several():
     assert two.count("--lora") == 2
     assert "--lora-init-without-apply" in two
     assert serving.url == "http://[::1]:8000"
+    assert Serving("m", "m", host="0.0.0.0", port=9).url == "http://127.0.0.1:9"
 
 
 def test_a_python_is_asked_whether_it_has_vllm(tmp_path):

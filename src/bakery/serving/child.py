@@ -104,9 +104,10 @@ def free_port(host: str, wanted: int | None, usual: int) -> int:
         ConfigError: the wanted one cannot be used.
     """
     ports = (usual, 0) if wanted is None else (wanted,)
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
     for port in ports:
         try:
-            with socket.create_server((host, port)) as bound:
+            with socket.create_server((host, port), family=family) as bound:
                 return int(bound.getsockname()[1])
         except OSError as error:
             reason = error.strerror or str(error)
@@ -114,17 +115,19 @@ def free_port(host: str, wanted: int | None, usual: int) -> int:
 
 
 def _end(process: "subprocess.Popen[bytes]", grace: float) -> None:
-    """End a child and whatever it started, by signals to its group, which has its id."""
-    with suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGTERM)
-    with suppress(subprocess.TimeoutExpired):
-        process.wait(grace)
-    deadline = time.monotonic() + min(grace, _GRACE_OF_OTHERS)
-    while process.poll() is not None and _is_alive(process.pid) and time.monotonic() < deadline:
-        time.sleep(_PAUSE_SECONDS)
-    with suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
+    """End a child and whatever it started, by signals to its group, which has its id; at once when interrupted."""
+    try:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGTERM)
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(grace)
+        deadline = time.monotonic() + min(grace, _GRACE_OF_OTHERS)
+        while process.poll() is not None and _is_alive(process.pid) and time.monotonic() < deadline:
+            time.sleep(_PAUSE_SECONDS)
+    finally:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
 
 
 def _is_alive(group: int) -> bool:

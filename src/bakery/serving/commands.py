@@ -14,6 +14,8 @@ from bakery.serving.adapters import ServedAdapter, vllm_rank
 
 VLLM_MODULE = "vllm.entrypoints.openai.api_server"
 LLAMA_SERVER = "llama-server"
+_THIS_MACHINE = {"0.0.0.0": "127.0.0.1", "::": "::1"}
+"""Where a server that listens everywhere is asked from here."""
 _IN_LLAMA_CPP = ("build/bin", "bin", ".")
 """Where a build of llama.cpp leaves its programs, seen from its source or from the build's own folder."""
 
@@ -48,8 +50,9 @@ class Serving:
 
     @property
     def url(self) -> str:
-        """The server's address, without a slash at its end."""
-        return f"http://{f'[{self.host}]' if ':' in self.host else self.host}:{self.port}"
+        """The server's address on this machine, without a slash at its end."""
+        host = _THIS_MACHINE.get(self.host, self.host)
+        return f"http://{f'[{host}]' if ':' in host else host}:{self.port}"
 
 
 def vllm_command(python: str, serving: Serving) -> list[str]:
