@@ -93,15 +93,21 @@ def test_one_that_does_not_listen_is_killed(log):
 
 
 def test_a_second_ctrl_c_kills_it_at_once(log, monkeypatch):
-    with pytest.raises(KeyboardInterrupt), running(python(STUBBORN), log, grace=60) as process:
-        wait_for(lambda: log.read_text() == "up\n")
+    processes = []
 
-        def interrupted(*_):
-            monkeypatch.undo()
-            raise KeyboardInterrupt
+    def serve():
+        with running(python(STUBBORN), log, grace=60) as process:
+            wait_for(lambda: log.read_text() == "up\n")
+            processes.append(process)
+            monkeypatch.setattr(process, "wait", interrupted)
 
-        monkeypatch.setattr(process, "wait", interrupted)
-    assert process.returncode == -signal.SIGKILL
+    def interrupted(*_):
+        monkeypatch.undo()
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        serve()
+    assert processes[0].returncode == -signal.SIGKILL
 
 
 def test_while_it_stays_its_end_is_told_and_ctrl_c_returns(log, monkeypatch):
