@@ -252,11 +252,9 @@ TARGETS: dict[str, tuple[str | None, Callable[[Setup], Iterator[dict[str, Any]]]
 
 
 def is_wrong(one: dict[str, Any]) -> bool:
-    """Whether a row in float32 is not what was wanted."""
-    if one.get("error"):
-        return True
-    if one["dtype"] != "float32" or "exact_match" in one:
-        return False
+    """Whether a target failed, or a row in float32 is not what was wanted."""
+    if "error" in one or one.get("dtype") != "float32" or "exact_match" in one:
+        return "error" in one
     return bool(one["equal_by_ids"] < one["questions"] or one["largest_difference"] > LARGEST)
 
 
@@ -281,30 +279,42 @@ def main() -> int:
     parser.add_argument("--output", type=Path, default=None)
     args = parser.parse_args()
     output = args.output or RESULTS / f"serving-{platform.machine()}-{date.today()}.json"
-    rows: list[dict[str, Any]] = []
+    rows: dict[str, list[dict[str, Any]]] = {}
+    if output.is_file():  # the rows of targets that are not asked now stay
+        rows = json.loads(output.read_text(encoding="utf-8"))["rows"]
     with tempfile.TemporaryDirectory(prefix="bakery-") as folder:
         setup = opened(args, Path(folder))
         for name in args.only:
-            option, ask = TARGETS[name]
-            if option and getattr(args, option) is None:
-                rows.append({"target": name, "not_run": f"--{option} was not given"})
-                continue
+            rows[name] = list(asked(name, setup))
+            write(output, setup, rows)
+    print(f"written to {output}")
+    return int(any(is_wrong(one) for name in args.only for one in rows[name]))
+
+
+def asked(name: str, setup: Setup) -> Iterator[dict[str, Any]]:
+    """The rows of a target, each with its seconds; where it cannot be asked, one that says why."""
+    option, ask = TARGETS[name]
+    if option and getattr(setup.args, option) is None:
+        yield {"not_run": f"--{option} was not given"}
+        return
+    started = time.perf_counter()
+    try:
+        for one in ask(setup):
+            print(json.dumps(one), flush=True)
+            yield {**one, "seconds": round(time.perf_counter() - started, 1)}
             started = time.perf_counter()
-            try:
-                for one in ask(setup):
-                    rows.append({**one, "seconds": round(time.perf_counter() - started, 1)})
-                    print(json.dumps(rows[-1]), flush=True)
-                    started = time.perf_counter()
-            except (BakeryError, subprocess.CalledProcessError) as error:
-                rows.append({"target": name, "dtype": "", "error": str(error)})
-                print(json.dumps(rows[-1]), flush=True)
+    except (BakeryError, subprocess.CalledProcessError) as error:
+        print(f"{name}: {error}", file=sys.stderr, flush=True)
+        yield {"error": str(error)}
+
+
+def write(output: Path, setup: Setup, rows: dict[str, list[dict[str, Any]]]) -> None:
+    """The file of results, whole, with the targets that were asked so far."""
     written = {
         "command": "make test-serving", "date": str(date.today()), "machine": platform.machine(),
         "cores": os.cpu_count(), "base": Path(setup.base).name, "rows": rows,
     }  # fmt: skip
     output.write_text(json.dumps(written, indent=2) + "\n", encoding="utf-8")
-    print(f"written to {output}")
-    return int(any(is_wrong(one) for one in rows if "not_run" not in one))
 
 
 if __name__ == "__main__":
