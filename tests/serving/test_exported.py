@@ -54,4 +54,5 @@ def test_beside_a_built_server_the_base_is_converted_and_a_failing_server_leaves
     words = (tmp_path / "words").read_text()
     assert "base.gguf" in words
     assert "--lora" in words
+    assert "--flash-attn off" in words, "all of it in float32 is compared in float32"
     assert not (tmp_path / "out").exists()

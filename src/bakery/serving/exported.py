@@ -23,6 +23,8 @@ NAMES = {"vllm": "vLLM", "llama": "llama.cpp"}
 """By engine, what people call it."""
 _HOST = "127.0.0.1"
 _BAKED = "baked"
+_LLAMA_FLOAT32 = ("--flash-attn", "off", "--cache-type-k", "f32", "--cache-type-v", "f32")
+"""Else llama.cpp rounds keys, values and attention to half precision, whatever the weights are."""
 _CPU_SHARE = "0.4"
 """Of the memory: vLLM on a CPU refuses to start unless all that it may take is free."""
 
@@ -132,6 +134,7 @@ def _llama(request: ExportRequest, exported: Exported, baked: Baked) -> _Server 
         dtype = request.dtype or exported.base_dtype
         model = convert_base(exported.base, source, dtype, exported.folder, request.pre_tokenizer)
         files, exact = (written,), exact and dtype == "float32"
-    serving = Serving(str(model), _BAKED, host=_HOST, port=free_port(_HOST, None, 0))
+    more = _LLAMA_FLOAT32 if exact else ()
+    serving = Serving(str(model), _BAKED, host=_HOST, port=free_port(_HOST, None, 0), more=more)
     served = LlamaModel(serving.url, _BAKED, exported.stops, baked.longest, baked.variables)
     return _Server("llama", llama_command(program, serving, files), serving.url, served, exact)
