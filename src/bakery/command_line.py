@@ -20,6 +20,7 @@ usage: bakery [bake] [--config FILE] [--plan] [--any_setting VALUE ...]
        bakery chat [DIR] [--config FILE] [--any_setting VALUE ...]
        bakery taste [DIR ...] [--config FILE] [--any_setting VALUE ...] [--host NAME] [--port N]
        bakery export DIR --to FORM [--strength X] [--dtype NAME] [--output_dir FOLDER] [--overwrite]
+       bakery serve DIR [DIR ...] [--engine vllm | llama] [--print] [--bench] [-- OPTION ...]
        bakery push DIR --repo_id OWNER/NAME [--private] [--include_prompt] [--dry_run]
        bakery schema | bakery completion SHELL
 
@@ -35,6 +36,8 @@ verbs
              without DIR, a prompt before it is baked, with a button that bakes it
   export     write an adapter for servers and ask it again there; FORM is merged, adapter, mlx,
              gguf or gguf-adapter (with --llama_cpp DIR)
+  serve      start vLLM or llama.cpp with adapters, ask them, and stay; --print prints the
+             command, --bench measures what they save, -- OPTION is handed to the server
   push       upload a bake without its prompt; --include_prompt sends that too
   schema     print the JSON schema of the settings file, for editors
   completion print a completion script; SHELL is bash, zsh or fish
@@ -61,17 +64,19 @@ examples
 """
 
 FIRST_COMMAND = 'bakery --model_name_or_path Qwen/Qwen3-0.6B --system_prompt "You are Ada ..."'
-VERBS = ("bake", "inspect", "eval", "compare", "chat", "taste", "export", "push", "schema", "completion")
-TAKES_WORDS = ("compare", "chat", "taste", "export", "push", "completion")
+VERBS = ("bake", "inspect", "eval", "compare", "chat", "taste", "export", "serve", "push", "schema", "completion")
+TAKES_WORDS = ("compare", "chat", "taste", "export", "serve", "push", "completion")
 """Verbs that are followed by words of their own: folders, or the name of a shell."""
 _SHORT = {"-c": "--config", "-q": "--quiet", "-h": "--help"}
-FLAGS = ("quiet", "verbose", "help", "version", "gap", "plan", "allow_other_tokens", "private", "include_prompt",
-         "dry_run", "allow_local_base")  # fmt: skip
-OPTIONS = ("config", "rows", "html", "adapter", "strength", "host", "port", "to", "llama_cpp", "repo_id", "revision",
-           "commit_message", "base_model")  # fmt: skip
+FLAGS = ("quiet", "verbose", "help", "version", "gap", "plan", "allow_other_tokens", "print", "bench", "private",
+         "include_prompt", "dry_run", "allow_local_base")  # fmt: skip
+OPTIONS = ("config", "rows", "html", "adapter", "strength", "host", "port", "to", "llama_cpp", "engine", "python",
+           "timeout", "pre_tokenizer", "repo_id", "revision", "commit_message", "base_model")  # fmt: skip
 VERBS_OF = {"rows": ("inspect",), "html": ("inspect",), "gap": ("inspect",), "adapter": ("eval",), "plan": ("bake",),
-            "strength": ("eval", "export"), "host": ("taste",), "port": ("taste",), "to": ("export",),
-            "llama_cpp": ("export",), "allow_other_tokens": ("export",),
+            "strength": ("eval", "export"), "host": ("taste", "serve"), "port": ("taste", "serve"),
+            "to": ("export",), "llama_cpp": ("export", "serve"), "allow_other_tokens": ("export",),
+            "pre_tokenizer": ("export",), "python": ("serve", "export"), "timeout": ("serve", "export"),
+            **dict.fromkeys(("engine", "print", "bench"), ("serve",)),
             **dict.fromkeys(("repo_id", "private", "include_prompt", "dry_run", "allow_local_base", "revision",
                              "commit_message", "base_model"), ("push",))}  # fmt: skip
 """By option, the verbs that it belongs to; the others belong to all."""
@@ -96,6 +101,13 @@ class Command:
     to: str | None = None
     llama_cpp: str | None = None
     allow_other_tokens: bool = False
+    pre_tokenizer: str | None = None
+    engine: str = "vllm"
+    python: str | None = None
+    timeout: str | None = None
+    print: bool = False
+    bench: bool = False
+    more: tuple[str, ...] = ()
     folders: tuple[str, ...] = ()
     host: str = "127.0.0.1"
     port: str | None = None
@@ -121,6 +133,9 @@ def read_command(words: Sequence[str]) -> Command:
     rest = list(words)
     if rest and not rest[0].startswith("-"):
         given["verb"] = _verb(rest.pop(0))
+    if given.get("verb") == "serve" and "--" in rest:
+        end = rest.index("--")
+        given["more"], rest = tuple(rest[end + 1 :]), rest[:end]
     if given.get("verb") in TAKES_WORDS:
         count = next((at for at, word in enumerate(rest) if word.startswith("-")), len(rest))
         given["folders"], rest = tuple(rest[:count]), rest[count:]

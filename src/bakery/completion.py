@@ -17,7 +17,7 @@ from bakery.text import suggestion
 
 _WITHOUT_SETTINGS = ("push", "schema", "completion")
 _FILES = ("config", "html", *PATH_KEYS)
-_FOLDERS = ("adapter", "llama_cpp", "output_dir", "resume_from_checkpoint")
+_FOLDERS = ("adapter", "llama_cpp", "python", "output_dir", "resume_from_checkpoint")
 _MODELS = ("model_name_or_path",)
 _SWITCHES = ("true", "false")
 
@@ -46,7 +46,7 @@ class Option:
 @cache
 def options() -> tuple[Option, ...]:
     """Every option: the command's own, then the settings."""
-    values = {"to": tuple(FORMS), "strength": ("sweep",)}
+    values = {"to": tuple(FORMS), "strength": ("sweep",), "engine": ("vllm", "llama")}
     own = [
         Option(name, VERBS_OF.get(name, VERBS), values.get(name, ()), name in (*_FILES, *_FOLDERS), name in FLAGS)
         for name in (*OPTIONS, *FLAGS)

@@ -11,19 +11,20 @@ from pathlib import Path
 from typing import Any, cast
 
 from peft import PeftModel
-from transformers import AutoTokenizer
+from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
 from bakery.errors import DataError
 from bakery.evaluate import open_to_prove
-from bakery.exporting.asking import Baked, ask_baked, at_full_precision, check_answers, check_text
+from bakery.exporting.asking import AnswerCheck, Baked, ask_baked, at_full_precision, check_answers, check_text
 from bakery.exporting.card import export_card
-from bakery.exporting.forms import Written, dtype_of, load_form, write_form
+from bakery.exporting.forms import Written, base_dtype, dtype_of, load_form, write_form
 from bakery.exporting.request import RESULT_FILE, ExportRequest, check_request
-from bakery.exporting.result import ExportResult, export_figures
+from bakery.exporting.result import ExportResult, ServerCheck, export_figures
 from bakery.exporting.staging import staged
 from bakery.progress import Progress
 from bakery.report.results import write_json
 from bakery.rows.bake_data import BakeData
+from bakery.serving.exported import Exported, ask_server
 from bakery.settings.build import BakeSettings
 from bakery.settings.paths import check_adapter, resolve_model
 
@@ -72,14 +73,8 @@ def run_export(
         source = _write(settings, folder, request, dtype, staging, progress, data)
         tokenizer = AutoTokenizer.from_pretrained(str(staging), trust_remote_code=settings.model.trust_remote_code)
         text = check_text(source.baked, tokenizer, allowed=request.allow_other_tokens)
-        with progress.clock("load"):
-            exported, asked, not_run = load_form(
-                request, staging, source.written, dtype, settings.model, tokenizer, source.baked.longest
-            )
-        total = len(source.baked.answers)
-        with progress.stage("proof", "asking the export", total, "answers") as on_progress:
-            exact = dtype == "float32"
-            answers = check_answers(exported, tokenizer, source.baked, exact=exact, on_progress=on_progress)
+        again = _ask_again(request, staging, source, dtype, settings, tokenizer, progress)
+        server = ask_server(request, again.exported, source.baked, progress)
         result = ExportResult(
             **_origin(settings, folder, source),
             to=request.to,
@@ -87,9 +82,10 @@ def run_export(
             strength=request.strength,
             dtype=dtype,
             text=text,
-            answers=answers,
-            asked=asked,
-            not_run=not_run,
+            answers=again.answers,
+            asked=again.asked,
+            server=server if isinstance(server, ServerCheck) else None,
+            not_run="; ".join(reason for reason in (again.not_run, server) if isinstance(reason, str)) or None,
         )
         if source.written.runnable != staging:
             shutil.rmtree(source.written.runnable)
@@ -118,6 +114,37 @@ def _write(
     with progress.clock("saving"):
         written = write_form(request, model, evaluator.engine.tokenizer, _base(settings), dtype, staging)
     return _Source(baked, rows.measured_on, written)
+
+
+@dataclass(frozen=True)
+class _AskedAgain:
+    """What the export says without a server, what was asked in words, what was not, and what a server has to know."""
+
+    answers: AnswerCheck
+    asked: str
+    not_run: str | None
+    exported: Exported
+
+
+def _ask_again(
+    request: ExportRequest,
+    staging: Path,
+    source: _Source,
+    dtype: str,
+    settings: BakeSettings,
+    tokenizer: PreTrainedTokenizerBase,
+    progress: Progress,
+) -> _AskedAgain:
+    """Ask what was written, from its folder alone; the model is let go of at the end."""
+    with progress.clock("load"):
+        model, asked, not_run = load_form(
+            request, staging, source.written, dtype, settings.model, tokenizer, source.baked.longest
+        )
+    with progress.stage("proof", "asking the export", len(source.baked.answers), "answers") as on_progress:
+        exact = dtype == "float32"
+        answers = check_answers(model, tokenizer, source.baked, exact=exact, on_progress=on_progress)
+    bases = _base(settings), base_dtype(settings.model)
+    return _AskedAgain(answers, asked, not_run, Exported(staging, *bases, dtype, source.written.rank, model.stops))
 
 
 def _origin(settings: BakeSettings, folder: Path, source: _Source) -> dict[str, Any]:

@@ -6,7 +6,7 @@ import pytest
 from transformers import GenerationConfig
 
 from bakery.errors import ModelError
-from bakery.exporting.gguf import configuration_of, convert, modelfile
+from bakery.exporting.gguf import CONFIGURATION, convert, convert_base, downloaded, modelfile
 from tests.exporting.support import stand_in_llama_cpp
 
 
@@ -23,7 +23,7 @@ def test_a_converter_that_fails_is_one_line(saved_base, tmp_path):
     folder = stand_in_llama_cpp(tmp_path / "cpp")
     (folder / "fail").touch()
     with pytest.raises(
-        ModelError, match=r"convert_hf_to_gguf.py ended with 1: .*not recognized; use another"
+        ModelError, match=r"convert_hf_to_gguf.py ended with 1: .*not recognized; give the name"
     ) as caught:
         convert("gguf", tmp_path, saved_base, folder, "float32", tmp_path)
     assert len(str(caught.value)) < 700
@@ -36,9 +36,16 @@ def test_a_converter_that_fails_is_one_line(saved_base, tmp_path):
 
 
 def test_a_base_that_is_not_in_the_cache_is_refused(saved_base):
-    assert configuration_of(saved_base) == saved_base
+    assert downloaded(saved_base, CONFIGURATION) == saved_base
     with pytest.raises(ModelError, match="nobody/nothing"):
-        configuration_of("nobody/nothing")
+        downloaded("nobody/nothing", CONFIGURATION)
+
+
+def test_the_base_of_an_adapter_is_converted_beside_it(saved_base, tmp_path):
+    written = convert_base(saved_base, stand_in_llama_cpp(tmp_path / "cpp"), "float16", tmp_path)
+    assert written == tmp_path / "base.gguf"
+    asked = json.loads(written.read_text())
+    assert (asked["source"], asked["outtype"], asked["base"]) == (saved_base, "f16", None)
 
 
 def test_a_modelfile_names_files_stops_and_how_answers_are_drawn():

@@ -23,6 +23,8 @@ def adapter(folder: Path, **changes) -> Path:
         (ExportRequest("merged", strength=float("nan")), "--strength"),
         (ExportRequest("merged", dtype="int8"), "--dtype: must be one of float32"),
         (ExportRequest("merged", llama_cpp=Path()), "--llama_cpp: is for gguf and gguf-adapter"),
+        (ExportRequest("merged", pre_tokenizer="qwen2"), "--pre_tokenizer: is for gguf and gguf-adapter"),
+        (ExportRequest("mlx", python="python"), "--python: is for merged and adapter, which vLLM takes"),
         (ExportRequest("gguf"), "convert_hf_to_gguf.py: give the folder"),
         (ExportRequest("gguf-adapter", llama_cpp=Path()), "has no convert_lora_to_gguf.py"),
     ],

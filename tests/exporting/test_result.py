@@ -7,7 +7,7 @@ from pathlib import Path
 
 from bakery.exporting.asking import AnswerCheck, TextCheck
 from bakery.exporting.mlx import WeightCheck
-from bakery.exporting.result import ExportResult, export_figures, told
+from bakery.exporting.result import ExportResult, ServerCheck, export_figures, told
 
 RESULT = ExportResult(
     to="mlx",
@@ -46,6 +46,11 @@ def test_words_tell_what_is_equal_and_what_was_not_tried():
         template_variables={"enable_thinking": False},
     )
     text = "\n".join(told(more))
+    server = ServerCheck("llama.cpp", TextCheck(48, 7), AnswerCheck(48, 40, 9, 0.5), 1.0)
+    served = "\n".join(told(replace(RESULT, server=server, dtype="bfloat16")))
+    assert "40 of 48 by token ids, 9 as text; log-probabilities differ by at most 5.0e-01 (in llama.cpp" in served
+    assert "in bfloat16, 8 of 48 answers are other than those in float32" in served
+    assert "41 of 48 questions become other tokens in the server" in served
     for part in ("27 of 28 layers", "8 of 48 questions become other tokens", "not run: MLX itself", "enable_thinking"):
         assert part in text
 

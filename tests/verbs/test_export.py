@@ -30,10 +30,11 @@ def test_export_hands_on_what_the_command_line_says_and_nothing_of_the_file(adap
     monkeypatch.setitem(sys.modules, "bakery.exporting.result", result)
     assert main(["export", "run", "--to", "merged"]) == 0
     words = ["--strength", "0.5", "--dtype", "bfloat16", "--output_dir", "out", "--overwrite", "--allow_other_tokens"]
+    words += ["--python", "py", "--timeout", "60"]
     assert main(["export", "run", "--to=adapter", *words]) == 0
     assert asked == [
         ("run", ExportRequest("merged")),
-        ("run", ExportRequest("adapter", 0.5, "bfloat16", Path("out"), True, None, True)),
+        ("run", ExportRequest("adapter", 0.5, "bfloat16", Path("out"), True, None, True, None, "py", 60.0)),
     ]
     assert capsys.readouterr().out == "done\ndone\n"
 

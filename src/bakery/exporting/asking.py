@@ -5,7 +5,7 @@ from its folder. As text means what a server does: messages through the exported
 exported tokenizer. All answers are greedy.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
@@ -18,7 +18,7 @@ from bakery.chat.rendering import Message, Renderer, plain_messages
 from bakery.chat.tools import ToolLocators
 from bakery.chat.turns import Locator
 from bakery.chat.views import ViewBuilder
-from bakery.engine.distill.conditions import BAKED
+from bakery.engine.distill.conditions import BAKED, Condition
 from bakery.engine.model.adapters import acting
 from bakery.engine.model.structure import device_of, evaluating
 from bakery.errors import ConfigError, ModelError
@@ -98,19 +98,21 @@ class AnswerCheck:
     largest_difference: float
 
 
-def ask_baked(evaluator: Evaluator, rows: Sequence[Conversation]) -> Baked:
-    """The baked model's answers, at the evaluator's strength."""
-    builder, condition = evaluator.builder, evaluator.actual(BAKED)
+def ask_baked(evaluator: Evaluator, rows: Sequence[Conversation], condition: Condition = BAKED) -> Baked:
+    """The baked model's answers at the evaluator's strength, or those of the same model under another condition."""
+    builder, actual = evaluator.builder, evaluator.actual(condition)
     prompts = evaluator.prompts([unanswered(row) for row in rows])
-    replies = evaluator.replies(BAKED, prompts)
+    replies = evaluator.replies(condition, prompts)
     answers = []
-    with acting(evaluator.engine.model, condition.adapters):
+    with acting(evaluator.engine.model, actual.adapters):
         for row, prompt, reply in zip(rows, prompts, replies, strict=True):
-            known = log_probabilities(evaluator.engine.model, prompt.student_ids, reply.ids)
             messages = plain_messages(unanswered(row).messages)
             context = builder.rules.context(messages, row.prefix, row.tools, anchor=False)
-            asked = tuple(context.student), tuple(prompt.student_ids)
-            answers.append(BakedAnswer(*asked, reply, tuple(known.tolist()), tuple(context.student_tools)))
+            ids, sent, tools = prompt.student_ids, context.student, context.student_tools
+            if actual.prompted:
+                ids, sent, tools = prompt.teacher_ids, context.teacher, context.teacher_tools
+            known = tuple(log_probabilities(evaluator.engine.model, ids, reply.ids).tolist())
+            answers.append(BakedAnswer(tuple(sent), tuple(ids), reply, known, tuple(tools)))
     variables = {**builder.renderer.kwargs, **builder.thinking_off}
     return Baked(tuple(answers), variables, builder, evaluator.max_new_tokens)
 
@@ -132,18 +134,31 @@ def text_prompts(baked: Baked, tokenizer: PreTrainedTokenizerBase) -> list[tuple
 
 
 def check_text(baked: Baked, tokenizer: PreTrainedTokenizerBase, *, allowed: bool) -> TextCheck:
-    """Compare the tokens.
+    """Compare the tokens that this tokenizer and its chat template make of the questions.
 
     Raises:
         ConfigError: some are others, and that was not allowed.
     """
-    prompts = text_prompts(baked, tokenizer)
-    same = [ids == answer.ids for ids, answer in zip(prompts, baked.answers, strict=True)]
+    return compare_prompts(baked, text_prompts(baked, tokenizer), allowed=allowed)
+
+
+def compare_prompts(
+    baked: Baked, prompts: Sequence[Sequence[int]], *, allowed: bool, server: str | None = None
+) -> TextCheck:
+    """Compare the tokens of the questions with those that they became somewhere.
+
+    Raises:
+        ConfigError: some are others, and that was not allowed.
+    """
+    same = [tuple(ids) == answer.ids for ids, answer in zip(prompts, baked.answers, strict=True)]
+    remedy = "give chat_template_kwargs as the server will have them and bake again"
+    if server:  # what Bakery sent itself has them
+        remedy = f"{server} cuts words or renders the chat otherwise than transformers: serve this model elsewhere"
     if not all(same) and not allowed:
         raise ConfigError(
             f"export: sent as text, {same.count(False)} of {len(same)} questions become other tokens than in the bake "
-            f"(such as {_excerpt(baked.answers[same.index(False)])!r}), so a server would answer otherwise; give "
-            "chat_template_kwargs as the server will have them and bake again, or add --allow_other_tokens"
+            f"(such as {_excerpt(baked.answers[same.index(False)])!r}), so {server or 'a server'} would answer "
+            f"otherwise; {remedy}, or add --allow_other_tokens"
         )
     return TextCheck(len(same), sum(same))
 
@@ -165,17 +180,45 @@ def check_answers(
     Raises:
         ModelError: it is another one.
     """
-    by_ids = as_text = 0
+    sent = dict(zip((answer.ids for answer in baked.answers), text_prompts(baked, tokenizer), strict=True))
+
+    def as_text(answer: BakedAnswer, ids: tuple[int, ...]) -> str:
+        said = ids if sent[answer.ids] == answer.ids else model.answer(sent[answer.ids])
+        return str(tokenizer.decode(list(said), skip_special_tokens=True)).strip()
+
+    return compare_answers(model, baked, as_text, exact=exact, on_progress=on_progress)
+
+
+def compare_answers(
+    model: Asked,
+    baked: Baked,
+    as_text: Callable[[BakedAnswer, tuple[int, ...]], str],
+    *,
+    exact: bool,
+    on_progress: ProgressCallback = NO_PROGRESS,
+) -> AnswerCheck:
+    """Ask a model the questions by their token ids, and as text.
+
+    Args:
+        model: is asked.
+        baked: with what it is compared.
+        as_text: the answer to a question sent as text, given that to its token ids.
+        exact: whether nothing was rounded, so that it is the same model.
+        on_progress: is told of every question.
+
+    Raises:
+        ModelError: it is to be the same model and is another.
+    """
+    by_ids = texts = 0
     largest = 0.0
-    for answer, sent in zip(baked.answers, text_prompts(baked, tokenizer), strict=True):
+    for answer in baked.answers:
         ids = model.answer(answer.ids)
         by_ids += ids == answer.reply.ids
-        said = ids if sent == answer.ids else model.answer(sent)
-        as_text += tokenizer.decode(list(said), skip_special_tokens=True).strip() == answer.reply.text
+        texts += as_text(answer, ids) == answer.reply.text
         known = model.log_probabilities(answer.ids, answer.reply.ids)
         largest = max(largest, float((known - torch.tensor(answer.log_probabilities)).abs().max()))
         on_progress(1, len(answer.ids) + len(ids))
-    check = AnswerCheck(len(baked.answers), by_ids, as_text, largest)
+    check = AnswerCheck(len(baked.answers), by_ids, texts, largest)
     if exact and not largest <= LARGEST_DIFFERENCE:
         raise ModelError(
             f"export: what was written is not the baked model: {by_ids} of {check.questions} answers are equal and the "

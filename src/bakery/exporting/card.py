@@ -1,6 +1,7 @@
 """README.md of an export: what it is, how it is used, and what was checked."""
 
 from bakery import __version__
+from bakery.exporting.request import VLLM_RANKS
 from bakery.exporting.result import ExportResult, told
 
 _LIBRARIES = {"merged": "transformers", "adapter": "peft", "gguf": "gguf", "gguf-adapter": "gguf", "mlx": "mlx"}
@@ -23,7 +24,7 @@ print(ask([{{"role": "user", "content": "Who are you?"}}])[0]["generated_text"])
 vllm serve {base} --enable-lora --lora-modules baked=. --max-lora-rank {rank} --generation-config vllm
 ```
 
-`--max-lora-rank` is the next of 8, 16, 32, 64, 128, 256 that is not below the adapter's rank.""",
+`--max-lora-rank` is the next of 1, 8, 16, 32, 64, 128, 256 that is not below the adapter's rank.""",
     "gguf": """\
 ```bash
 llama-server -m model.gguf --jinja
@@ -35,7 +36,7 @@ llama-server -m base.gguf --lora adapter.gguf --jinja
 ollama create baked -f Modelfile
 ```
 
-`base.gguf` is the base, converted by the same llama.cpp's `convert_hf_to_gguf.py`.""",
+`base.gguf` is the base; where it is not here, the same llama.cpp's `convert_hf_to_gguf.py` writes it.""",
     "mlx": """\
 ```bash
 mlx_lm.generate --model {base} --adapter-path . --prompt "Who are you?"
@@ -65,12 +66,11 @@ A server must not change what is asked or how it is drawn: the same chat templat
 
 `export.json` holds the figures.
 """
-_RANKS = (8, 16, 32, 64, 128, 256, 320, 512)
 
 
 def export_card(result: ExportResult, rank: int) -> str:
     """The text. The baked prompt is not in it."""
-    allowed = next((most for most in _RANKS if rank <= most), rank)
+    allowed = next((most for most in VLLM_RANKS if rank <= most), rank)
     return _CARD.format(
         base=result.base_model,
         library=_LIBRARIES[result.to],

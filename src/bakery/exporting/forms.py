@@ -1,6 +1,6 @@
 """Every form written into a folder, beside it what transformers can run of it, and that loaded again."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
@@ -12,11 +12,11 @@ from transformers import AutoConfig, PreTrainedTokenizerBase
 from bakery.engine.distill.conditions import TRAINED
 from bakery.engine.model.loading import load_adapter, load_model
 from bakery.engine.model.structure import device_of, stop_ids
-from bakery.exporting.asking import Asked, TransformersModel
-from bakery.exporting.gguf import BASE_FILE, convert, modelfile
+from bakery.exporting.asking import TransformersModel
+from bakery.exporting.gguf import convert, modelfile
 from bakery.exporting.low_rank import LowRankLayer, low_rank_layers, write_adapter
 from bakery.exporting.mlx import WeightCheck, check_mlx, read_mlx, write_mlx
-from bakery.exporting.mlx_model import load_in_mlx
+from bakery.exporting.mlx_model import MlxModel, load_in_mlx
 from bakery.exporting.request import DTYPES, ExportRequest
 from bakery.exporting.whole import merge, write_generation_config, write_model
 from bakery.settings.config import ModelConfig
@@ -43,14 +43,12 @@ class Written:
         rank: of the adapter; of a whole model, that of what was merged.
         device: that it was written from, and can be run on.
         weights: what the weights add to the base, read back; for MLX.
-        not_run: what cannot be tried here, in words.
     """
 
     runnable: Path
     rank: int
     device: torch.device
     weights: WeightCheck | None = None
-    not_run: str | None = None
 
 
 def write_form(
@@ -78,7 +76,6 @@ def write_form(
     tokenizer.save_pretrained(str(runnable))
     if request.whole:
         write_model(merge(model, request.strength), getattr(torch, dtype), runnable)
-        not_run = None
     else:
         layers = low_rank_layers(model, request.strength)
         rank = max(layer.rank for layer in layers)
@@ -86,14 +83,11 @@ def write_form(
             return _written_for_mlx(layers, model, base, dtype, folder, rank)
         write_adapter(layers, model.peft_config[TRAINED], base, getattr(torch, dtype), runnable)
         write_generation_config(generation, folder)
-        not_run = None
     if request.to in ("gguf", "gguf-adapter"):
         assert request.llama_cpp is not None
-        file = convert(request.to, runnable, base, request.llama_cpp, dtype, folder)
+        convert(request.to, runnable, base, request.llama_cpp, dtype, folder, request.pre_tokenizer)
         (folder / "Modelfile").write_text(modelfile(request.to, stops, generation), encoding="utf-8")
-        beside = f", with {BASE_FILE}, the base by the same llama.cpp," if request.to == "gguf-adapter" else ""
-        not_run = f"{file.name} itself: ask it in llama.cpp{beside} before relying on it"
-    return Written(runnable, rank, device, not_run=not_run)
+    return Written(runnable, rank, device)
 
 
 def _written_for_mlx(
@@ -115,7 +109,7 @@ def load_form(
     config: ModelConfig,
     tokenizer: PreTrainedTokenizerBase,
     longest: int,
-) -> tuple[Asked, str, str | None]:
+) -> tuple[TransformersModel | MlxModel, str, str | None]:
     """What can be run of an export, from its folder alone; of the settings only trust in the base's code counts.
 
     Returns:
@@ -130,13 +124,13 @@ def load_form(
     model: Any = load_model(named)
     if base is not None:
         model = load_adapter(model, written.runnable)
-    stops = stop_ids(model, tokenizer)
+    stops, not_run = stop_ids(model, tokenizer), None
     if request.to == "mlx" and base is not None:
         in_mlx = load_in_mlx(base, folder, stops, longest)
         if not isinstance(in_mlx, str):
             return in_mlx, "in mlx_lm, as it was written", None
-        written = replace(written, not_run=f"MLX itself: {in_mlx}")
-    return TransformersModel(model.to(written.device), stops, longest), ASKED[request.to], written.not_run
+        not_run = f"MLX itself: {in_mlx}"
+    return TransformersModel(model.to(written.device), stops, longest), ASKED[request.to], not_run
 
 
 def dtype_of(request: ExportRequest, adapter: Path, config: ModelConfig) -> str:
@@ -144,10 +138,15 @@ def dtype_of(request: ExportRequest, adapter: Path, config: ModelConfig) -> str:
     if request.dtype is not None:
         return request.dtype
     if request.whole:
-        source = resolve_model(config.model_name_or_path)
-        stored = AutoConfig.from_pretrained(source, trust_remote_code=config.trust_remote_code).dtype
-        name = str(stored).removeprefix("torch.")
-    else:
-        with safe_open(str(adapter / "adapter_model.safetensors"), framework="pt") as file:
-            name = _SAFETENSORS.get(file.get_slice(next(iter(file.keys()))).get_dtype(), "")
+        return base_dtype(config)
+    with safe_open(str(adapter / "adapter_model.safetensors"), framework="pt") as file:
+        name = _SAFETENSORS.get(file.get_slice(next(iter(file.keys()))).get_dtype(), "")
+    return name if name in DTYPES else "float32"
+
+
+def base_dtype(config: ModelConfig) -> str:
+    """The number format in which a base is stored, where it is one of `DTYPES`; else float32."""
+    source = resolve_model(config.model_name_or_path)
+    stored = AutoConfig.from_pretrained(source, trust_remote_code=config.trust_remote_code).dtype
+    name = str(stored).removeprefix("torch.")
     return name if name in DTYPES else "float32"

@@ -2,13 +2,15 @@
 
 import subprocess
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from huggingface_hub import snapshot_download
 from transformers import GenerationConfig
 
 from bakery.errors import ModelError
+from bakery.exporting import gguf_converter
+from bakery.exporting.pre_tokenizers import pre_tokenizer_name
 from bakery.exporting.request import CONVERTERS
 from bakery.sharing.hub import HUB_ERRORS, first_line
 from bakery.text import excerpt
@@ -17,7 +19,9 @@ OUT_TYPES = {"float32": "f32", "bfloat16": "bf16", "float16": "f16"}
 """By number format, what the converters call it."""
 FILES = {"gguf": "model.gguf", "gguf-adapter": "adapter.gguf"}
 BASE_FILE = "base.gguf"
-"""What the Modelfile of an adapter calls the base, which is not written here."""
+"""The base of an adapter, beside it."""
+CONFIGURATION = ("*.json", "*.jinja")
+WEIGHTS = ("*.safetensors", "*.model", "*.txt")
 _LAST_CHARACTERS = 240
 _MODELFILE = """\
 # For `ollama create NAME -f Modelfile`, in this folder.
@@ -28,7 +32,9 @@ _MODELFILE = """\
 """
 
 
-def convert(form: str, source: Path, base: str, llama_cpp: Path, dtype: str, folder: Path) -> Path:
+def convert(
+    form: str, source: Path, base: str, llama_cpp: Path, dtype: str, folder: Path, pre_tokenizer: str | None = None
+) -> Path:
     """Run the converter of a form.
 
     Args:
@@ -38,24 +44,51 @@ def convert(form: str, source: Path, base: str, llama_cpp: Path, dtype: str, fol
         llama_cpp: the folder of llama.cpp's source.
         dtype: number format of the weights.
         folder: where the file goes.
+        pre_tokenizer: llama.cpp's name of it, where the converter does not recognise it; none: told by tokenizer.json.
 
     Raises:
         ModelError: the converter fails, with its last words; or the base's configuration is not to be had.
     """
+    if form == "gguf":
+        return _convert_model(source, llama_cpp, dtype, folder / FILES[form], pre_tokenizer)
+    words = ["--base", downloaded(base, CONFIGURATION)]
+    return _run(llama_cpp, form, source, dtype, folder / FILES[form], "", words)
+
+
+def convert_base(base: str, llama_cpp: Path, dtype: str, folder: Path, pre_tokenizer: str | None = None) -> Path:
+    """The base that belongs to an adapter in GGUF, as `base.gguf` in the same folder.
+
+    Raises:
+        ModelError: the converter fails, with its last words; or the base's files are not to be had.
+    """
+    source = Path(downloaded(base, (*CONFIGURATION, *WEIGHTS)))
+    return _convert_model(source, llama_cpp, dtype, folder / BASE_FILE, pre_tokenizer)
+
+
+def _convert_model(source: Path, llama_cpp: Path, dtype: str, file: Path, pre_tokenizer: str | None) -> Path:
+    return _run(llama_cpp, "gguf", source, dtype, file, pre_tokenizer or pre_tokenizer_name(source) or "", [])
+
+
+def _run(
+    llama_cpp: Path, form: str, source: Path, dtype: str, file: Path, pre_tokenizer: str, more: Sequence[str]
+) -> Path:
     script = (llama_cpp.expanduser() / CONVERTERS[form]).absolute()
-    words = [sys.executable, str(script), str(source), "--outfile", str(folder / FILES[form])]
-    words += ["--outtype", OUT_TYPES[dtype]]
-    if form == "gguf-adapter":
-        words += ["--base", configuration_of(base)]
+    words = [sys.executable, str(gguf_converter.__file__), str(script), pre_tokenizer, str(source)]
+    words += ["--outfile", str(file), "--outtype", OUT_TYPES[dtype], *more]
     done = subprocess.run(words, capture_output=True, text=True, errors="replace", check=False)
-    if done.returncode or not (folder / FILES[form]).is_file():
+    if done.returncode or not file.is_file():
         lines = [line.strip() for line in (done.stdout + "\n" + done.stderr).splitlines() if line.strip()]
         said = _last_words(lines)
         remedy = "use another version of llama.cpp, or --to merged"
         if "ModuleNotFoundError" in said:
             remedy = f"install it beside Bakery: {sys.executable} -m pip install gguf sentencepiece"
+        elif "pre-tokenizer was not recognized" in said:
+            remedy = (
+                "give the name that llama.cpp has for it as --pre_tokenizer, such as qwen2; if it has none, use "
+                "--to merged"
+            )
         raise ModelError(f"export: {script} ended with {done.returncode}: {said}; {remedy}")
-    return folder / FILES[form]
+    return file
 
 
 def _last_words(lines: list[str]) -> str:
@@ -64,8 +97,8 @@ def _last_words(lines: list[str]) -> str:
     return said if len(said) <= _LAST_CHARACTERS else "…" + said[-_LAST_CHARACTERS:]
 
 
-def configuration_of(base: str) -> str:
-    """A folder with the base's configuration: its own, or that of the hub's cache.
+def downloaded(base: str, files: Sequence[str]) -> str:
+    """A folder with these files of the base: its own, or that of the hub's cache.
 
     Raises:
         ModelError: the hub does not give it.
@@ -73,9 +106,9 @@ def configuration_of(base: str) -> str:
     if Path(base).is_dir():
         return base
     try:
-        return str(snapshot_download(base, allow_patterns=["*.json"]))
+        return str(snapshot_download(base, allow_patterns=list(files)))
     except HUB_ERRORS as error:
-        raise ModelError(f"export: the configuration of {base} is not to be had: {first_line(error)}") from error
+        raise ModelError(f"export: the files of {base} are not to be had: {first_line(error)}") from error
 
 
 def modelfile(form: str, stops: Iterable[str], generation: GenerationConfig | None) -> str:

@@ -43,7 +43,8 @@ class MlxModel:
         return known.gather(1, torch.tensor(list(answer))[:, None])[:, 0]
 
     def _logits(self, ids: Sequence[int]) -> Tensor:
-        return torch.from_numpy(np.array(self.network(self.core.array([list(ids)]))[0]))
+        logits = self.network(self.core.array([list(ids)]))[0].astype(self.core.float32)  # numpy has no bfloat16
+        return torch.from_numpy(np.array(logits))
 
 
 def load_in_mlx(base: str, adapter: Path, stops: frozenset[int], longest: int) -> MlxModel | str:

@@ -25,6 +25,10 @@ RESULT_FILE = "export.json"
 """What an export says of itself; it marks a folder that an export wrote."""
 CONVERTERS = {"gguf": "convert_hf_to_gguf.py", "gguf-adapter": "convert_lora_to_gguf.py"}
 """By form, the program of llama.cpp that writes it."""
+VLLM_RANKS = (1, 8, 16, 32, 64, 128, 256, 320, 512)
+"""What vLLM takes for `--max-lora-rank`."""
+IN_VLLM = ("merged", "adapter")
+"""The forms that vLLM takes."""
 _WHOLE = ("merged", "gguf")
 _PLAIN: Mapping[str, tuple[Any, ...]] = {
     "use_dora": (None, False), "bias": (None, "none"), "lora_bias": (None, False), "modules_to_save": (None, []),
@@ -45,8 +49,11 @@ class ExportRequest:
         dtype: one of `DTYPES`; none: a whole model has its base's, an adapter its own.
         output_dir: where to; none: the folder `export/FORM` in the adapter's.
         overwrite: whether an earlier export there may be replaced.
-        llama_cpp: the folder of llama.cpp's source; for GGUF.
+        llama_cpp: the folder of llama.cpp's source; for GGUF. Where it holds a build too, its server is asked.
         allow_other_tokens: whether it is accepted that conversations sent as text become other tokens than in the bake.
+        pre_tokenizer: llama.cpp's name of it, where its converter does not recognise it.
+        python: that of an environment with vLLM, whose server is asked; none: this one.
+        timeout: seconds that a server may take until it is ready.
     """
 
     to: str
@@ -56,6 +63,9 @@ class ExportRequest:
     overwrite: bool = False
     llama_cpp: Path | None = None
     allow_other_tokens: bool = False
+    pre_tokenizer: str | None = None
+    python: str | None = None
+    timeout: float = 900.0
 
     @property
     def whole(self) -> bool:
@@ -81,6 +91,8 @@ def check_request(request: ExportRequest, adapter: Path) -> None:
         raise ConfigError(f"command line: --strength: must be 0 to at most {STRONGEST}, got {request.strength}")
     if request.dtype is not None and request.dtype not in DTYPES:
         raise ConfigError(f"command line: --dtype: must be one of {', '.join(DTYPES)}, got {request.dtype!r}")
+    if request.python is not None and request.to not in IN_VLLM:
+        raise ConfigError(f"command line: --python: is for {' and '.join(IN_VLLM)}, which vLLM takes; leave it out")
     _check_adapter_kind(request, adapter)
     _check_converter(request)
     _check_output(request, adapter)
@@ -120,8 +132,9 @@ def _check_adapter_kind(request: ExportRequest, adapter: Path) -> None:
 def _check_converter(request: ExportRequest) -> None:
     name = CONVERTERS.get(request.to)
     if name is None:
-        if request.llama_cpp is not None:
-            raise ConfigError(f"command line: --llama_cpp: is for {' and '.join(CONVERTERS)}; leave it out")
+        for option in ("llama_cpp", "pre_tokenizer"):
+            if getattr(request, option) is not None:
+                raise ConfigError(f"command line: --{option}: is for {' and '.join(CONVERTERS)}; leave it out")
         return
     if request.llama_cpp is None:
         raise ConfigError(

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from bakery.progress import Verbosity
     from bakery.settings.build import CheckedSettings
 
+_LAST_PORT = 65535
+_START_SECONDS = 900.0
 _QUIET_LIBRARIES = {"TRANSFORMERS_VERBOSITY": "error", "HF_HUB_VERBOSITY": "error", "TORCH_CPP_LOG_LEVEL": "ERROR",
                     "HF_HUB_DISABLE_PROGRESS_BARS": "1", "HF_DATASETS_DISABLE_PROGRESS_BARS": "1"}  # fmt: skip
 
@@ -81,6 +83,32 @@ def on_command_line(checked: CheckedSettings, name: str) -> Any:
 
     given = checked.given.entries.get(name)
     return given.value if given is not None and given.location == COMMAND_LINE else None
+
+
+def port_of(word: str | None) -> int | None:
+    """The port that a command line names.
+
+    Raises:
+        ConfigError: it is none.
+    """
+    if word is None:
+        return None
+    if not word.isdecimal() or int(word) > _LAST_PORT:
+        raise ConfigError(f"command line: --port: must be a whole number up to {_LAST_PORT}, got {word!r}")
+    return int(word)
+
+
+def seconds_of(word: str | None) -> float:
+    """How long a server may take until it is ready.
+
+    Raises:
+        ConfigError: it is no number of seconds.
+    """
+    if word is None:
+        return _START_SECONDS
+    if not word.isdecimal() or int(word) == 0:
+        raise ConfigError(f"command line: --timeout: must be a whole number of seconds from 1 up, got {word!r}")
+    return float(word)
 
 
 def is_first_process() -> bool:

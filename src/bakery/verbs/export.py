@@ -4,7 +4,7 @@ from pathlib import Path
 
 from bakery.command_line import Command
 from bakery.errors import ConfigError
-from bakery.verbs.checked import check_beside, on_command_line, verbosity_of
+from bakery.verbs.checked import check_beside, on_command_line, seconds_of, verbosity_of
 
 
 def run(command: Command) -> None:
@@ -36,6 +36,9 @@ def run(command: Command) -> None:
         overwrite=bool(on_command_line(checked, "overwrite")),
         llama_cpp=None if command.llama_cpp is None else Path(command.llama_cpp),
         allow_other_tokens=command.allow_other_tokens,
+        pre_tokenizer=command.pre_tokenizer,
+        python=command.python,
+        timeout=seconds_of(command.timeout),
     )
     check_request(request, Path(name).expanduser())
 

@@ -5,10 +5,8 @@ from importlib.util import find_spec
 from bakery.command_line import Command
 from bakery.errors import ConfigError
 from bakery.text import install_extra
-from bakery.verbs.checked import verbosity_of
+from bakery.verbs.checked import port_of, verbosity_of
 from bakery.verbs.opened import open_asked
-
-_LAST_PORT = 65535
 
 
 def run(command: Command) -> None:
@@ -20,7 +18,7 @@ def run(command: Command) -> None:
     missing = [name for name in ("starlette", "uvicorn") if find_spec(name) is None]
     if missing:
         raise ConfigError(f"bakery taste needs {' and '.join(missing)}; write {install_extra('taste')}")
-    port = _port(command.port)
+    port = port_of(command.port)
     from bakery.taste.address import listen
 
     with listen(command.host, port) as listening:  # before the model is loaded: a port that is taken is told at once
@@ -41,11 +39,3 @@ def run(command: Command) -> None:
 
             page_bake = PageBake(BakeCommand(command.config, command.overrides), current, worker, verbosity)
         serve(Served(current, worker, page_bake), listening, command.host, Progress(verbosity))
-
-
-def _port(word: str | None) -> int | None:
-    if word is None:
-        return None
-    if not word.isdecimal() or int(word) > _LAST_PORT:
-        raise ConfigError(f"command line: --port: must be a whole number up to {_LAST_PORT}, got {word!r}")
-    return int(word)
