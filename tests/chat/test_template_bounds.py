@@ -96,8 +96,9 @@ def test_what_was_refused_is_not_tried_again(monkeypatch):
         monkeypatch.setattr("bakery.chat.template_bounds._start", None)
 
 
-def test_a_process_that_waits_is_given_up(monkeypatch):
+def test_without_limits_of_the_system_a_rendering_is_given_up_by_the_clock(monkeypatch):
     template_bounds._process(os.getpid()).close()
+    monkeypatch.setattr("bakery.chat.template_child.LIMITS_ITSELF", False)
     monkeypatch.setattr("bakery.chat.template_bounds.WALL_SECONDS", 0.01)
     with pytest.raises(TemplateError, match="does not end"):
         check_template_source("{{ 'given up' }}")

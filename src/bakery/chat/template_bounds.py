@@ -13,8 +13,8 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -26,7 +26,7 @@ from bakery.errors import TemplateError
 from bakery.text import excerpt
 
 WALL_SECONDS = 60.0
-"""A rendering that waits this long for its seconds of processor time is given up."""
+"""Where the system cannot limit processor time, a rendering is given up after this long."""
 _SECRET = re.compile("TOKEN|KEY|SECRET|PASSW", re.IGNORECASE)
 
 
@@ -80,18 +80,13 @@ class _TemplateProcess:
     def _ask(self, line: str) -> Mapping[str, Any]:
         """The child's answer; or, where it has none, how it ended."""
         child = self._child = self._child or _start()
-        timer = threading.Timer(WALL_SECONDS, child.kill)
-        timer.daemon = True
-        timer.start()
         said = ""
         try:
-            child.stdin.write(line + "\n")  # type: ignore[union-attr]
-            child.stdin.flush()  # type: ignore[union-attr]
-            said = child.stdout.readline()  # type: ignore[union-attr]
-        except BrokenPipeError:
-            pass
+            with suppress(BrokenPipeError), _wall_limit(child):
+                child.stdin.write(line + "\n")  # type: ignore[union-attr]
+                child.stdin.flush()  # type: ignore[union-attr]
+                said = child.stdout.readline()  # type: ignore[union-attr]
         finally:
-            timer.cancel()
             if not said.endswith("\n"):  # it has ended, or somebody interrupts this process, and it would answer late
                 self._child = None
                 child.kill()
@@ -131,6 +126,21 @@ def _start() -> subprocess.Popen[str]:
         )
     except OSError as error:
         raise TemplateError(f"no process can be started to render the chat template in: {error}; run again") from error
+
+
+@contextmanager
+def _wall_limit(child: subprocess.Popen[str]) -> Iterator[None]:
+    """End the child in time where it cannot limit itself; elsewhere a thread would cost too much."""
+    if template_child.LIMITS_ITSELF:
+        yield
+        return
+    timer = threading.Timer(WALL_SECONDS, child.kill)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
 
 
 def _placeholder(value: Any) -> str:

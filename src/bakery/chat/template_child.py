@@ -17,6 +17,7 @@ try:
 except ImportError:  # Windows, where the parent's clock is the only limit
     resource = None  # type: ignore[assignment]
 
+LIMITS_ITSELF = resource is not None
 SECONDS = 1
 """Processor time that one rendering may take beyond its share; what it takes of this, later ones lack."""
 SECONDS_EACH, SECONDS_PER_CHARACTER = 0.05, 1e-6
