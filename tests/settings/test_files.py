@@ -4,8 +4,8 @@ import os
 
 import pytest
 
-from bakery.errors import ConfigError, DataError
-from bakery.settings.files import as_path, existing_file, read_text
+from bakery.errors import ConfigError, DataError, ModelError
+from bakery.settings.files import as_path, existing_file, read_bytes, read_description, read_text
 from tests.settings.support import refusal
 
 
@@ -35,7 +35,9 @@ def test_pipes_devices_and_folders_are_not_read(tmp_path):
 def test_a_file_that_is_too_long_or_not_utf8_is_refused(tmp_path):
     (tmp_path / "a.txt").write_bytes(b"one\ntwo \xff\n")
     assert "a.txt line 2: not UTF-8 text" in refusal(lambda: read_text(tmp_path / "a.txt", ConfigError))
-    assert "is 10 bytes long; at most 9 are read" in refusal(lambda: read_text(tmp_path / "a.txt", ConfigError, 9))
+    assert "is 10 bytes long or longer; at most 9 are read" in refusal(
+        lambda: read_text(tmp_path / "a.txt", ConfigError, 9)
+    )
 
 
 @pytest.mark.parametrize("content", ["", " \n\t", "\ufeff\n"])
@@ -51,3 +53,26 @@ def test_the_home_folder_is_written_as_a_tilde(tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", str(tmp_path))
     (tmp_path / "a.txt").write_text("a")
     assert read_text("~/a.txt", ConfigError) == "a"
+
+
+def test_a_file_that_gives_nothing_yet_is_not_waited_for(monkeypatch, tmp_path):
+    (tmp_path / "a.txt").write_text("a")
+    reading, writing = os.pipe()
+    monkeypatch.setattr("bakery.settings.files.os.open", lambda path, flags: os.dup(reading))
+    assert "is a pipe or a device" in refusal(lambda: read_bytes(tmp_path / "a.txt", DataError))
+    os.close(reading)
+    os.close(writing)
+
+
+@pytest.mark.parametrize("content", ["[1]", "{", "", "[" * 5000, '{"a":' * 5000, "\udcff", '{"a": ' + "9" * 5000 + "}"])
+def test_a_description_that_is_no_object_is_one_short_line(content, tmp_path):
+    (tmp_path / "a.json").write_bytes(content.encode("utf-8", "surrogateescape"))
+    problem = refusal(lambda: read_description(tmp_path / "a.json", ModelError))
+    assert "a.json: " in problem
+    assert "\n" not in problem
+
+
+def test_a_long_description_is_not_read(tmp_path):
+    (tmp_path / "a.json").touch()
+    os.truncate(tmp_path / "a.json", 2**40)
+    assert "at most 4,000,000 are read" in refusal(lambda: read_description(tmp_path / "a.json", ModelError))

@@ -46,7 +46,8 @@ def render_bounded(source: str, messages: Sequence[Mapping[str, Any]], variables
     Raises:
         jinja2.TemplateError: the template refuses the conversation.
         TemplateError: it is not a template; or it takes more than 1 s of processor time (or 0.05 s in each of
-            many renderings), wants more than 512 MB of memory, writes more than 32 million characters, or has done so before.
+            many renderings), wants more than 512 MB of memory, or writes more than 32 million characters; or it has
+            done so before.
     """
     request = {"template": source, "messages": list(messages), "variables": dict(variables)}
     return _process(os.getpid()).render(request)

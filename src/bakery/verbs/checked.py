@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import os
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bakery.command_line import FIRST_COMMAND, Command
@@ -61,10 +60,12 @@ def verbosity_of(command: Command) -> Verbosity:
 
 def check_beside(command: Command, folder: str) -> CheckedSettings:
     """The settings of the command line or, without a file, those that a bake left beside its adapter in a folder."""
+    from bakery.settings.files import as_path
+
     if command.config is not None:
         return check(command)
-    saved = Path(folder).expanduser() / "bakery.yaml"
-    if not saved.is_file():
+    saved = as_path(as_path(folder, ConfigError, "command line") / "bakery.yaml", ConfigError)
+    if not saved.exists():
         raise ConfigError(f"no settings: {folder} has no bakery.yaml; give --config FILE with the context to prove")
     return check(replace(command, config=str(saved)), of_run=True)
 

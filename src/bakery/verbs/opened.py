@@ -23,6 +23,7 @@ def open_one(command: Command) -> tuple[Path, BakeSettings, Tasting, tuple[str, 
     from bakery.progress import Progress
     from bakery.rows.bake_data import load_bake_data
     from bakery.settings.build import build
+    from bakery.settings.files import as_path
     from bakery.settings.paths import check_adapter
 
     verbosity, verb = verbosity_of(command), command.verb
@@ -30,7 +31,7 @@ def open_one(command: Command) -> tuple[Path, BakeSettings, Tasting, tuple[str, 
         given = f"needs the folder of one bake as its first word, got {len(command.folders)}"
         raise ConfigError(f"command line: {verb}: {given}; write bakery {verb} outputs/x")
     (name,) = command.folders
-    if not Path(name).expanduser().is_dir():
+    if not as_path(name, ConfigError, f"command line: {verb}").is_dir():
         raise ConfigError(f"command line: {verb}: no such folder: {name} (looked in {Path.cwd()})")
     checked = check_beside(command, name)
     check_adapter(name, checked.model.model_name_or_path, f"command line: {verb}")
