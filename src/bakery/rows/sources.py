@@ -84,7 +84,7 @@ def _refuse_large_folder(spec: str, folder: Path) -> None:
 
 
 def _refuse_other_than_text(spec: str, folder: Path) -> None:
-    """Refuse a pipe, a device or zeros under the name of a text: `datasets` would read them for as long as they last."""
+    """Refuse a pipe, a device or zeros under the name of a text: `datasets` would read them without end."""
     for base, _, names in os.walk(folder):
         for name in names:
             if Path(name).suffix.lower() in (".json", ".jsonl", ".csv"):

@@ -16,7 +16,7 @@ from transformers.pytorch_utils import Conv1D
 
 from bakery.engine.model.adapters import lora_layers
 from bakery.engine.model.foreign_adapter import check_finite, checked_adapter
-from bakery.engine.model.foreign_model import FAILURES, check_model_folder, check_model_size
+from bakery.engine.model.foreign_model import FAILURES, check_model_folder, check_model_size, check_weights
 from bakery.engine.model.structure import context_of, unwrap
 from bakery.errors import BakeryError, ConfigError, ModelError
 from bakery.scoring.answers import full_matches
@@ -26,6 +26,8 @@ from bakery.settings.paths import STARTER, resolve_model
 from bakery.settings.precision import is_slow_here
 from bakery.text import excerpt, listed, suggestion
 
+_TRIAL = "Zxqj, 7 ÄÖ 漢字 🙂\n"
+"""What every tokenizer takes apart, if only into unknown tokens."""
 _ALL_LINEAR = ("all-linear", "all")
 
 
@@ -39,6 +41,10 @@ def load_tokenizer(config: ModelConfig) -> PreTrainedTokenizerBase:
     check_model_folder(source)
     with _explained(config.model_name_or_path, "tokenizer"):
         tokenizer = AutoTokenizer.from_pretrained(source, trust_remote_code=config.trust_remote_code)
+        if backend := getattr(tokenizer, "backend_tokenizer", None):  # where its file cuts or fills up every text
+            backend.no_truncation()
+            backend.no_padding()
+        tokenizer(_TRIAL, add_special_tokens=False)
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token
     return cast(PreTrainedTokenizerBase, tokenizer)
@@ -75,6 +81,8 @@ def load_model(config: ModelConfig) -> PreTrainedModel:
         if not config.trust_remote_code:
             check_model_size(source, described)
         model = AutoModelForCausalLM.from_pretrained(source, use_safetensors=True, **arguments)
+    check_weights(model, config.model_name_or_path)
+    model.config.return_dict = True  # which a description may turn off
     if config.load_in_4bit:
         _keep_differentiable(model)
     elif config.dtype == "auto" and is_slow_here(model.dtype):
