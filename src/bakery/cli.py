@@ -14,8 +14,11 @@ from importlib import import_module
 from bakery import __version__
 from bakery.command_line import HELP, Command, read_command
 from bakery.errors import BakeryError
+from bakery.text import excerpt
 from bakery.verbs.checked import is_first_process
 
+LONGEST_LINE = 1500
+"""Characters of an error at most; what a file or library says can be of any length."""
 GRACE_SECONDS = 10.0
 """How long a process that failed beside others waits to be ended before it says why."""
 MODULES = {"bake": "bake", "inspect": "inspect", "eval": "evaluate", "compare": "compare", "chat": "chat",
@@ -33,7 +36,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BakeryError as error:
         if "--verbose" in words:
             traceback.print_exc()
-        print(f"bakery: error: {' '.join(str(error).split())}", file=sys.stderr)
+        print(f"bakery: error: {excerpt(str(error), LONGEST_LINE)}", file=sys.stderr)
         return error.exit_code
     except KeyboardInterrupt:
         if is_first_process():

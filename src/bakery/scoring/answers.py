@@ -58,7 +58,7 @@ def pattern_problem(pattern: str) -> str | None:
     try:
         regex.compile(pattern)
     except regex.error as error:
-        return f"not a regular expression: {pattern!r}: {error}; correct it"
+        return f"not a regular expression: {excerpt(pattern)!r}: {error}; correct it"
     return None
 
 
@@ -72,7 +72,7 @@ def matches(pattern: str, text: str) -> bool:
         return bool(regex.search(pattern, text, timeout=REGEX_SECONDS))
     except TimeoutError:
         raise ConfigError(
-            f"the pattern {pattern!r} takes more than {REGEX_SECONDS:g} s on one reply; make it simpler"
+            f"the pattern {excerpt(pattern)!r} takes more than {REGEX_SECONDS:g} s on one reply; make it simpler"
         ) from None
 
 
