@@ -49,8 +49,7 @@ check: $(STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/bandit --quiet --configfile pyproject.toml --recursive src
-	@$(BIN)/pip-audit --progress-spinner off --timeout 5 --skip-editable --strict >/dev/null 2>.audit.log \
-	  && echo "pip-audit: no known vulnerability" || python3 -c "" ; rm -f .audit.log
+	@$(BIN)/python .ci/audit.py
 
 ## make format    put everything into the house style
 format: $(STAMP)

@@ -14,7 +14,7 @@ from importlib import import_module
 from bakery import __version__
 from bakery.command_line import HELP, Command, read_command
 from bakery.errors import BakeryError
-from bakery.text import excerpt
+from bakery.text import excerpt, redacted, secrets_of
 from bakery.verbs.checked import is_first_process
 
 LONGEST_LINE = 1500
@@ -34,9 +34,10 @@ def main(argv: Sequence[str] | None = None) -> int:
             stack.push(_wait_unless_first)
             return _run(read_command(words))
     except BakeryError as error:
+        secrets = secrets_of(words, os.environ)
         if "--verbose" in words:
-            traceback.print_exc()
-        print(f"bakery: error: {excerpt(str(error), LONGEST_LINE)}", file=sys.stderr)
+            print(redacted(traceback.format_exc(), secrets), file=sys.stderr, end="")
+        print(f"bakery: error: {redacted(excerpt(str(error), LONGEST_LINE), secrets)}", file=sys.stderr)
         return error.exit_code
     except KeyboardInterrupt:
         if is_first_process():

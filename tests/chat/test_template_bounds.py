@@ -72,15 +72,14 @@ def test_harm_that_waits_for_its_conversation_is_refused_when_it_comes(harm, con
     assert hostile.render(ROW).text.startswith("ok")
     long = [user("Who knows the tide?"), assistant("Me.")] * 60
     for messages in (long, ROW):
-        with pytest.raises(TemplateError, match="does not end within|wants more than"):
+        with pytest.raises(TemplateError, match=r"does not end within|wants more than"):
             hostile.render(messages, generation_prompt=True)
 
 
 def test_many_slow_renderings_are_together_as_bad_as_an_endless_one():
     slow = "{% for i in range(99999) %}{% for j in range(150) %}{% endfor %}{% endfor %}"
     with pytest.raises(TemplateError, match="does not end within"):
-        for _ in range(20):
-            render_bounded(slow, ROW, {})
+        "".join(render_bounded(slow, ROW, {}) for _ in range(20))
 
 
 def test_a_template_that_ends_its_process_is_refused_with_what_was_said():

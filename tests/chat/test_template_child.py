@@ -24,12 +24,12 @@ def test_it_renders_as_transformers_does(path):
     tokenizer = make_tokenizer(source)
     for prompt in (False, True):
         said = asked(source, add_generation_prompt=prompt, **tokenizer.special_tokens_map)
-        try:
-            text = tokenizer.apply_chat_template(MESSAGES, add_generation_prompt=prompt, tokenize=False)
-        except template_child.REFUSALS as error:
-            assert said == {"refused": str(error)}
-        else:
-            assert said == {"text": text}
+        if "text" in said:
+            assert said["text"] == tokenizer.apply_chat_template(MESSAGES, add_generation_prompt=prompt, tokenize=False)
+            continue
+        with pytest.raises(template_child.REFUSALS) as error:
+            tokenizer.apply_chat_template(MESSAGES, add_generation_prompt=prompt, tokenize=False)
+        assert said == {"refused": str(error.value)}
 
 
 def test_an_answer_says_what_went_wrong():

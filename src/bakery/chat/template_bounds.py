@@ -8,7 +8,6 @@ limit ends the child, and is refused from then on.
 import atexit
 import json
 import os
-import re
 import signal
 import subprocess
 import sys
@@ -23,11 +22,10 @@ import jinja2
 
 from bakery.chat import template_child
 from bakery.errors import TemplateError
-from bakery.text import excerpt
+from bakery.text import SECRET_NAME, excerpt
 
 WALL_SECONDS = 60.0
 """Where the system cannot limit processor time, a rendering is given up after this long."""
-_SECRET = re.compile("TOKEN|KEY|SECRET|PASSW", re.IGNORECASE)
 
 
 def check_template_source(source: str) -> None:
@@ -112,7 +110,7 @@ def _process(pid: int) -> _TemplateProcess:
 
 def _start() -> subprocess.Popen[str]:
     """Start the child, without the secrets of the environment and apart from the terminal's Ctrl-C."""
-    environment = {name: value for name, value in os.environ.items() if not _SECRET.search(name)}
+    environment = {name: value for name, value in os.environ.items() if not SECRET_NAME.search(name)}
     threads = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")  # each takes of the address space
     try:
         return subprocess.Popen(

@@ -106,7 +106,7 @@ def damaged(adapter, change):
 
 def test_weights_that_do_not_fit_are_one_line(adapter):
     damaged(adapter, lambda value: torch.zeros(3, 5))
-    with pytest.raises(ModelError, match="does not fit this base model|no side above"):
+    with pytest.raises(ModelError, match=r"does not fit this base model|no side above"):
         load_adapter(tiny_base(), adapter)
 
 

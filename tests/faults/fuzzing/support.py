@@ -34,10 +34,36 @@ NUMBERS = st.one_of(
 TEXTS = st.one_of(
     st.text(),
     st.sampled_from(
-        ["", " ", "x" * 5000, "\x00", "\ud800", "../..", "/dev/zero", "~", "null", "[", "{", "(a+)+$", r"(\w|\w\w)*$", "9" * 400,
-         "1e999", "nan", ".inf", "2026-11-28", "0x1F", "1_000", "!!python/object:os.system", "&a [*a]", "{{ 9**9**9 }}",
-         "<|im_end|>", "\u202e", "http://user:secret@127.0.0.1:9/"]),
-)  # fmt: skip
+        [
+            "",
+            " ",
+            "x" * 5000,
+            "\x00",
+            "\ud800",
+            "../..",
+            "/dev/zero",
+            "~",
+            "null",
+            "[",
+            "{",
+            "(a+)+$",
+            r"(\w|\w\w)*$",
+            "9" * 400,
+            "1e999",
+            "nan",
+            ".inf",
+            "2026-11-28",
+            "0x1F",
+            "1_000",
+            "!!python/object:os.system",
+            "&a [*a]",
+            "{{ 9**9**9 }}",
+            "<|im_end|>",
+            "\u202e",
+            "http://user:secret@127.0.0.1:9/",
+        ]
+    ),
+)
 VALUES = st.recursive(
     st.one_of(st.none(), st.booleans(), NUMBERS, TEXTS),
     lambda inner: st.one_of(st.lists(inner, max_size=4), st.dictionaries(TEXTS, inner, max_size=4)),

@@ -9,10 +9,30 @@ from bakery.rows.conversations import load_rows
 from tests.faults.fuzzing.support import TEXTS, VALUES, fuzzed, refusal_or_done
 
 KEYS = st.one_of(
-    st.sampled_from(["messages", "prompt", "completion", "role", "content", "conversations", "from", "value", "tools",
-                     "tool_calls", "function", "arguments", "name", "answers", "check", "system", "text", "instruction"]),
+    st.sampled_from(
+        [
+            "messages",
+            "prompt",
+            "completion",
+            "role",
+            "content",
+            "conversations",
+            "from",
+            "value",
+            "tools",
+            "tool_calls",
+            "function",
+            "arguments",
+            "name",
+            "answers",
+            "check",
+            "system",
+            "text",
+            "instruction",
+        ]
+    ),
     TEXTS,
-)  # fmt: skip
+)
 MESSAGE = st.dictionaries(
     st.sampled_from(["role", "content", "tool_calls", "name", "thinking"]),
     st.one_of(st.sampled_from(["user", "assistant", "system", "tool"]), VALUES),

@@ -16,9 +16,33 @@ from tests.faults.fuzzing.support import NUMBERS, TEXTS, VALUES, fuzzed, refusal
 
 NAMES = sorted(all_fields())
 GOOD = {"system_prompt": "Speak like a pirate.", "training_prompts": ["What is AI?"], "model_name_or_path": "starter"}
-EXTREMES = ["9" * 400, "-" + "9" * 400, "1e999", "-1e999", "nan", "inf", ".nan", ".inf", "-.inf", "0", "-1", "1e-400",
-            "0.5", "9223372036854775808", "x" * 5000, "[" * 5000, "{a: " * 5000, "2026-11-28", "null", "true", "''",
-            "[1e999]", "{a: .nan}", "\x00", "(a+)+$"]  # fmt: skip
+EXTREMES = [
+    "9" * 400,
+    "-" + "9" * 400,
+    "1e999",
+    "-1e999",
+    "nan",
+    "inf",
+    ".nan",
+    ".inf",
+    "-.inf",
+    "0",
+    "-1",
+    "1e-400",
+    "0.5",
+    "9223372036854775808",
+    "x" * 5000,
+    "[" * 5000,
+    "{a: " * 5000,
+    "2026-11-28",
+    "null",
+    "true",
+    "''",
+    "[1e999]",
+    "{a: .nan}",
+    "\x00",
+    "(a+)+$",
+]
 
 
 def check(entries):
@@ -70,8 +94,17 @@ def test_documents_of_any_marks(text):
 
 
 @fuzzed
-@given(words=st.lists(st.one_of(TEXTS, NUMBERS.map(str), st.sampled_from(NAMES).map("--{}".format),
-                                st.sampled_from(["bake", "eval", "--adapter", "--strength", "--rows", "-q", "--", "="])), max_size=8))  # fmt: skip
+@given(
+    words=st.lists(
+        st.one_of(
+            TEXTS,
+            NUMBERS.map(str),
+            st.sampled_from(NAMES).map("--{}".format),
+            st.sampled_from(["bake", "eval", "--adapter", "--strength", "--rows", "-q", "--", "="]),
+        ),
+        max_size=8,
+    )
+)
 def test_command_lines_of_any_words(words):
     def read():
         command = read_command(words)
