@@ -5,7 +5,7 @@ import os
 import pytest
 
 from bakery.errors import ConfigError, DataError, ModelError
-from bakery.settings.files import as_path, existing_file, read_bytes, read_description, read_text
+from bakery.settings.files import as_path, existing_file, file_to_write, read_bytes, read_description, read_text
 from tests.settings.support import refusal
 
 
@@ -76,3 +76,12 @@ def test_a_long_description_is_not_read(tmp_path):
     (tmp_path / "a.json").touch()
     os.truncate(tmp_path / "a.json", 2**40)
     assert "at most 4,000,000 are read" in refusal(lambda: read_description(tmp_path / "a.json", ModelError))
+
+
+def test_what_is_written_is_a_regular_file_in_a_folder_that_is_there(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "old.html").write_text("old")
+    for name in ("new.html", "old.html"):
+        assert file_to_write(tmp_path / name, ConfigError) == tmp_path / name
+    for name, says in (("pipe", "a folder, a pipe or a device"), (".", "a folder, a pipe"), ("no/x.html", "no folder")):
+        assert says in refusal(lambda name=name: file_to_write(tmp_path / name, ConfigError, "--html"))
