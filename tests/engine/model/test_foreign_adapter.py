@@ -30,6 +30,7 @@ REFUSED = {
     "kind in a list": ({"peft_type": ["LORA"]}, "is no kind of adapter"),
     "unknown kind": ({"peft_type": "NOPE"}, "is no kind of adapter"),
     "pattern of layers": ({"layers_pattern": "(.*)*X", "layers_to_transform": [0]}, "layers_pattern"),
+    "modules to save by a pattern": ({"modules_to_save": {"?*": None}}, "modules_to_save: must be a list of names"),
     "words to invoke it": ({"alora_invocation_tokens": "x"}, "must be a list of ids"),
 }  # fmt: skip
 

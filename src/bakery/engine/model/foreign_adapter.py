@@ -98,6 +98,9 @@ def _resolved(given: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
     layers = described.get("layers_pattern")
     if any(re.search(r"[^\w.]", str(name)) for name in (layers if isinstance(layers, list) else [layers or ""])):
         raise ValueError(f"layers_pattern: must be names of lists of layers, got {excerpt(json.dumps(layers), 60)}")
+    saved = described.get("modules_to_save") or []
+    if not _are_texts(saved) or any(re.search(r"[^\w.]", name) for name in saved):
+        raise ValueError(f"modules_to_save: must be a list of names, got {excerpt(json.dumps(saved), 60)}")
     tokens = described.get("alora_invocation_tokens") or []
     if not isinstance(tokens, list) or any(type(token) is not int for token in tokens):
         raise ValueError(f"alora_invocation_tokens: must be a list of ids, got {excerpt(json.dumps(tokens), 60)}")

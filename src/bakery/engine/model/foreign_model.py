@@ -16,7 +16,7 @@ from bakery.settings.files import existing_file, read_description
 from bakery.text import excerpt
 
 FAILURES = (ArithmeticError, AssertionError, AttributeError, ImportError, LookupError, OSError, RuntimeError,
-            SafetensorError, StrictDataclassError, TypeError, ValueError)  # fmt: skip
+            SafetensorError, StrictDataclassError, TypeError, ValueError, re.error)  # fmt: skip
 """What transformers, peft and safetensors raise about files that they cannot use."""
 MOST_LAYERS = 10_000
 MOST_PER_BYTE = 8
