@@ -7,7 +7,7 @@ STAMP := $(VENV)/.ready
 # One thread a test process: torch slows badly when the threads of several processes fight for the cores.
 WORKERS ?= 2
 # Whole runs of the command, every chat template, bakes that are proved, the starter: they take most of the time.
-SLOW := tests/end_to_end tests/templates tests/test_starter.py tests/test_benchmarks.py tests/test_bad_inputs.py tests/evaluation
+SLOW := tests/end_to_end tests/faults tests/templates tests/test_starter.py tests/test_benchmarks.py tests/test_bad_inputs.py tests/evaluation
 
 export HF_HUB_OFFLINE := 1
 export TOKENIZERS_PARALLELISM := false
@@ -17,7 +17,7 @@ SERVING ?= $(HOME)/.cache/bakery/serving
 LLAMA_CPP := $(SERVING)/llama_cpp_python/vendor/llama.cpp
 SITE = $$($(1)/bin/python -c "import sysconfig; print(sysconfig.get_path('purelib'))")
 
-.PHONY: help setup demo test test-serving quick check dist site bench starter format clean
+.PHONY: help setup demo test test-serving test-faults quick check dist site bench starter format clean
 
 help:
 	@sed -n 's/^## //p' Makefile
@@ -81,11 +81,17 @@ $(LLAMA_CPP)/build/.ready: $(STAMP)
 quick: $(STAMP)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) $(SLOW:%=--ignore=%)
 
-## make check     format, lint and types
+## make test-faults  hostile inputs in their thousands (`make test` runs a sample): about a quarter of an hour
+test-faults: $(STAMP)
+	OMP_NUM_THREADS=1 BAKERY_FUZZ_CASES=1250 $(BIN)/python -m pytest -n $(WORKERS) tests/faults
+
+## make check     format, lint, types and security
 check: $(STAMP)
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+	$(BIN)/bandit --quiet --configfile pyproject.toml --recursive src
+	@$(BIN)/python .ci/audit.py
 
 ## make format    put everything into the house style
 format: $(STAMP)

@@ -130,10 +130,10 @@ def test_an_output_folder_that_cannot_be_written(inputs, monkeypatch, capsys):
 
 
 def test_a_file_that_cannot_be_read(inputs, monkeypatch, capsys):
-    def refuse(self):
+    def refuse(path, flags):
         raise PermissionError(13, "Permission denied")
 
     monkeypatch.chdir(inputs)
-    monkeypatch.setattr(Path, "read_bytes", refuse)
+    monkeypatch.setattr("bakery.settings.files.os.open", refuse)
     assert main(["--config", "good.yaml"]) == 2
     assert capsys.readouterr().err == "bakery: error: good.yaml: cannot be read: Permission denied\n"

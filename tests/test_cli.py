@@ -20,6 +20,16 @@ def test_every_kind_of_mistake_has_its_exit_code_and_one_line(error, place, bake
     assert captured.out == ""
 
 
+def test_a_line_has_an_end_and_shows_no_secret(place, baked, monkeypatch, capsys):
+    monkeypatch.setenv("HF_TOKEN", "canary-of-the-hub")
+    baked.error = ConfigError(f"canary-of-the-hub https://me:word@host {'x' * 100_000}")
+    assert main(["--config", "config.yaml", "--verbose"]) == 2
+    said = capsys.readouterr().err
+    assert "canary-of-the-hub" not in said
+    assert "me:word" not in said
+    assert len(said.splitlines()[-1]) < 2000
+
+
 def test_the_codes_are_those_that_are_promised():
     kinds = (BakeryError, ConfigError, DataError, ModelError, ResourceError, NumericError, VerdictError)
     assert [kind.exit_code for kind in kinds] == [1, 2, 3, 4, 5, 6, 7]

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bakery.settings.catalog import all_fields
-from bakery.text import describe, excerpt, listed, nearest, size, suggestion
+from bakery.text import describe, excerpt, listed, nearest, redacted, secrets_of, size, suggestion
 
 
 @given(st.text(), st.integers(1, 80))
@@ -88,3 +88,16 @@ def test_swapped_letters_capitals_hyphens_and_endings_are_near(typo, name):
 
 def test_bytes_are_told_in_units_of_a_thousand():
     assert [size(count) for count in (2e3, 3.4e6, 58e6, 22e9)] == ["2 kB", "3.4 MB", "58 MB", "22 GB"]
+
+
+def test_secrets_are_found_by_their_names_and_shown_to_nobody():
+    words = ["--hub_token", "first-secret", "second-secret", "--seed", "1234567", "--push_to_hub_token=third-secret"]
+    secrets = secrets_of(words, {"HF_TOKEN": "fourth-secret", "HOME": "/home/somebody", "SHORT_KEY": "abc"})
+    assert set(secrets) == {"first-secret", "second-secret", "third-secret", "fourth-secret"}
+    said = "at first-secret second-secret third-secret fourth-secret 1234567 https://me:word@host/x hf_abcdefghij"
+    assert redacted(said, secrets) == "at … … … … 1234567 https://…@host/x …"
+
+
+def test_what_is_no_secret_is_left_alone():
+    for said in ("https://host/a@b", "an hf_ prefix", "mail me@host"):
+        assert redacted(said) == said

@@ -16,8 +16,11 @@ from bakery.command_line import HELP, Command, read_command
 from bakery.errors import BakeryError
 from bakery.interruption import Interrupted
 from bakery.resources import resources_told
+from bakery.text import excerpt, redacted, secrets_of
 from bakery.verbs.checked import is_first_process
 
+LONGEST_LINE = 1500
+"""Characters of an error at most; what a file or library says can be of any length."""
 GRACE_SECONDS = 10.0
 """How long a process that failed beside others waits to be ended before it says why."""
 MODULES = {"bake": "bake", "inspect": "inspect", "eval": "evaluate", "compare": "compare", "chat": "chat",
@@ -35,9 +38,10 @@ def main(argv: Sequence[str] | None = None) -> int:
             stack.enter_context(resources_told())
             return _run(read_command(words))
     except BakeryError as error:
+        secrets = secrets_of(words, os.environ)
         if "--verbose" in words:
-            traceback.print_exc()
-        print(f"bakery: error: {' '.join(str(error).split())}", file=sys.stderr)
+            print(redacted(traceback.format_exc(), secrets), file=sys.stderr, end="")
+        print(f"bakery: error: {redacted(excerpt(str(error), LONGEST_LINE), secrets)}", file=sys.stderr)
         return error.exit_code
     except KeyboardInterrupt as stopped:
         saved = isinstance(stopped, Interrupted) and stopped.saved

@@ -1,6 +1,7 @@
 """Words for messages: the name that was probably meant, texts cut to one line, values described in a few words."""
 
-from collections.abc import Iterable, Mapping
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from difflib import get_close_matches
 from typing import Any
 
@@ -11,6 +12,11 @@ DISTRIBUTION = "bakery-lora"
 def install_extra(extra: str) -> str:
     """The command that installs Bakery with what an extra needs."""
     return f"pip install '{DISTRIBUTION}[{extra}]'"
+
+
+SECRET_NAME = re.compile("TOKEN|KEY|SECRET|PASSW", re.IGNORECASE)
+"""What is in the names of variables and options whose values are shown to nobody."""
+_CREDENTIALS = re.compile(r"(?<=://)[^/@\s]+(?=@)|\bhf_\w{6,}")
 
 
 def nearest(word: str, known: Iterable[str]) -> str | None:
@@ -28,6 +34,23 @@ def excerpt(text: str, limit: int = 60) -> str:
     """A text on one line, cut to `limit` characters."""
     shown = " ".join(text.split())
     return shown if len(shown) <= limit else shown[: limit - 1] + "…"
+
+
+def secrets_of(words: Sequence[str], environment: Mapping[str, str]) -> list[str]:
+    """The values of a command line and of variables that are secrets by their names; longest first."""
+    values = [value for name, value in environment.items() if SECRET_NAME.search(name)]
+    option = ""
+    for word in words:
+        option, _, value = word.partition("=") if word.startswith("--") else (option, "", word)
+        values += [value] if option.lower().endswith("token") else []
+    return sorted({value for value in values if len(value) >= 6}, key=len, reverse=True)
+
+
+def redacted(text: str, secrets: Iterable[str] = ()) -> str:
+    """A text without these secrets, the credentials in addresses, and tokens of the hub."""
+    for secret in secrets:
+        text = text.replace(secret, "…")
+    return _CREDENTIALS.sub("…", text)
 
 
 def listed(names: Iterable[Any], limit: int = 8) -> str:

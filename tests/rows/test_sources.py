@@ -167,3 +167,13 @@ def test_the_rows_of_an_object_are_its_only_list(tmp_path):
     (tmp_path / "two.json").write_text(json.dumps({"a": ["x"], "b": ["y"]}))
     with pytest.raises(DataError, match="must hold one list of rows, got lists under: a, b; keep one list"):
         read_rows(str(tmp_path / "two.json"))
+
+
+@pytest.mark.parametrize("content", [None, b"\0" * 100])
+def test_a_folder_with_a_pipe_or_zeros_for_a_text_is_refused_at_once(content, tmp_path):
+    if content is None:
+        os.mkfifo(tmp_path / "train.jsonl")
+    else:
+        (tmp_path / "train.jsonl").write_bytes(content)
+    with pytest.raises(DataError, match=r"train\.jsonl: is (a pipe or a device|no text)"):
+        read_rows(str(tmp_path))

@@ -19,3 +19,14 @@ def test_quiet_and_verbose_contradict_each_other(place, baked, capsys):
     assert main(["--config", "config.yaml", "-q"]) == 0
     assert main(["--config", "config.yaml", "-q", "--verbose"]) == 2
     assert "contradict" in capsys.readouterr().err
+
+
+def test_a_model_that_is_not_here_is_asked_for_aloud(place, baked, monkeypatch, capsys):
+    words = ["--config", "config.yaml", "--model_name_or_path", "nobody/nothing"]
+    assert main(words) == 0
+    assert "hub" not in capsys.readouterr().err, "offline, nothing is asked for"
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
+    assert main(words) == 0
+    assert "reading nobody/nothing from the hub\n" in capsys.readouterr().err
+    assert main([*words, "--quiet"]) == 0
+    assert "hub" not in capsys.readouterr().err

@@ -1,8 +1,9 @@
 """Messages to text: the only file that touches chat templates.
 
-A template is foreign code. It is always run by transformers (its sandbox, its conversion to plain data), never by us;
-what it raises becomes a `TemplateError`. Dates it inserts are frozen for the life of a `Renderer`, and control tokens
-that stand in the data are encoded as ordinary text, as `apply_chat_template(sanitize_control_tokens=True)` does.
+A template is foreign code. It is always run by transformers (its sandbox, its conversion to plain data), never by us,
+and in a process of its own (`template_bounds`); what it raises becomes a `TemplateError`. Dates it inserts are frozen
+for the life of a `Renderer`, and control tokens that stand in the data are encoded as ordinary text, as
+`apply_chat_template(sanitize_control_tokens=True)` does.
 """
 
 import re
@@ -13,12 +14,10 @@ from typing import Any
 
 import jinja2
 from transformers import PreTrainedTokenizerBase
-from transformers.utils.chat_template_utils import render_jinja_template
 
 from bakery.chat.calls import as_mapping, as_text, with_arguments
 from bakery.chat.encoding import Text
-from bakery.chat.template_bounds import check_template_source
-from bakery.chat.template_trial import MAX_CHARACTERS
+from bakery.chat.template_bounds import check_template_source, render_bounded
 from bakery.errors import ConfigError, DataError, TemplateError
 from bakery.settings.messages import message_problem
 from bakery.text import excerpt
@@ -127,13 +126,10 @@ class Renderer:
         variables, marked_tools = self._variables
         try:
             text = self._run(given, generation_prompt, variables)
+        except TemplateError:
+            raise
         except _FOREIGN as error:
             raise TemplateError(_refusal(messages, error, bool(variables.get("tools")))) from None
-        if len(text) > MAX_CHARACTERS:
-            raise TemplateError(
-                f"the chat template writes {len(text):,} characters, more than the {MAX_CHARACTERS:,} allowed; "
-                "look for a runaway loop in it, or a wrong file in the data"
-            )
         if not text.isascii() and (broken := re.search("[\ud800-\udfff]", text)):
             raise DataError(f"the text holds a lone surrogate {broken[0]!r}, half of a character; repair the row")
         return self._unmark(text) if marked or marked_tools else Text(text)
@@ -147,7 +143,7 @@ class Renderer:
         for form in (as_mapping, as_text):
             messages = [{"role": "user", "content": "Q"}, with_arguments(call, form)]
             try:
-                self.tokenizer.apply_chat_template(messages, chat_template=self.template, tokenize=False, **self.kwargs)
+                self._run(messages, False, self.kwargs)
             except _FOREIGN:
                 continue
             return form
@@ -162,7 +158,7 @@ class Renderer:
         return {**self.kwargs, "tools": marked["tools"]}, count
 
     def _run(self, messages: Sequence[Message], generation_prompt: bool, variables: Mapping[str, Any]) -> str:
-        """The template's text, as `apply_chat_template` gives it, which for all that it checks takes longer."""
+        """The template's text, as `apply_chat_template` gives it."""
         if not (self._plain_tokenizer and messages):
             return self.tokenizer.apply_chat_template(  # type: ignore[no-any-return]
                 list(messages),
@@ -172,13 +168,8 @@ class Renderer:
                 **variables,
             )
         given = [{key: value for key, value in message.items() if value is not None} for message in messages]
-        texts, _ = render_jinja_template(
-            [given],
-            chat_template=self.template,
-            add_generation_prompt=generation_prompt,
-            **{**self._special_tokens, **variables},
-        )
-        return texts[0]  # type: ignore[no-any-return]
+        named = {**self._special_tokens, **variables, "add_generation_prompt": generation_prompt}
+        return render_bounded(self.template, given, named)
 
     @cached_property
     def _plain_tokenizer(self) -> bool:

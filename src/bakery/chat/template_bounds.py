@@ -1,82 +1,167 @@
-"""Bounds on foreign chat templates: what their source may hold, and a trial run in a process of its own.
+"""Bounds on foreign chat templates: each is rendered in a process of its own, limited in time, memory and output.
 
-A chat template is code from a stranger. Before one is rendered here, its source is checked for operations that cannot
-be interrupted, and it renders a few canned conversations in a child process with limits on time, memory and output.
-Not covered: a template that misbehaves for certain rows or variables only. It can still take long, and is then
-stopped by hand; what it writes is bounded by `MAX_CHARACTERS`.
+A chat template is code from a stranger, and what it does may depend on any word of a conversation. So it never runs in
+this process: one child renders whatever is asked for, for as long as this process lives. A template that exceeds a
+limit ends the child, and is refused from then on.
 """
 
+import atexit
+import json
+import os
 import signal
 import subprocess
 import sys
-from functools import lru_cache
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 import jinja2
 
-from bakery.chat import template_trial
+from bakery.chat import template_child
 from bakery.errors import TemplateError
-from bakery.text import excerpt
+from bakery.text import SECRET_NAME, excerpt
 
-LARGEST_INTEGER = 10_000_000
 WALL_SECONDS = 60.0
-"""A trial that waits this long for its five seconds of processor time is given up."""
+"""Where the system cannot limit processor time, a rendering is given up after this long."""
 
 
-@lru_cache
 def check_template_source(source: str) -> None:
-    """Refuse a template that cannot be run in bounded time, memory and output; the answer is remembered by source.
+    """Refuse what is not a template, or what exceeds the limits without a conversation.
 
     Raises:
-        TemplateError: not a template; one with `**` or an integer above ten million; or its trial run did not end
-            within 5 s of processor time, wanted more than 512 MB of memory or wrote more than 32 million characters.
+        TemplateError: see `render_bounded`.
     """
-    _check_operations(source)
-    _try(source)
+    with suppress(jinja2.TemplateError):  # that it refuses to be without messages is no matter
+        render_bounded(source, [], {})
 
 
-def _check_operations(source: str) -> None:
-    """Powers and huge numbers are worked out inside one machine operation that nothing can interrupt."""
+def render_bounded(source: str, messages: Sequence[Mapping[str, Any]], variables: Mapping[str, Any]) -> str:
+    """What transformers makes of a template, a conversation and variables (`add_generation_prompt`, `tools`, ...).
+
+    Raises:
+        jinja2.TemplateError: the template refuses the conversation.
+        TemplateError: it is not a template; or it takes more than 1 s of processor time (or 0.05 s in each of
+            many renderings), wants more than 512 MB of memory, or writes more than 32 million characters; or it has
+            done so before.
+    """
+    request = {"template": source, "messages": list(messages), "variables": dict(variables)}
+    return _process(os.getpid()).render(request)
+
+
+class _TemplateProcess:
+    """The child process that renders, started when it is needed; one request at a time, from any thread."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._child: subprocess.Popen[str] | None = None
+        self._refused: dict[str, str] = {}
+        atexit.register(self.close)
+
+    def render(self, request: Mapping[str, Any]) -> str:
+        """See `render_bounded`."""
+        source = request["template"]
+        with self._lock:
+            if source in self._refused:
+                raise TemplateError(self._refused[source])
+            said = self._ask(json.dumps(request, default=_placeholder))
+            if "text" in said:
+                return str(said["text"])
+            if "refused" in said:
+                raise jinja2.TemplateError(said["refused"])
+            if "memory" in said:
+                self.close()
+            self._refused[source] = _exceeded(said)
+            raise TemplateError(self._refused[source])
+
+    def _ask(self, line: str) -> Mapping[str, Any]:
+        """The child's answer; or, where it has none, how it ended."""
+        child = self._child = self._child or _start()
+        said = ""
+        try:
+            with suppress(BrokenPipeError), _wall_limit(child):
+                child.stdin.write(line + "\n")  # type: ignore[union-attr]
+                child.stdin.flush()  # type: ignore[union-attr]
+                said = child.stdout.readline()  # type: ignore[union-attr]
+        finally:
+            if not said.endswith("\n"):  # it has ended, or somebody interrupts this process, and it would answer late
+                self._child = None
+                child.kill()
+                _, errors = child.communicate()
+        if self._child is None:
+            return {"ended": child.returncode, "errors": errors}
+        answer: Mapping[str, Any] = json.loads(said)
+        return answer
+
+    def close(self) -> None:
+        """Let the child end."""
+        child, self._child = self._child, None
+        if child is not None:
+            child.communicate()
+
+
+@cache
+def _process(pid: int) -> _TemplateProcess:
+    """The child of this process; a fork of it needs a child of its own."""
+    return _TemplateProcess()
+
+
+def _start() -> subprocess.Popen[str]:
+    """Start the child, without the secrets of the environment and apart from the terminal's Ctrl-C."""
+    environment = {name: value for name, value in os.environ.items() if not SECRET_NAME.search(name)}
+    threads = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")  # each takes of the address space
     try:
-        for line, kind, value in jinja2.Environment().lex(source):
-            if kind == "operator" and value == "**":
-                raise TemplateError(
-                    f"line {line} of the chat template takes a power (**), which no chat needs; remove it"
-                )
-            if kind == "integer" and (len(value) > 100 or int(value.replace("_", ""), 0) > LARGEST_INTEGER):
-                raise TemplateError(
-                    f"line {line} of the chat template has the number {excerpt(value)}, above {LARGEST_INTEGER:,}; "
-                    "remove it"
-                )
-    except jinja2.TemplateSyntaxError as error:
-        raise TemplateError(f"line {error.lineno} of the chat template is not valid: {error.message}") from None
+        return subprocess.Popen(
+            [sys.executable, "-P", str(Path(template_child.__file__))],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env=environment | threads,
+            encoding="ascii",
+            errors="replace",
+            start_new_session=True,
+        )
+    except OSError as error:
+        raise TemplateError(f"no process can be started to render the chat template in: {error}; run again") from error
 
 
-def _try(source: str) -> None:
-    command = [sys.executable, "-P", str(Path(template_trial.__file__))]
-    try:
-        trial = subprocess.run(command, input=source.encode(), capture_output=True, timeout=WALL_SECONDS, check=False)
-    except subprocess.TimeoutExpired:
-        raise TemplateError(_too_slow(f"{WALL_SECONDS:g} s")) from None
-    except (OSError, ValueError) as error:
-        raise TemplateError(f"the chat template cannot be tried in a process of its own: {error}; run again") from None
-    if trial.returncode == 0:
+@contextmanager
+def _wall_limit(child: subprocess.Popen[str]) -> Iterator[None]:
+    """End the child in time where it cannot limit itself; elsewhere a thread would cost too much."""
+    if template_child.LIMITS_ITSELF:
+        yield
         return
-    if trial.returncode == -getattr(signal, "SIGXCPU", 0):
-        raise TemplateError(_too_slow(f"{template_trial.SECONDS} s"))
-    if trial.returncode == template_trial.TOO_LONG:
-        raise TemplateError(
-            f"the chat template writes more than the {template_trial.MAX_CHARACTERS:,} characters allowed; "
-            "look for a runaway loop in it"
-        )
-    if trial.returncode == template_trial.NO_MEMORY:
-        raise TemplateError(
-            f"the chat template wants more than {template_trial.MAX_BYTES >> 20} MB of memory for a short "
-            "conversation; look for texts that it repeats or pads"
-        )
-    said = excerpt(trial.stderr.decode(errors="replace").strip().rpartition("\n")[2], 160)
-    raise TemplateError(f"the chat template ends the process that tries it ({trial.returncode}): {said}; look into it")
+    timer = threading.Timer(WALL_SECONDS, child.kill)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
 
 
-def _too_slow(limit: str) -> str:
-    return f"the chat template does not end within {limit}; look for an endless loop in it"
+def _placeholder(value: Any) -> str:
+    """What a template is shown of a value that JSON does not have; transformers does the same."""
+    return f"<{type(value).__name__}>"
+
+
+def _exceeded(said: Mapping[str, Any]) -> str:
+    if "syntax" in said:
+        return f"line {said['line']} of the chat template is not valid: {excerpt(said['syntax'], 160)}"
+    if "length" in said:
+        return (
+            f"the chat template writes {said['length']:,} characters, more than the {template_child.MAX_CHARACTERS:,} "
+            "allowed; look for a runaway loop in it, or a wrong file in the data"
+        )
+    if "memory" in said:
+        return (
+            f"the chat template wants more than {said['memory'] >> 20} MB of memory for a conversation; look for texts "
+            "that it repeats or pads"
+        )
+    if said["ended"] in (-getattr(signal, "SIGXCPU", 0), -getattr(signal, "SIGKILL", 0)):
+        limit = f"{template_child.SECONDS} s"
+        return f"the chat template does not end within {limit}; look for an endless loop in it"
+    reason = excerpt(said["errors"].strip().rpartition("\n")[2], 160)
+    return f"the chat template ends the process that renders it ({said['ended']}): {reason}; look into it"

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from bakery.errors import ConfigError
-from bakery.settings.files import as_path
+from bakery.settings.files import as_path, read_description
 from bakery.text import listed, suggestion
 
 FORMS = ("merged", "adapter", "gguf", "gguf-adapter", "mlx")
@@ -109,10 +109,7 @@ def beyond_low_rank(config: Mapping[str, Any]) -> list[str]:
 
 def _check_adapter_kind(request: ExportRequest, adapter: Path) -> None:
     file = adapter / "adapter_config.json"
-    try:
-        config = json.loads(file.read_text("utf-8"))
-    except (OSError, ValueError) as error:
-        raise ConfigError(f"{file}: cannot be read as JSON: {error}") from error
+    config = read_description(file, ConfigError)
     kind = config.get("peft_type")
     if kind != "LORA":
         raise ConfigError(f"{adapter}: is an adapter of the type {kind}; only LORA is exported")

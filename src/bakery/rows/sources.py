@@ -63,6 +63,7 @@ def read_rows(spec: str, split: str | None = "train") -> list[Row]:
         rows = _read_with_datasets(spec, None, split)
     elif path.is_dir():
         _refuse_large_folder(spec, path)
+        _refuse_other_than_text(spec, path)
         rows = _read_with_datasets(spec, path, split)
     else:
         reader = _READERS.get(existing_file(spec, DataError).suffix.lower())
@@ -80,6 +81,17 @@ def _refuse_large_folder(spec: str, folder: Path) -> None:
     others = (name for _, _, names in os.walk(folder) for name in names if Path(name).suffix.lower() not in suffixes)
     if next(islice(others, MAX_OTHER_FILES, None), None) is not None:
         raise DataError(f"{spec}: holds over {MAX_OTHER_FILES:,} files that are no data; give the folder of the rows")
+
+
+def _refuse_other_than_text(spec: str, folder: Path) -> None:
+    """Refuse a pipe, a device or zeros under the name of a text: `datasets` would read them without end."""
+    for base, _, names in os.walk(folder):
+        for name in names:
+            if Path(name).suffix.lower() in (".json", ".jsonl", ".csv"):
+                file = existing_file(Path(base, name), DataError)
+                with file.open("rb") as opened:
+                    if b"\0" in opened.read(2**12):
+                        raise DataError(f"{file}: is no text; take it out of {spec}, or save it as UTF-8")
 
 
 def _slice(rows: list[Row], split: str | None, spec: str, only: str | None = None) -> list[Row]:
@@ -127,7 +139,7 @@ def _unwrap(value: Mapping[str, Any], spec: str) -> Any:
 def _read_jsonl(spec: str, path: Path) -> Iterator[Row]:
     try:
         with path.open("rb") as file:
-            for number, line in enumerate(file, 1):
+            for number, line in enumerate(iter(lambda: file.readline(MAX_LINE + 1), b""), 1):
                 if line.strip(b"\xef\xbb\xbf \t\r\n"):
                     yield _parse_line(line, f"{spec} line {number}")
     except OSError as problem:
@@ -136,7 +148,7 @@ def _read_jsonl(spec: str, path: Path) -> Iterator[Row]:
 
 def _parse_line(line: bytes, location: str) -> Row:
     if len(line) > MAX_LINE:
-        raise DataError(f"{location}: is {len(line):,} bytes long; at most {MAX_LINE:,} are read")
+        raise DataError(f"{location}: is {len(line):,} bytes long or longer; at most {MAX_LINE:,} are read")
     try:
         return Row(parse_json(line.decode("utf-8-sig"), location, DataError).value, location)
     except UnicodeDecodeError as problem:

@@ -9,7 +9,8 @@ callable:NAME    the installed function NAME of the entry-point group `bakery.ch
 """
 
 import json
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Callable, Iterable, Sequence
 from functools import cache
 from importlib.metadata import entry_points
 from typing import Any
@@ -17,7 +18,7 @@ from typing import Any
 import regex
 
 from bakery.errors import ConfigError
-from bakery.text import describe
+from bakery.text import describe, excerpt
 
 REGEX_SECONDS = 1.0
 GROUP = "bakery.checks"
@@ -57,7 +58,7 @@ def pattern_problem(pattern: str) -> str | None:
     try:
         regex.compile(pattern)
     except regex.error as error:
-        return f"not a regular expression: {pattern!r}: {error}; correct it"
+        return f"not a regular expression: {excerpt(pattern)!r}: {error}; correct it"
     return None
 
 
@@ -71,8 +72,27 @@ def matches(pattern: str, text: str) -> bool:
         return bool(regex.search(pattern, text, timeout=REGEX_SECONDS))
     except TimeoutError:
         raise ConfigError(
-            f"the pattern {pattern!r} takes more than {REGEX_SECONDS:g} s on one reply; make it simpler"
+            f"the pattern {excerpt(pattern)!r} takes more than {REGEX_SECONDS:g} s on one reply; make it simpler"
         ) from None
+
+
+def full_matches(pattern: str, names: Iterable[str]) -> list[str]:
+    """The names that a regular expression matches as a whole.
+
+    Raises:
+        ConfigError: it is none, or takes longer than `REGEX_SECONDS` in all.
+    """
+    if problem := pattern_problem(pattern):
+        raise ConfigError(problem)
+    matched, end = [], time.monotonic() + REGEX_SECONDS
+    for name in names:
+        try:
+            if regex.fullmatch(pattern, name, timeout=max(end - time.monotonic(), 0.001)):
+                matched.append(name)
+        except TimeoutError:
+            shown = excerpt(pattern)
+            raise ConfigError(f"the pattern {shown!r} takes more than {REGEX_SECONDS:g} s; make it simpler") from None
+    return matched
 
 
 NOT_JSON = object()

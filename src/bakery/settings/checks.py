@@ -14,7 +14,7 @@ from bakery.scoring.answers import pattern_problem
 from bakery.scoring.rules import parse_rules
 from bakery.settings.messages import ROLES, messages_problem
 from bakery.settings.tools import tools_problem
-from bakery.text import describe
+from bakery.text import describe, excerpt
 
 Locate = Callable[[str], str]
 Values = Mapping[str, Any]
@@ -115,7 +115,7 @@ def context_problems(values: Values) -> Problems:
         yield "target_roles", "an empty list, so nothing would be learned; use [assistant]"
     for role in roles:
         if role not in ROLES:
-            yield "target_roles", f"unknown role {role!r}; allowed are {', '.join(ROLES)}"
+            yield "target_roles", f"unknown role {excerpt(str(role))!r}; allowed are {', '.join(ROLES)}"
     for name in ("target_content_pattern", "target_span_pattern"):
         pattern = values.get(name)
         if pattern == "":

@@ -166,7 +166,7 @@ def parse_inline(word: str, location: str) -> Any:
     try:
         return parse_yaml(word, location).value
     except ConfigError as problem:
-        raise ConfigError(f"{location}: cannot read {word!r}: {str(problem).partition(': ')[2]}") from problem
+        raise ConfigError(f"{location}: cannot read {excerpt(word)!r}: {str(problem).partition(': ')[2]}") from problem
 
 
 def _unique(pairs: Iterable[tuple[str, Any]]) -> dict[str, Any]:

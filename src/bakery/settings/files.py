@@ -1,9 +1,18 @@
 """Files that settings name: only regular files are read, and what cannot be a path is one line, never a traceback."""
 
+import json
+import os
+import stat
 from pathlib import Path
+from typing import Any
 
 from bakery.errors import BakeryError
 from bakery.text import excerpt
+
+MAX_TEXT_BYTES = 2**30
+"""A text that is read as a whole is at most so long."""
+MAX_DESCRIPTION_BYTES = 4_000_000
+"""A description, such as an adapter's or a model's, is at most so long."""
 
 
 def as_path(name: str | Path, error: type[BakeryError], location: str = "") -> Path:
@@ -43,10 +52,67 @@ def existing_file(name: str | Path, error: type[BakeryError]) -> Path:
     return path
 
 
+def file_to_write(name: str | Path, error: type[BakeryError], location: str = "") -> Path:
+    """The path of a file that is to be written: a new one in a folder that is there, or a regular one.
+
+    Raises:
+        error: something else is there, which might wait for a reader, or there is no such folder.
+    """
+    path = as_path(name, error, location)
+    start = f"{location}: " if location else ""
+    if path.exists() and not path.is_file():
+        raise error(f"{start}{excerpt(str(name))}: is a folder, a pipe or a device; name a file")
+    if not path.parent.is_dir():
+        raise error(f"{start}{excerpt(str(name))}: cannot be written: there is no folder {excerpt(str(path.parent))}")
+    return path
+
+
+def read_bytes(name: str | Path, error: type[BakeryError], max_bytes: int = MAX_TEXT_BYTES) -> bytes:
+    """The bytes of a regular file; one that has none to give yet, as some in /proc, is not waited for.
+
+    Raises:
+        error: there is no such file, it cannot be read, or it is longer than `max_bytes`.
+    """
+    path, data = existing_file(name, error), bytearray()
+    try:
+        opened = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
+        with open(opened, "rb", buffering=0) as file:
+            size = os.fstat(opened).st_size
+            if not stat.S_ISREG(os.fstat(opened).st_mode):
+                raise error(f"{name}: is a pipe or a device; a file is needed")
+            while size <= max_bytes and (piece := file.read(min(max(size, 2**16), max_bytes) + 1)):
+                data += piece
+                size = max(size, len(data))
+    except OSError as problem:
+        raise error(f"{name}: cannot be read: {problem.strerror}") from problem
+    if size > max_bytes:
+        raise error(f"{name}: is {size:,} bytes long or longer; at most {max_bytes:,} are read")
+    return bytes(data)
+
+
+def read_description(file: Path, error: type[BakeryError], max_bytes: int = MAX_DESCRIPTION_BYTES) -> dict[str, Any]:
+    """The JSON object of a foreign file, such as a model's `config.json`.
+
+    Raises:
+        error: there is no such file, or it cannot be read as an object; the message is one line.
+    """
+    try:
+        value = json.loads(read_bytes(file, error, max_bytes).decode("utf-8"))
+    except RecursionError as problem:
+        raise error(f"{file}: cannot be read as JSON: it is nested too deeply") from problem
+    except ValueError as problem:
+        if isinstance(problem, error):
+            raise
+        raise error(f"{file}: cannot be read as JSON: {excerpt(str(problem), 160)}") from problem
+    if not isinstance(value, dict):
+        raise error(f"{file}: must hold a JSON object")
+    return value
+
+
 def read_text(
     name: str | Path,
     error: type[BakeryError],
-    max_bytes: int | None = None,
+    max_bytes: int = MAX_TEXT_BYTES,
     if_empty: str = "is empty; write something into it, or leave the setting out",
 ) -> str:
     """The text of a UTF-8 file, without a byte-order mark; `if_empty` is the message for white space alone.
@@ -54,14 +120,9 @@ def read_text(
     Raises:
         error: there is no such file, it cannot be read, is empty or longer than `max_bytes`, or is not UTF-8.
     """
-    path = existing_file(name, error)
+    data = read_bytes(name, error, max_bytes)
     try:
-        if max_bytes is not None and path.stat().st_size > max_bytes:
-            raise error(f"{name}: is {path.stat().st_size:,} bytes long; at most {max_bytes:,} are read")
-        data = path.read_bytes()
         text = data.decode("utf-8-sig")
-    except OSError as problem:
-        raise error(f"{name}: cannot be read: {problem.strerror}") from problem
     except UnicodeDecodeError as problem:
         line = data.count(b"\n", 0, problem.start) + 1
         raise error(f"{name} line {line}: not UTF-8 text; save the file as UTF-8") from problem

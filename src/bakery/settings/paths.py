@@ -1,12 +1,11 @@
 """Checks of the folders that settings name, before anything heavy is imported; nothing is left behind."""
 
-import json
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from bakery.errors import ConfigError, ResourceError
-from bakery.settings.files import as_path
+from bakery.settings.files import as_path, read_description
 from bakery.text import nearest
 
 STARTER = "starter"
@@ -51,13 +50,9 @@ def base_of(folder: Path) -> str | None:
         ConfigError: its description cannot be read.
     """
     file = folder / "adapter_config.json"
-    if not file.is_file():
+    if not file.exists():
         return None
-    try:
-        config = json.loads(file.read_text("utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise ConfigError(f"{file}: cannot be read as JSON: {error}") from error
-    base = config.get("base_model_name_or_path") if isinstance(config, dict) else None
+    base = read_description(file, ConfigError).get("base_model_name_or_path")
     return base if isinstance(base, str) else "(unknown)"
 
 

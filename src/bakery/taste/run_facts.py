@@ -10,6 +10,7 @@ from bakery.errors import DataError
 from bakery.evaluation.estimates import Estimate
 from bakery.evaluation.verdict import HEADLINES
 from bakery.report.summary import drift, percent
+from bakery.settings.files import read_text
 
 RESULTS = "results.json"
 REPORT = "report.html"
@@ -45,11 +46,13 @@ def run_facts(folder: Path) -> RunFacts:
     if not path.is_file():
         return RunFacts(report=report)
     try:
-        results = json.loads(path.read_text(encoding="utf-8"))
+        results = json.loads(read_text(path, DataError))
         verdict = results.get("verdict") or {"level": "unknown", "reasons": []}
         headline = HEADLINES[verdict["level"]]
         return RunFacts(verdict["level"], headline, tuple(verdict["reasons"]), tuple(_figures(results)), report)
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except DataError:
+        raise
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise DataError(
             f"{path}: is damaged ({error}); bakery eval --adapter {folder} measures the proof anew"
         ) from None

@@ -4,6 +4,7 @@ from datetime import datetime
 from pathlib import Path
 
 from bakery.errors import ConfigError
+from bakery.settings.files import read_text
 
 _FILE = "chat_date.txt"
 
@@ -23,6 +24,8 @@ def read_date(folder: str | Path | None) -> datetime | None:
     if folder is None or not path.is_file():
         return None
     try:
-        return datetime.fromisoformat(path.read_text("utf-8").strip())
+        return datetime.fromisoformat(read_text(path, ConfigError, 1000).strip())
+    except ConfigError:
+        raise
     except ValueError:
         raise ConfigError(f"{path} holds no date such as 2026-11-22; write the day of the bake into it") from None

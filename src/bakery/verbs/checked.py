@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import os
+import sys
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -44,8 +46,19 @@ def check(command: Command, *, of_run: bool = False) -> CheckedSettings:
     if of_run:
         check_prompt(given)
     checked = check_settings(given)
-    resolve_model(checked.model.model_name_or_path, checked.given.at("model_name_or_path"))
+    source = resolve_model(checked.model.model_name_or_path, checked.given.at("model_name_or_path"))
+    if not command.quiet and not Path(source).is_dir():
+        _tell_of_hub(source)
     return checked
+
+
+def _tell_of_hub(name: str) -> None:
+    """Say that a model is asked for at the hub, where it is not here yet: without a network that takes a minute."""
+    from huggingface_hub import is_offline_mode, try_to_load_from_cache
+
+    with suppress(ValueError):  # no name of a model, which loading it refuses
+        if not (is_offline_mode() or isinstance(try_to_load_from_cache(name, "config.json"), str)):
+            print(f"reading {name} from the hub", file=sys.stderr)
 
 
 def verbosity_of(command: Command) -> Verbosity:
@@ -63,10 +76,12 @@ def verbosity_of(command: Command) -> Verbosity:
 
 def check_beside(command: Command, folder: str) -> CheckedSettings:
     """The settings of the command line or, without a file, those that a bake left beside its adapter in a folder."""
+    from bakery.settings.files import as_path
+
     if command.config is not None:
         return check(command)
-    saved = Path(folder).expanduser() / "bakery.yaml"
-    if not saved.is_file():
+    saved = as_path(as_path(folder, ConfigError, "command line") / "bakery.yaml", ConfigError)
+    if not saved.exists():
         raise ConfigError(f"no settings: {folder} has no bakery.yaml; give --config FILE with the context to prove")
     return check(replace(command, config=str(saved)), of_run=True)
 

@@ -12,9 +12,12 @@ def run(command: Command) -> None:
         BakeryError: whatever is refused.
     """
     from bakery.rows.bake_data import load_bake_data
+    from bakery.settings.files import file_to_write
 
     if not command.rows.isdecimal() or int(command.rows) < 1:
         raise ConfigError(f"command line: --rows: must be a whole number, at least 1, got {command.rows!r}")
+    if command.html is not None:
+        file_to_write(command.html, ConfigError, "command line: --html")
     checked = check(command)
     data = load_bake_data(checked.context, checked.data)
     from bakery.chat.inspection import run_inspect

@@ -25,6 +25,7 @@ def open_asked(command: Command) -> Opened:
     from bakery.progress import Progress
     from bakery.rows.bake_data import load_bake_data
     from bakery.settings.build import build
+    from bakery.settings.files import as_path
     from bakery.settings.paths import check_adapter, check_adapters
 
     verbosity, verb, names = verbosity_of(command), command.verb, command.folders
@@ -36,7 +37,7 @@ def open_asked(command: Command) -> Opened:
     if len(names) > 1 and verb not in SEVERAL:
         raise ConfigError(f"{location}: takes one folder, got {len(names)}; bakery {SEVERAL[0]} shows several")
     for name in names:
-        if not Path(name).expanduser().is_dir():
+        if not as_path(name, ConfigError, location).is_dir():
             raise ConfigError(f"{location}: no such folder: {name} (looked in {Path.cwd()})")
     checked = check_beside(command, names[0]) if names else check(command)
     if len(names) > 1:

@@ -15,6 +15,7 @@ from bakery.engine.distill.teacher import CachedTeacher
 from bakery.engine.model.adapters import acting
 from bakery.engine.model.loading import attach_adapter
 from bakery.engine.model.process_group import ProcessGroup
+from bakery.errors import NumericError
 from bakery.settings.config import LoraConfig
 from tests.engine.architectures import PACKABLE, random_rows, tiny
 from tests.engine_support import shake, tokenizer
@@ -145,3 +146,16 @@ def test_where_the_views_are_equal_and_the_adapter_is_new_there_is_no_divergence
     assert measured.divergence.abs().max() < 1e-10
     assert measured.agreement.min() == 1
     assert engine.compare(PROMPTED, anchors, engine.teacher(anchors)).divergence.abs().max() < 1e-10
+
+
+@pytest.mark.parametrize("beta", [0.0, 1.0])
+def test_an_answer_that_is_not_finite_names_its_row(beta):
+    model, pairs = _adapted("qwen3"), _pairs()
+    engine = _engine(model, pairs, beta=beta)
+    row = 2
+    others = {token for pair in pairs if pair is not pairs[row] for token in pair.teacher_ids}
+    token = next(token for token in pairs[row].teacher_ids[30:-1] if token not in others)
+    with torch.no_grad():
+        model.get_input_embeddings().weight[token] = torch.nan
+    with pytest.raises(NumericError, match=r"the teacher's answer to row 3 of 4 is not finite"):
+        engine.teacher(pairs)

@@ -10,6 +10,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
+import torch
+
 from bakery.chat.views import ViewPair
 from bakery.engine.distill.cache import Cache
 from bakery.engine.distill.objective import DivergenceObjective
@@ -17,7 +19,7 @@ from bakery.engine.distill.signals import TeacherSignal
 from bakery.engine.distill.target_pass import Block, TargetPass, TargetRow
 from bakery.engine.model.adapters import acting
 from bakery.engine.model.process_group import SINGLE_PROCESS, ProcessGroup
-from bakery.errors import ResourceError
+from bakery.errors import NumericError, ResourceError
 from bakery.progress import NO_PROGRESS, ProgressCallback
 
 RowKey = bytes
@@ -29,6 +31,10 @@ def row_key(pair: ViewPair) -> RowKey:
     """All that a row's signal depends on beside the teacher itself: its token ids and where its targets are."""
     ids, targets = array("q", pair.teacher_ids), array("q", pair.teacher_targets)
     return hashlib.blake2b(ids.tobytes() + b"|" + targets.tobytes(), digest_size=16).digest()
+
+
+def _is_finite(signal: TeacherSignal) -> bool:
+    return all(bool(torch.isfinite(column).all()) for column in signal.columns.values())
 
 
 @runtime_checkable
@@ -52,8 +58,20 @@ class LiveTeacher:
         return CachedTeacher(self, pairs).signal(pairs)
 
     def compute(self, rows: Sequence[TargetRow], block: Block) -> TeacherSignal:
-        """The signal at the targets of a block's rows, in the block's order."""
-        return self.objective.signal(self.target_pass.states(rows, block))
+        """The signal at the targets of a block's rows, in the block's order.
+
+        Raises:
+            NumericError: it is not finite; the message names the row.
+        """
+        signal = self.objective.signal(self.target_pass.states(rows, block))
+        if not _is_finite(signal):
+            parts = signal.split([len(rows[row].targets) for row in block.rows])
+            row = next(row for row, part in zip(block.rows, parts, strict=True) if not _is_finite(part))
+            raise NumericError(
+                f"the teacher's answer to row {row + 1} of {len(rows)} is not finite: "
+                "look into the model's weights, or use float32 or bfloat16"
+            )
+        return signal
 
 
 class CachedTeacher:

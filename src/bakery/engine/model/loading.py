@@ -1,7 +1,6 @@
 """Loading, adapting and saving models, and every reach into transformers and peft that this needs."""
 
 import logging
-import re
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,15 +15,19 @@ from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTra
 from transformers.pytorch_utils import Conv1D
 
 from bakery.engine.model.adapters import lora_layers
+from bakery.engine.model.foreign_adapter import check_finite, checked_adapter
+from bakery.engine.model.foreign_model import FAILURES, check_model_folder, check_model_size, check_weights
 from bakery.engine.model.structure import context_of, unwrap
-from bakery.errors import ConfigError, ModelError
-from bakery.scoring.answers import pattern_problem
+from bakery.errors import BakeryError, ConfigError, ModelError
+from bakery.scoring.answers import full_matches
 from bakery.settings.config import LoraConfig, ModelConfig
 from bakery.settings.hub import unreachable
 from bakery.settings.paths import STARTER, resolve_model
 from bakery.settings.precision import is_slow_here
-from bakery.text import install_extra, listed, suggestion
+from bakery.text import excerpt, install_extra, listed, suggestion
 
+_TRIAL = "Zxqj, 7 ÄÖ 漢字 🙂\n"
+"""What every tokenizer takes apart, if only into unknown tokens."""
 _ALL_LINEAR = ("all-linear", "all")
 
 
@@ -35,8 +38,13 @@ def load_tokenizer(config: ModelConfig) -> PreTrainedTokenizerBase:
         ConfigError, ModelError: when it cannot be loaded.
     """
     source = resolve_model(config.model_name_or_path)
+    check_model_folder(source)
     with _explained(config.model_name_or_path, "tokenizer"):
         tokenizer = AutoTokenizer.from_pretrained(source, trust_remote_code=config.trust_remote_code)
+        if backend := getattr(tokenizer, "backend_tokenizer", None):  # where its file cuts or fills up every text
+            backend.no_truncation()
+            backend.no_padding()
+        tokenizer(_TRIAL, add_special_tokens=False)
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token
     return cast(PreTrainedTokenizerBase, tokenizer)
@@ -49,6 +57,7 @@ def context_length(config: ModelConfig) -> int | None:
         ConfigError, ModelError: when the configuration cannot be loaded.
     """
     source = resolve_model(config.model_name_or_path)
+    check_model_folder(source)
     with _explained(config.model_name_or_path, "model"):
         loaded = AutoConfig.from_pretrained(source, trust_remote_code=config.trust_remote_code)
     return context_of(loaded)
@@ -61,13 +70,19 @@ def load_model(config: ModelConfig) -> PreTrainedModel:
         ConfigError, ModelError: when it cannot be loaded.
     """
     source = resolve_model(config.model_name_or_path)
+    check_model_folder(source)
     arguments: dict[str, Any] = {"trust_remote_code": config.trust_remote_code, "dtype": config.dtype or "auto"}
     if config.attn_implementation:
         arguments["attn_implementation"] = config.attn_implementation
     if config.load_in_4bit:
         arguments["quantization_config"] = _four_bit(config)
     with _explained(config.model_name_or_path, "model"):
+        described = AutoConfig.from_pretrained(source, trust_remote_code=config.trust_remote_code)
+        if not config.trust_remote_code:
+            check_model_size(source, described)
         model = AutoModelForCausalLM.from_pretrained(source, use_safetensors=True, **arguments)
+    check_weights(model, config.model_name_or_path)
+    model.config.return_dict = True  # which a description may turn off
     if config.load_in_4bit:
         _keep_differentiable(model)
     elif config.dtype == "auto" and is_slow_here(model.dtype):
@@ -86,7 +101,7 @@ def attach_adapter(model: PreTrainedModel, config: LoraConfig) -> PeftModel:
         modules = "all-linear"
     elif isinstance(modules, str) and modules.isidentifier():
         modules = [modules]  # one name, as the command line gives it, and no pattern
-    _check_names(model, modules)
+    modules = _check_names(model, modules)
     lora = PeftLoraConfig(
         r=config.r,
         lora_alpha=config.lora_alpha,
@@ -108,28 +123,37 @@ def attach_adapter(model: PreTrainedModel, config: LoraConfig) -> PeftModel:
     return adapted
 
 
-def _check_names(model: PreTrainedModel, modules: str | list[str]) -> None:
-    """Refuse a name in a list that no layer has, which peft passes over in silence, or a pattern that matches none."""
+def _check_names(model: PreTrainedModel, modules: str | list[str]) -> str | list[str]:
+    """The layers that a pattern matches: peft's own matching is not bounded in time. A list as it is.
+
+    Raises:
+        ConfigError: no layer has a name of the list, which peft passes over in silence, or the pattern matches none.
+    """
+    if modules == "all-linear":
+        return modules
     known = [name for name, _ in model.named_modules()]
     head = model.get_output_embeddings()
     linear = (name for name, part in model.named_modules() if isinstance(part, nn.Linear | Conv1D) and part is not head)
     names = list(dict.fromkeys(name.rpartition(".")[2] for name in linear))
     if isinstance(modules, str):
-        if modules != "all-linear" and (problem := pattern_problem(modules)):
-            raise ConfigError(f"target_modules: {problem}")
-        if modules != "all-linear" and not any(re.fullmatch(modules, name) for name in known):
+        try:
+            matched = full_matches(modules, known)
+        except ConfigError as error:
+            raise ConfigError(f"target_modules: {error}") from error
+        if not matched:
             whole = next((name for name in known if name.endswith(tuple(names))), "")
             raise ConfigError(
-                f"target_modules: the pattern {modules!r} matches no whole name of a layer, such as {whole}; mend it, "
-                f"or give a list of {listed(names, 16)}"
+                f"target_modules: the pattern {excerpt(modules)!r} matches no whole name of a layer, such as {whole}; "
+                f"mend it, or give a list of {listed(names, 16)}"
             )
-        return
+        return matched
     for wanted in modules:
         if not any(name == wanted or name.endswith(f".{wanted}") for name in known):
             remedy = suggestion(wanted, names, "all-linear takes them all")
             raise ConfigError(
                 f"target_modules: no layer is called {wanted!r}; allowed are {listed(names, 16)}; {remedy}"
             )
+    return modules
 
 
 def _check_rank(adapted: PeftModel, rank: int) -> None:
@@ -147,8 +171,10 @@ def load_adapter(model: PreTrainedModel, folder: str | Path) -> PeftModel:
     Raises:
         ModelError: when the folder is no adapter or does not fit the model.
     """
-    with _fitting(Path(folder)):
-        return cast(PeftModel, PeftModel.from_pretrained(model, str(folder)).eval())
+    with _fitting(Path(folder), model) as checked:
+        adapted = PeftModel.from_pretrained(model, str(checked)).eval()
+    check_finite(adapted, Path(folder))
+    return cast(PeftModel, adapted)
 
 
 def load_further_adapter(model: PeftModel, folder: str | Path, name: str) -> None:
@@ -157,8 +183,9 @@ def load_further_adapter(model: PeftModel, folder: str | Path, name: str) -> Non
     Raises:
         ModelError: when the folder is no adapter, or does not fit the model and its other adapters.
     """
-    with _fitting(Path(folder)):
-        model.load_adapter(str(folder), adapter_name=name, is_trainable=False)
+    with _fitting(Path(folder), model.get_base_model()) as checked:
+        model.load_adapter(str(checked), adapter_name=name, is_trainable=False)
+    check_finite(model, Path(folder))
     if any(getattr(config, "bias", "none") != "none" for config in model.peft_config.values()):
         raise ModelError(
             f"{folder} cannot be loaded beside the other adapters: one of them has trained biases (bias: all or "
@@ -174,22 +201,22 @@ def load_weights(model: nn.Module, folder: Path) -> None:
         ModelError: when the folder is no adapter or does not fit the model.
     """
     peft_model = cast(PeftModel, unwrap(model))
-    with _fitting(folder):
-        set_peft_model_state_dict(peft_model, load_peft_weights(str(folder)), peft_model.active_adapter)
+    with _fitting(folder, model) as checked:
+        set_peft_model_state_dict(peft_model, load_peft_weights(str(checked)), peft_model.active_adapter)
 
 
 @contextmanager
-def _fitting(folder: Path) -> Iterator[None]:
-    """Refuse a folder without an adapter's files; what peft says of those that do not fit becomes one line."""
-    for needed in ("adapter_config.json", "adapter_model.safetensors"):
-        if not (folder / needed).is_file():
-            raise ModelError(f"{folder} is not an adapter: it has no {needed}")
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", FutureWarning)  # peft uses transformers' older names
-            yield
-    except (RuntimeError, ValueError, KeyError) as error:
-        raise ModelError(f"{folder} does not fit this base model: {str(error).splitlines()[0]}") from error
+def _fitting(folder: Path, model: nn.Module) -> Iterator[Path]:
+    """The folder to load an adapter from; what peft says of one that does not fit becomes one line."""
+    with checked_adapter(folder, model) as checked:
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", FutureWarning)  # peft uses transformers' older names
+                warnings.filterwarnings("error", message="Found missing adapter keys")
+                yield checked
+        except (*FAILURES, UserWarning) as error:
+            first = next(iter(str(error).splitlines()), type(error).__name__)
+            raise ModelError(f"{folder} does not fit this base model: {excerpt(first, 200)}") from error
 
 
 def save_adapter(model: nn.Module, tokenizer: PreTrainedTokenizerBase, folder: str | Path) -> None:
@@ -209,7 +236,11 @@ def _explained(name: str, what: str) -> Iterator[None]:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", FutureWarning)
             yield
-    except (OSError, ValueError, KeyError, ImportError) as error:
+    except BakeryError:
+        raise
+    except Exception as error:  # the tokenizers library raises Exception itself
+        if not isinstance(error, FAILURES) and type(error) is not Exception:
+            raise
         logging.getLogger(__name__).debug("loading %s failed", name, exc_info=error)
         if gone := unreachable(error):
             remedy = f"give a local folder, or {STARTER}, the model shipped with Bakery"

@@ -9,6 +9,9 @@ from peft import PeftModel
 from torch import nn
 from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
+from bakery.errors import ModelError
+from bakery.text import excerpt
+
 
 def unwrap(model: nn.Module) -> nn.Module:
     """The model inside data-parallel wrappers."""
@@ -45,10 +48,18 @@ def device_of(model: nn.Module) -> torch.device:
 
 
 def stop_ids(model: nn.Module, tokenizer: PreTrainedTokenizerBase) -> frozenset[int]:
-    """Every token that ends a turn: those of the generation config and the tokenizer's own."""
+    """Every token that ends a turn: those of the generation config and the tokenizer's own.
+
+    Raises:
+        ModelError: the generation config holds something else than ids.
+    """
     generation = getattr(base_of(model), "generation_config", None)
     configured = getattr(generation, "eos_token_id", None)
-    ids = [configured] if isinstance(configured, int) else list(configured or [])
+    ids = configured if isinstance(configured, list | tuple) else [configured]
+    if any(not isinstance(i, int | None) for i in ids):
+        raise ModelError(
+            f"the model's generation_config.json: eos_token_id: must be ids, got {excerpt(repr(configured))}"
+        )
     return frozenset(i for i in [*ids, tokenizer.eos_token_id] if i is not None)
 
 

@@ -20,6 +20,7 @@ from bakery.engine.distill.shortcut_trial import try_shortcuts
 from bakery.engine.distill.signals import States
 from bakery.engine.model.lm_head import read_head
 from bakery.engine.model.loading import attach_adapter
+from bakery.errors import NumericError
 from bakery.progress import ProgressCallback
 from bakery.settings.config import LoraConfig
 from tests.engine.architectures import ALL, VOCABULARY, random_rows, tiny
@@ -340,3 +341,12 @@ def test_shares_of_many_samples_are_those_of_the_model(model, shortcuts):
     statistic = ((observed - expected) ** 2 / expected.clamp(min=1e-9)).sum()
     freedom = len(expected) - 1
     assert statistic < freedom + 5 * (2 * freedom) ** 0.5
+
+
+@pytest.mark.parametrize("temperature", [0.0, 1.0])
+def test_logits_that_are_not_finite_end_the_sampling(temperature, shortcuts):
+    broken = _adapted()
+    with torch.no_grad():
+        broken.get_input_embeddings().weight[PROMPTS[0][-1]] = torch.inf
+    with pytest.raises(NumericError, match="logits are not finite"):
+        _sampled(broken, shortcuts, temperature=temperature)

@@ -35,6 +35,7 @@ from bakery.engine.distill.signals import TeacherSignal
 from bakery.engine.model.adapters import acting
 from bakery.engine.model.process_group import SINGLE_PROCESS, ProcessGroup
 from bakery.engine.tensor_types import Float, Int
+from bakery.errors import NumericError
 from bakery.progress import NO_PROGRESS, ProgressCallback
 
 _SHRINK_AT = 0.75
@@ -160,6 +161,10 @@ class LocalSampler:
         for start in range(0, len(states), most):
             part = slice(start, start + most)
             logits = decoding.logits(states[part])
+            if not torch.isfinite(logits.amax(-1)).all():
+                raise NumericError(
+                    "the model's logits are not finite: look into its weights, or use float32 or bfloat16"
+                )
             draws = (torch.as_tensor(column[part], device=logits.device) for column in (uniforms, temperatures))
             tokens += choose(logits, *draws).tolist()
         ends = np.cumsum(counts).tolist()
