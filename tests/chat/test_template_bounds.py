@@ -4,6 +4,7 @@ import os
 import resource
 import threading
 import time
+from datetime import date
 
 import jinja2
 import pytest
@@ -108,12 +109,36 @@ def test_an_interrupted_rendering_leaves_no_answer_behind(monkeypatch):
         raise KeyboardInterrupt
 
     render_bounded("warm", [], {})
-    child = template_bounds._process(os.getpid())._child
-    monkeypatch.setattr(child.stdout, "readline", interrupted)
+    monkeypatch.setattr(template_bounds, "read_block", interrupted)
     with pytest.raises(KeyboardInterrupt):
         render_bounded("first", [], {})
     monkeypatch.undo()
     assert render_bounded("second", [], {}) == "second"
+
+
+class Day(str):
+    """A text that is no plain one."""
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        (Day("Monday"), "Monday"),
+        (date(2026, 11, 28), "<date>"),
+        ({"a": (1, None, True, 2.5)}, "1NoneTrue2.5"),
+        ("\ud800", "\ud800"),
+    ],
+)
+def test_what_is_no_plain_value_is_sent_as_what_json_makes_of_it(value, shown):
+    template = "{% if value is mapping %}{{ value.a|join }}{% else %}{{ value }}{% endif %}"
+    assert render_bounded(template, ROW, {"value": value}) == shown
+
+
+def test_several_templates_are_told_apart_by_a_child_that_knows_them():
+    for _ in range(2):
+        for name in ("one", "two", "three"):
+            assert render_bounded(f"{name} {{{{ messages|length }}}}", ROW, {}) == f"{name} 2"
+        template_bounds._process(os.getpid()).close()
 
 
 def test_threads_get_each_their_own_answer():

@@ -7,6 +7,7 @@ limit ends the child, and is refused from then on.
 
 import atexit
 import json
+import marshal
 import os
 import signal
 import subprocess
@@ -21,6 +22,7 @@ from typing import Any
 import jinja2
 
 from bakery.chat import template_child
+from bakery.chat.template_child import read_block, write_block
 from bakery.errors import TemplateError
 from bakery.text import SECRET_NAME, excerpt
 
@@ -47,8 +49,7 @@ def render_bounded(source: str, messages: Sequence[Mapping[str, Any]], variables
             many renderings), wants more than 512 MB of memory, or writes more than 32 million characters; or it has
             done so before.
     """
-    request = {"template": source, "messages": list(messages), "variables": dict(variables)}
-    return _process(os.getpid()).render(request)
+    return _process(os.getpid()).render(source, list(messages), dict(variables))
 
 
 class _TemplateProcess:
@@ -56,19 +57,19 @@ class _TemplateProcess:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._child: subprocess.Popen[str] | None = None
+        self._child: subprocess.Popen[bytes] | None = None
+        self._numbers: dict[str, int] = {}  # of the templates that this child knows
         self._refused: dict[str, str] = {}
         atexit.register(self.close)
 
-    def render(self, request: Mapping[str, Any]) -> str:
+    def render(self, source: str, messages: list[Any], variables: dict[str, Any]) -> str:
         """See `render_bounded`."""
-        source = request["template"]
         with self._lock:
             if source in self._refused:
                 raise TemplateError(self._refused[source])
-            said = self._ask(json.dumps(request, default=_placeholder))
-            if "text" in said:
-                return str(said["text"])
+            said = self._ask(source, messages, variables)
+            if isinstance(said, str):
+                return said
             if "refused" in said:
                 raise jinja2.TemplateError(said["refused"])
             if "memory" in said:
@@ -76,23 +77,27 @@ class _TemplateProcess:
             self._refused[source] = _exceeded(said)
             raise TemplateError(self._refused[source])
 
-    def _ask(self, line: str) -> Mapping[str, Any]:
+    def _ask(self, source: str, messages: list[Any], variables: dict[str, Any]) -> str | Mapping[str, Any]:
         """The child's answer; or, where it has none, how it ended."""
-        child = self._child = self._child or _start()
-        said = ""
+        if self._child is None:
+            self._child, self._numbers = _start(), {}
+        child, said = self._child, None
+        is_new = source not in self._numbers
+        number = self._numbers.setdefault(source, len(self._numbers))
         try:
             with suppress(BrokenPipeError), _wall_limit(child):
-                child.stdin.write(line + "\n")  # type: ignore[union-attr]
-                child.stdin.flush()  # type: ignore[union-attr]
-                said = child.stdout.readline()  # type: ignore[union-attr]
+                request = _plain(number, source if is_new else None, messages, variables)
+                write_block(child.stdin, request)  # type: ignore[arg-type]
+                said = read_block(child.stdout)  # type: ignore[arg-type]
         finally:
-            if not said.endswith("\n"):  # it has ended, or somebody interrupts this process, and it would answer late
+            if said is None:  # it has ended, or somebody interrupts this process, and it would answer late
                 self._child = None
                 child.kill()
                 _, errors = child.communicate()
-        if self._child is None:
-            return {"ended": child.returncode, "errors": errors}
-        answer: Mapping[str, Any] = json.loads(said)
+        if said is None:
+            return {"ended": child.returncode, "errors": errors.decode("ascii", "replace")}
+        kind, text = said[:1], said[1:].decode(errors="surrogatepass")
+        answer: str | Mapping[str, Any] = text if kind == b"T" else json.loads(text)
         return answer
 
     def close(self) -> None:
@@ -108,7 +113,7 @@ def _process(pid: int) -> _TemplateProcess:
     return _TemplateProcess()
 
 
-def _start() -> subprocess.Popen[str]:
+def _start() -> subprocess.Popen[bytes]:
     """Start the child, without the secrets of the environment and apart from the terminal's Ctrl-C."""
     environment = {name: value for name, value in os.environ.items() if not SECRET_NAME.search(name)}
     threads = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")  # each takes of the address space
@@ -119,8 +124,6 @@ def _start() -> subprocess.Popen[str]:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             env=environment | threads,
-            encoding="ascii",
-            errors="replace",
             start_new_session=True,
         )
     except OSError as error:
@@ -128,7 +131,7 @@ def _start() -> subprocess.Popen[str]:
 
 
 @contextmanager
-def _wall_limit(child: subprocess.Popen[str]) -> Iterator[None]:
+def _wall_limit(child: subprocess.Popen[bytes]) -> Iterator[None]:
     """End the child in time where it cannot limit itself; elsewhere a thread would cost too much."""
     if template_child.LIMITS_ITSELF:
         yield
@@ -140,6 +143,14 @@ def _wall_limit(child: subprocess.Popen[str]) -> Iterator[None]:
         yield
     finally:
         timer.cancel()
+
+
+def _plain(*request: Any) -> bytes:
+    """A request as bytes; what is no plain value is sent as what JSON makes of it."""
+    try:
+        return marshal.dumps(request)
+    except ValueError:
+        return marshal.dumps(json.loads(json.dumps(request, default=_placeholder)))
 
 
 def _placeholder(value: Any) -> str:
