@@ -30,7 +30,7 @@ HEADER = (
 NOT_COUNTED = (
     "# Activations and logits come on top. Seconds and memory in all: --plan, on the machine that is to bake.\n"
     "# Nobody has run this recipe on the real weights yet. Checked so far: the settings, a tiny random model of the\n"
-    "# same architecture, and both views under this model's chat template.\n"
+    "# same architecture, and both views under this model's chat template, or one that was written after it.\n"
 )
 
 
