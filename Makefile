@@ -7,7 +7,8 @@ STAMP := $(VENV)/.ready
 # One thread a test process: torch slows badly when the threads of several processes fight for the cores.
 WORKERS ?= 2
 # Whole runs of the command, every chat template, bakes that are proved, the starter: they take most of the time.
-SLOW := tests/end_to_end tests/faults tests/templates tests/test_starter.py tests/test_benchmarks.py tests/test_bad_inputs.py tests/evaluation
+SLOW := tests/end_to_end tests/faults tests/templates tests/evaluation tests/taste tests/serving tests/test_starter.py \
+  tests/test_benchmarks.py tests/test_bad_inputs.py tests/test_recipes.py
 
 export HF_HUB_OFFLINE := 1
 export TOKENIZERS_PARALLELISM := false

@@ -11,6 +11,7 @@ from safetensors.torch import load_file
 import bakery
 from bakery.chat import rendering
 from bakery.cli import main
+from bakery.manifest import MANIFEST
 from bakery.training.trainer import ContextBakingTrainer
 from bakery.writing.written import ANCHORS, HELD_OUT, PROMPTS
 
@@ -124,5 +125,8 @@ def test_an_adapter_is_evaluated_with_the_date_of_its_bake(dated, shown, tmp_pat
     for name in ("before", "after", "baked_prompted"):
         assert found["divergence"][name] == pytest.approx(baked["divergence"][name], abs=1e-6), name
     (out / "chat_date.txt").write_text("yesterday")
+    assert main(["eval", *dated, "--adapter", str(out), "--output_dir", str(tmp_path / "eval")]) == 4
+    assert "the bake is damaged: chat_date.txt" in capfd.readouterr().err
+    (out / MANIFEST).unlink()
     assert main(["eval", *dated, "--adapter", str(out), "--output_dir", str(tmp_path / "eval")]) == 2
     assert "holds no date" in capfd.readouterr().err

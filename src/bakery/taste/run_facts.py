@@ -45,17 +45,15 @@ def run_facts(folder: Path) -> RunFacts:
     path, report = folder / RESULTS, (folder / REPORT).is_file()
     if not path.is_file():
         return RunFacts(report=report)
+    remedy = f"bakery eval --adapter {folder} measures the proof anew"
+    text = read_text(path, DataError, if_empty=f"is damaged: it is empty; {remedy}")
     try:
-        results = json.loads(read_text(path, DataError))
+        results = json.loads(text)
         verdict = results.get("verdict") or {"level": "unknown", "reasons": []}
         headline = HEADLINES[verdict["level"]]
         return RunFacts(verdict["level"], headline, tuple(verdict["reasons"]), tuple(_figures(results)), report)
-    except DataError:
-        raise
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise DataError(
-            f"{path}: is damaged ({error}); bakery eval --adapter {folder} measures the proof anew"
-        ) from None
+        raise DataError(f"{path}: is damaged ({error}); {remedy}") from None
 
 
 def _figures(results: Mapping[str, Any]) -> Iterator[Figure]:
