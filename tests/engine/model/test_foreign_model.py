@@ -86,6 +86,14 @@ def test_an_index_names_only_weights_beside_it(name, base):
         check_model_folder(str(base))
 
 
+@pytest.mark.parametrize("promise", ["load_in_8bit", "load_in_4bit"])
+def test_weights_that_are_not_quantised_as_promised_are_one_line(promise, base):
+    pytest.importorskip("bitsandbytes")
+    change(base / "config.json", quantization_config={"quant_method": "bitsandbytes", promise: True})
+    with pytest.raises(ModelError, match=r"promises quantised weights \(quantization_config\), and .* has none"):
+        load_model(named(base))
+
+
 @pytest.mark.parametrize("number", [float("nan"), float("inf")])
 def test_a_weight_that_is_not_finite_is_named(number, base):
     weights = load_file(base / "model.safetensors")
