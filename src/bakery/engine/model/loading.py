@@ -90,7 +90,7 @@ def load_model(config: ModelConfig) -> PreTrainedModel:
     check_quantised(model, config.model_name_or_path)
     check_weights(model, config.model_name_or_path)
     model.config.return_dict = True  # which a description may turn off
-    if config.load_in_4bit:
+    if config.load_in_4bit or getattr(model, "is_quantized", False):
         _keep_differentiable(model)
     elif config.dtype == "auto" and is_slow_here(model.dtype):
         model = model.float()
