@@ -82,9 +82,9 @@ $(LLAMA_CPP)/build/.ready: $(STAMP)
 quick: $(STAMP)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) $(SLOW:%=--ignore=%)
 
-## make test-faults  hostile inputs in their thousands (`make test` runs a sample): about a quarter of an hour
+## make test-faults  kills, full disks, hung processes, hostile inputs in their thousands (hours; `make test` runs a sample)
 test-faults: $(STAMP)
-	OMP_NUM_THREADS=1 BAKERY_FUZZ_CASES=1250 $(BIN)/python -m pytest -n $(WORKERS) tests/faults
+	OMP_NUM_THREADS=1 BAKERY_KILLS=200 BAKERY_FUZZ_CASES=1250 $(BIN)/python -m pytest -n $(WORKERS) tests/faults
 
 ## make check     format, lint, types and security
 check: $(STAMP)

@@ -49,7 +49,7 @@ class resources_told:
             return
         if _is_full_disk(error):
             raise ResourceError(self._full(error)) from error
-        if isinstance(error, MemoryError) or any(words in str(error) for words in _MEMORY_WORDS):
+        if is_out_of_memory(error):
             most = size(peak_bytes())
             raise ResourceError(f"the memory is used up: at most {most} were in use; {_REMEDY}") from error
 
@@ -91,6 +91,11 @@ def peak_bytes() -> int:
 
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024
+
+
+def is_out_of_memory(error: Exception) -> bool:
+    """Whether this is what Python or torch raise where memory is used up."""
+    return isinstance(error, MemoryError) or any(words in str(error) for words in _MEMORY_WORDS)
 
 
 def _is_full_disk(error: Exception) -> bool:

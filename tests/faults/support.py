@@ -1,9 +1,17 @@
 """What tests against faults share."""
 
+import os
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
+
+import pytest
+
+ALL_FAULTS = "BAKERY_KILLS" in os.environ
+only_with_all_faults = pytest.mark.skipif(
+    not ALL_FAULTS, reason="takes minutes; `make test-faults` runs it, or BAKERY_KILLS=1 in the environment"
+)
 
 
 @contextmanager

@@ -1,4 +1,7 @@
-"""A disk that is too small, and one that fills up while a bake writes to it: exit 5, and what was saved stays whole."""
+"""A disk that is too small, and one that fills up while a bake writes to it: exit 5, and what was saved stays whole.
+
+It runs where BAKERY_KILLS is set, as by `make test-faults`.
+"""
 
 import json
 import os
@@ -12,10 +15,11 @@ from safetensors.torch import load_file
 
 from bakery.cli import main
 from bakery.training.checkpoints import checkpoint_to_resume
+from tests.faults.support import only_with_all_faults
 from tests.faults.test_kills import CONFIG
 
 STAGES = ["prompts.jsonl", "_cache", "checkpoint-3/manifest.json", "checkpoint-6/optimizer.pt", ".staging"]
-pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root mounts a small disk")
+pytestmark = [only_with_all_faults, pytest.mark.skipif(os.geteuid() != 0, reason="only root mounts a small disk")]
 
 
 @pytest.fixture(scope="module")

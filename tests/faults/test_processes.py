@@ -1,4 +1,7 @@
-"""One of two processes killed or hung: both end within a minute, with the reason once, and the same command goes on."""
+"""One of two processes killed or hung: both end within a minute, with the reason once, and the same command goes on.
+
+It runs where BAKERY_KILLS is set, as by `make test-faults`.
+"""
 
 import json
 import os
@@ -9,8 +12,10 @@ import time
 
 import pytest
 
+from tests.faults.support import only_with_all_faults
 from tests.faults.test_kills import CONFIG
 
+pytestmark = only_with_all_faults
 LAUNCHER = (sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2", "-m", "bakery")
 
 

@@ -1,9 +1,15 @@
 """A stopped run goes on from its newest whole checkpoint, or is told why it cannot."""
 
+import json
+import os
+import pickle
+import shutil
+from pathlib import Path
+
 import pytest
 import torch
 
-from bakery.errors import ConfigError
+from bakery.errors import ConfigError, ModelError
 from bakery.manifest import MANIFEST, write_manifest
 from bakery.training.checkpoints import checkpoint_to_resume, checkpoints, remove_checkpoints
 from tests.engine_support import adapter_weights, logged, make_trainer, shake
@@ -124,3 +130,77 @@ def test_older_ones_are_removed_as_far_as_asked(limit, left, tmp_path):
     make_trainer(tmp_path, **SAVING, save_total_limit=limit).train()
     assert [path.name for path in checkpoints(tmp_path)] == [f"checkpoint-{step}" for step in left]
     assert all((path / MANIFEST).is_file() for path in checkpoints(tmp_path))
+
+
+# ---- files of strangers, which their manifest lists as they are ----
+
+
+class _Hostile:
+    def __reduce__(self):
+        return os.system, ("touch canary",)
+
+
+def _torch_with_a_pickle(path):
+    torch.save({"python": _Hostile(), "state": {}}, path)
+
+
+STRANGE = {
+    "pickle": lambda path: path.write_bytes(pickle.dumps(_Hostile())),
+    "pickle of torch": _torch_with_a_pickle,
+    "cut": lambda path: path.write_bytes(path.read_bytes()[: path.stat().st_size // 2]),
+    "empty": lambda path: path.write_bytes(b""),
+    "random": lambda path: path.write_bytes(bytes(range(255, 0, -1)) * 8),
+    "of something else": lambda path: torch.save({"a": torch.ones(2)}, path),
+    "a list": lambda path: torch.save([1, "x"], path),
+    "nested": lambda path: path.write_bytes(b'{"a":' * 5000),
+}
+READ = ("rng_state.pth", "optimizer.pt", "scheduler.pt", "scaler.pt", "trainer_state.json", "adapter_model.safetensors")
+LIMITS = ("max_steps", "num_train_epochs", "max_minutes", "target_divergence", "patience")
+
+
+@pytest.fixture(scope="module")
+def stopped(tmp_path_factory):
+    """A run with one checkpoint, after four of its five steps."""
+    folder = tmp_path_factory.mktemp("stopped")
+    make_trainer(folder, **SAVING).train()
+    for path in checkpoints(folder)[:-1]:
+        shutil.rmtree(path)
+    return folder
+
+
+@pytest.mark.parametrize("strange", STRANGE)
+@pytest.mark.parametrize("name", READ)
+def test_what_a_stranger_wrote_runs_no_code_and_is_one_line(name, strange, stopped, tmp_path, monkeypatch):
+    run = shutil.copytree(stopped, tmp_path / "run")
+    (checkpoint,) = checkpoints(run)
+    shutil.copy(checkpoint / "optimizer.pt", checkpoint / "scaler.pt")
+    if name != "scaler.pt":
+        (checkpoint / "scaler.pt").unlink()
+    STRANGE[strange](checkpoint / name)
+    write_manifest(checkpoint, about={"training_ended": None, "teacher": "cached"})
+    monkeypatch.chdir(tmp_path)
+    again = make_trainer(run, **SAVING)
+    with pytest.raises(ModelError, match="checkpoint-4") as told:
+        again.train(resume_from_checkpoint=True)
+    assert len(str(told.value).splitlines()) == 1
+    assert told.value.exit_code == 4
+    assert not Path("canary").exists()
+    assert os.listdir(tmp_path) == ["run"]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"global_step": -1}, {"global_step": "x"}, {"log_history": [1]}, {"best_model_checkpoint": 3}, {"unknown": 1}],
+    ids=str,
+)
+@pytest.mark.parametrize("ended", [True, False])
+def test_a_state_that_cannot_be_meant_is_one_line(ended, changes, stopped, tmp_path):
+    run = shutil.copytree(stopped, tmp_path / "run")
+    (checkpoint,) = checkpoints(run)
+    again = make_trainer(run, **SAVING)
+    state = json.loads((checkpoint / "trainer_state.json").read_text())
+    (checkpoint / "trainer_state.json").write_text(json.dumps({**state, **changes}))
+    limits = [getattr(again.args, name) for name in LIMITS]
+    write_manifest(checkpoint, about={"training_ended": limits if ended else None, "teacher": "cached"})
+    with pytest.raises(ModelError, match=r"checkpoint-4 cannot be gone on from: trainer_state\.json is damaged"):
+        again.train(resume_from_checkpoint=True)

@@ -3,21 +3,27 @@
 A save counts once its manifest is there, which is written last; only then an older checkpoint is removed.
 """
 
+import pickle
 import shutil
-from collections.abc import Sequence
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from safetensors import SafetensorError
 from torch import nn
-from transformers import PreTrainedTokenizerBase, TrainerCallback, TrainerControl, TrainerState
+from transformers import PreTrainedTokenizerBase, Trainer, TrainerCallback, TrainerControl, TrainerState
 from transformers.trainer_utils import SaveStrategy
 
 from bakery.engine.model.loading import load_weights
 from bakery.engine.model.process_group import ProcessGroup
-from bakery.errors import ConfigError
+from bakery.errors import BakeryError, ConfigError, ModelError
 from bakery.manifest import MANIFEST, damage, files_of, read_manifest, write_manifest
+from bakery.resources import is_out_of_memory
 from bakery.settings.arguments import BakeryConfig
+from bakery.settings.files import read_description
 from bakery.settings.run_state import AUTO
 
 _STATE, _WEIGHTS = "trainer_state.json", "adapter_model.safetensors"
@@ -25,6 +31,12 @@ _MOMENT_BYTES = 8
 _TOKEN_BYTES = 60
 """What a token takes in a tokenizer's file, its merge included."""
 _ENDED, _TEACHER = "training_ended", "teacher"
+_STATE_KINDS = {"global_step": int, "log_history": list, "stateful_callbacks": dict, "train_batch_size": int | None,
+                "best_metric": int | float | None, "best_model_checkpoint": str | None}  # fmt: skip
+_MOST_STATE_BYTES = 2**28
+_UNUSABLE = (ArithmeticError, AttributeError, EOFError, LookupError, OSError, RuntimeError, TypeError, ValueError,
+             SafetensorError, pickle.UnpicklingError)  # fmt: skip
+"""What the libraries raise about files of a checkpoint that they cannot use."""
 
 
 @dataclass(frozen=True)
@@ -92,9 +104,9 @@ def take_over(model: nn.Module, checkpoint: Checkpoint, *, best: bool) -> Traine
     """Give a model the weights with which a training had ended, the best ones if so wanted; what its trainer knew then.
 
     Raises:
-        ModelError: the weights do not fit the model.
+        ModelError: the weights do not fit the model, or what the trainer knew cannot be used.
     """
-    state = TrainerState.load_from_json(str(checkpoint.folder / _STATE))
+    state = _trainer_state(checkpoint.folder)
     name = Path(state.best_model_checkpoint or "").name if best else ""
     load_weights(model, checkpoint.folder.parent / name if name else checkpoint.folder)
     return state
@@ -147,6 +159,73 @@ class WholeCheckpoints(TrainerCallback):  # type: ignore[misc]
         others = [path for path in checkpoints(folder) if best is None or path.name != Path(best).name]
         for path in others[max(1, self.limit - (best is not None)) :]:
             shutil.rmtree(path, ignore_errors=True)
+
+
+class CheckedResume(Trainer):  # type: ignore[misc]
+    """transformers' trainer, which tells in one line that a file of a checkpoint cannot be used.
+
+    A manifest says that the files are as they were written, and not by whom. No code of theirs is run: transformers
+    unpickles nothing but tensors and plain values.
+    """
+
+    def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
+        _trainer_state(Path(resume_from_checkpoint))
+        with _told(resume_from_checkpoint, _WEIGHTS):
+            super()._load_from_checkpoint(resume_from_checkpoint, model)
+
+    def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
+        with _told(checkpoint, "optimizer.pt or scheduler.pt"):
+            super()._load_optimizer_and_scheduler(checkpoint)
+
+    def _load_scaler(self, checkpoint: str | None) -> None:
+        with _told(checkpoint, "scaler.pt"):
+            super()._load_scaler(checkpoint)
+
+    def _load_rng_state(self, checkpoint: str | None) -> None:
+        with _told(checkpoint, "rng_state.pth"):
+            super()._load_rng_state(checkpoint)
+
+    def _load_best_model(self) -> None:
+        with _told(self.state.best_model_checkpoint, _WEIGHTS):
+            super()._load_best_model()
+
+
+@contextmanager
+def _told(folder: str | Path | None, name: str) -> Iterator[None]:
+    """What the libraries raise about a file of a checkpoint becomes one line.
+
+    Raises:
+        ModelError: the file cannot be used.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="Detected pickle protocol")  # what follows is an error anyway
+            yield
+    except BakeryError:
+        raise
+    except _UNUSABLE as error:
+        if is_out_of_memory(error):  # which is told elsewhere
+            raise
+        raise ModelError(
+            f"{folder} cannot be gone on from: {name} is damaged, or was not written by this bake "
+            f"({type(error).__name__}); remove that folder, and the same command goes on without it"
+        ) from error
+
+
+def _trainer_state(folder: Path) -> TrainerState:
+    """What the trainer knew when a checkpoint was saved.
+
+    Raises:
+        ModelError: the file cannot be used.
+    """
+    with _told(folder, _STATE):
+        state = TrainerState(**read_description(folder / _STATE, ModelError, _MOST_STATE_BYTES))
+        for name, kind in _STATE_KINDS.items():
+            if not isinstance(getattr(state, name), kind):
+                raise TypeError(name)
+        if state.global_step < 0 or not all(isinstance(entry, dict) for entry in state.log_history):
+            raise ValueError(state.global_step)
+        return state
 
 
 def _step(folder: Path) -> int:

@@ -47,7 +47,7 @@ from bakery.training.arguments import settled
 from bakery.training.bake_rows import Views, bake_rows, rows_by_name, view_rows
 from bakery.training.callbacks import FiniteGradients, RunningMeans, ShowSteps
 from bakery.training.chat_date import read_date, write_date
-from bakery.training.checkpoints import Checkpoint, WholeCheckpoints, checkpoint_to_resume, take_over
+from bakery.training.checkpoints import CheckedResume, Checkpoint, WholeCheckpoints, checkpoint_to_resume, take_over
 from bakery.training.lengths import check_lengths
 from bakery.training.preparation import Preparation, SampledAnswer, learned_pairs
 from bakery.training.pushes import SelectivePushes
@@ -58,7 +58,7 @@ from bakery.training.stopping import StopWhenDone, UntilDone
 CACHE = "_cache"  # the hub's upload leaves out what begins like this
 
 
-class ContextBakingTrainer(SelectivePushes):
+class ContextBakingTrainer(SelectivePushes, CheckedResume):
     """Bake `context_config` into the adapter of `model`.
 
     Args:
@@ -225,6 +225,7 @@ class ContextBakingTrainer(SelectivePushes):
 
         Raises:
             ConfigError: there is no whole checkpoint to resume from.
+            ModelError: a file of the checkpoint cannot be used.
             NumericError: a loss or gradient is not finite.
         """
         if asked := checkpoint_to_resume(resume_from_checkpoint, Path(self.args.output_dir)):

@@ -5,7 +5,9 @@ import os
 import shutil
 
 import pytest
+import torch
 from safetensors.torch import load_file, save_file
+from transformers import AutoModelForCausalLM, BitsAndBytesConfig
 
 from bakery.engine.model.foreign_model import check_model_folder
 from bakery.engine.model.loading import load_model, load_tokenizer
@@ -84,6 +86,24 @@ def test_an_index_names_only_weights_beside_it(name, base):
     (base / "model.safetensors.index.json").write_text(json.dumps({"weight_map": {"a": name}}))
     with pytest.raises(ModelError, match="is no safetensors file beside it"):
         check_model_folder(str(base))
+
+
+@pytest.mark.parametrize("promise", ["load_in_8bit", "load_in_4bit"])
+def test_weights_that_are_not_quantised_as_promised_are_one_line(promise, base):
+    pytest.importorskip("bitsandbytes")
+    change(base / "config.json", quantization_config={"quant_method": "bitsandbytes", promise: True})
+    with pytest.raises(ModelError, match=r"promises quantised weights \(quantization_config\), and .* has none"):
+        load_model(named(base))
+
+
+@pytest.mark.parametrize("stored", ["load_in_8bit", "load_in_4bit"])
+def test_weights_that_are_quantised_as_promised_are_used(stored, saved_base, tmp_path):
+    pytest.importorskip("bitsandbytes")
+    how = {"quantization_config": BitsAndBytesConfig(**{stored: True}), "device_map": "cpu", "dtype": "bfloat16"}
+    AutoModelForCausalLM.from_pretrained(saved_base, **how).save_pretrained(tmp_path)
+    with torch.no_grad():
+        logits = load_model(named(tmp_path))(torch.arange(8)[None]).logits
+    assert torch.isfinite(logits).all()
 
 
 @pytest.mark.parametrize("number", [float("nan"), float("inf")])

@@ -27,6 +27,8 @@ _TOKENIZER = "tokenizer.json"
 _BACKTRACKS = re.compile(r"\((?:[^()\\]|\\.)*(?<!\\)[+*](?:[^()\\]|\\.)*\)[+*{]")
 """A repeated group with a repetition inside."""
 _READ = (".json", ".jinja", ".model", ".safetensors", ".tiktoken", ".txt")
+_QUANTISED = {"Linear8bitLt": "CB", "Linear4bit": "compress_statistics"}
+"""By the layer of bitsandbytes, what a weight that it can use has."""
 _CONFIG = "config.json"
 _INDEX = "model.safetensors.index.json"
 _LONG = (_TOKENIZER, "vocab.json", "merges.txt", "vocab.txt", _INDEX)
@@ -67,6 +69,21 @@ def check_weights(model: nn.Module, name: str) -> None:
             continue
         if not torch.isfinite(values).all():  # the sum alone may be too large
             raise NumericError(f"{name}: the weight {weight} of the model is not finite; load or copy it again")
+
+
+def check_quantised(model: nn.Module, name: str) -> None:
+    """Refuse a model whose description promises weights of 8 or 4 bits, where its files hold others.
+
+    Raises:
+        ModelError: the message names the first such weight.
+    """
+    for layer, module in model.named_modules():
+        promised = _QUANTISED.get(type(module).__name__)
+        if promised and not hasattr(module.weight, promised):
+            raise ModelError(
+                f"{name}: its config.json promises quantised weights (quantization_config), and {layer} has none; "
+                "remove quantization_config there, or copy the folder again"
+            )
 
 
 def _check_layers(file: Path) -> None:

@@ -16,7 +16,13 @@ from transformers.pytorch_utils import Conv1D
 
 from bakery.engine.model.adapters import lora_layers
 from bakery.engine.model.foreign_adapter import check_finite, checked_adapter
-from bakery.engine.model.foreign_model import FAILURES, check_model_folder, check_model_size, check_weights
+from bakery.engine.model.foreign_model import (
+    FAILURES,
+    check_model_folder,
+    check_model_size,
+    check_quantised,
+    check_weights,
+)
 from bakery.engine.model.structure import context_of, unwrap
 from bakery.errors import BakeryError, ConfigError, ModelError
 from bakery.scoring.answers import full_matches
@@ -81,9 +87,10 @@ def load_model(config: ModelConfig) -> PreTrainedModel:
         if not config.trust_remote_code:
             check_model_size(source, described)
         model = AutoModelForCausalLM.from_pretrained(source, use_safetensors=True, **arguments)
+    check_quantised(model, config.model_name_or_path)
     check_weights(model, config.model_name_or_path)
     model.config.return_dict = True  # which a description may turn off
-    if config.load_in_4bit:
+    if config.load_in_4bit or getattr(model, "is_quantized", False):
         _keep_differentiable(model)
     elif config.dtype == "auto" and is_slow_here(model.dtype):
         model = model.float()
