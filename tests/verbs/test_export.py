@@ -51,7 +51,7 @@ def test_export_hands_on_what_the_command_line_says_and_nothing_of_the_file(adap
         (["run", "--to", "merged", "--strength", "0", "1"], "an export has one, got 2"),
         (["run", "--to", "merged", "--dtype", "int8"], "int8"),
         (["run", "--to", "gguf"], "--llama_cpp: has no value"),
-        (["nowhere", "--to", "merged"], "nowhere has no bakery.yaml"),
+        (["nowhere", "--to", "merged"], "no such folder: nowhere"),
     ],
 )
 def test_a_mistake_is_one_line_before_anything_is_loaded(words, says, adapter, capsys):

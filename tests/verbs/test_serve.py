@@ -56,7 +56,7 @@ def test_serve_hands_on_what_the_command_line_says(run, monkeypatch):
         (["run", "--port", "70000"], "--port: must be a whole number up to 65535"),
         (["run", "--print", "--bench"], "--print and --bench contradict each other"),
         (["run", "--engine", "llama", "--print"], "has no adapter.gguf; write bakery export"),
-        (["nowhere"], "nowhere has no bakery.yaml"),
+        (["nowhere"], "no such folder: nowhere"),
     ],
 )
 def test_a_mistake_is_one_line_before_anything_is_loaded(words, says, run, capsys):

@@ -75,12 +75,19 @@ def verbosity_of(command: Command) -> Verbosity:
 
 
 def check_beside(command: Command, folder: str) -> CheckedSettings:
-    """The settings of the command line or, without a file, those that a bake left beside its adapter in a folder."""
+    """The settings of the command line or, without a file, those that a bake left beside its adapter in a folder.
+
+    Raises:
+        ConfigError: there is no such folder, it has no settings, or something is wrong with them.
+    """
     from bakery.settings.files import as_path
 
     if command.config is not None:
         return check(command)
-    saved = as_path(as_path(folder, ConfigError, "command line") / "bakery.yaml", ConfigError)
+    path = as_path(folder, ConfigError, "command line")
+    if not path.is_dir():
+        raise ConfigError(f"command line: {command.verb}: no such folder: {folder} (looked in {Path.cwd()})")
+    saved = as_path(path / "bakery.yaml", ConfigError)
     if not saved.exists():
         raise ConfigError(f"no settings: {folder} has no bakery.yaml; give --config FILE with the context to prove")
     return check(replace(command, config=str(saved)), of_run=True)
