@@ -20,7 +20,7 @@ from bakery.sharing.selection import Shared
 
 _REPO_ID = re.compile(r"[A-Za-z0-9_][\w.-]{0,95}/[A-Za-z0-9_][\w.-]{0,95}", flags=re.ASCII)
 _REFUSED: tuple[type[Exception], ...] = (*HUB_ERRORS, OSError)
-_TOKEN = "log in with `hf auth login`, or set HF_TOKEN to a token that may write"
+_LOG_IN = "log in with `hf auth login`, or set HF_TOKEN to a token that may write"
 
 
 def check_repo_id(repo_id: str, location: str) -> None:
@@ -44,7 +44,7 @@ def check_online() -> None:
             f"push: {OFFLINE} is set, so nothing is sent; unset it, or see with --dry_run what would be"
         )
     if get_token() is None:
-        raise ResourceError(f"push: there is no token for the hub; {_TOKEN}")
+        raise ResourceError(f"push: there is no token for the hub; {_LOG_IN}")
 
 
 def operations(files: Sequence[Shared]) -> list[CommitOperationAdd]:
@@ -90,9 +90,9 @@ def refusal(error: Exception, repo_id: str) -> BakeryError:
     if isinstance(error, OfflineModeIsEnabled):
         return ResourceError(f"{said}{OFFLINE} is set; unset it")
     if isinstance(error, LocalTokenNotFoundError) or status == 401:
-        return ResourceError(f"{said}the hub does not know who is asking ({first_line(error)}); {_TOKEN}")
+        return ResourceError(f"{said}the hub does not know who is asking ({first_line(error)}); {_LOG_IN}")
     if isinstance(error, GatedRepoError) or status == 403:
-        return ResourceError(f"{said}the token may not write there ({first_line(error)}); {_TOKEN}")
+        return ResourceError(f"{said}the token may not write there ({first_line(error)}); {_LOG_IN}")
     if isinstance(error, RepositoryNotFoundError | RevisionNotFoundError) or status == 404:
         return ModelError(f"{said}there is no such repository, or the token may not see it; check owner and name")
     if status is not None:
