@@ -239,7 +239,7 @@ def _whole(folder: Path) -> Checkpoint | str:
         return "is not a folder"
     manifest = read_manifest(folder)
     if manifest is None:
-        return f"is not whole: its {MANIFEST} is missing or damaged, as where a save was cut short or an older Bakery wrote it"
+        return f"is not whole: its {MANIFEST} is missing or damaged (a save cut short, or one of an older Bakery)"
     if problem := damage(folder, manifest):
         return f"is damaged: {problem}"
     if stray := sorted(files_of(folder).difference(manifest.files)):
