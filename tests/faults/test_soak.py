@@ -1,0 +1,64 @@
+"""Many bakes in one process, every other one stopped and gone on with: memory and open files level off.
+
+BAKERY_SOAK=200 for all of them (`make test-faults`); without it a sample.
+"""
+
+import gc
+import json
+import os
+import shutil
+import threading
+
+import pytest
+
+from bakery.cli import main
+from bakery.text import size
+from bakery.training.callbacks import StopWhenAsked
+from tests.faults.test_kills import CONFIG
+
+BAKES = int(os.environ.get("BAKERY_SOAK", "4"))
+MOST_BYTES_EACH = 200_000
+"""By which a bake may leave the process larger, in the second half of them."""
+
+
+def resident_bytes() -> int:
+    with open("/proc/self/statm") as file:
+        return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+def open_files() -> int:
+    return len(os.listdir("/proc/self/fd"))
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/self/statm"), reason="only Linux tells the memory of a process so")
+def test_memory_and_open_files_level_off(tmp_path, monkeypatch, capfd):
+    (tmp_path / "bake.json").write_text(json.dumps({**CONFIG, "max_steps": 4, "save_steps": 2, "proof": "none"}))
+    words = ["--config", str(tmp_path / "bake.json"), "-q", "--output_dir", str(tmp_path / "run")]
+    memory, files, threads = [], [], []
+    on_step_end = StopWhenAsked.on_step_end
+
+    def stops_at_the_third_step(callback, args, state, control, **others):
+        if state.global_step == 3:
+            callback._interruption.ask(2)
+        on_step_end(callback, args, state, control, **others)
+
+    for number in range(BAKES):
+        if number % 2:
+            with monkeypatch.context() as patch:
+                patch.setattr(StopWhenAsked, "on_step_end", stops_at_the_third_step)
+                assert main(words) == 130
+        assert main(words) == 0, capfd.readouterr().err
+        shutil.rmtree(tmp_path / "run")
+        capfd.readouterr()
+        gc.collect()
+        memory.append(resident_bytes())
+        files.append(open_files())
+        threads.append(threading.active_count())
+    half = BAKES // 2
+    grown = (memory[-1] - memory[half]) / (BAKES - half)
+    told = ", ".join(size(one) for one in (memory[0], memory[half], memory[-1]))
+    print(f"{BAKES} bakes: {told}; open files {files[0]}, {files[-1]}")
+    assert files[-1] <= files[1]
+    assert threads[-1] <= threads[1]
+    if BAKES >= 50:  # fewer are still warming up
+        assert grown < MOST_BYTES_EACH, f"{size(grown)} a bake: {[size(one) for one in memory[:: max(1, BAKES // 20)]]}"
