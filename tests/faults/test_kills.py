@@ -1,6 +1,7 @@
 """kill -9 at many points: after system calls that change the run folder, and at random moments of every stage.
 
-BAKERY_KILLS=200 for all of them (`make test-faults`); without it a sample.
+BAKERY_KILLS=200 for all of them (`make test-faults`), 10 for a sample; in `make test` some moments are tried by
+`tests/end_to_end/test_stopped_bakes.py`.
 """
 
 import json
@@ -17,6 +18,7 @@ from bakery.manifest import damage, read_manifest
 from bakery.training.checkpoints import checkpoint_to_resume, checkpoints
 from bakery.writing.written import ANCHORS
 from tests.faults.kills import bake, bake_for, can_trace
+from tests.faults.support import only_with_all_faults
 
 POINTS = int(os.environ.get("BAKERY_KILLS", "3"))
 AT_CALLS, AT_MOMENTS = POINTS - POINTS // 4, POINTS // 4
@@ -38,7 +40,10 @@ CONFIG = {
     "proof": "quick",
 }
 
-pytestmark = pytest.mark.skipif(not can_trace(), reason="strace cannot trace processes here")
+pytestmark = [
+    only_with_all_faults,
+    pytest.mark.skipif(not can_trace(), reason="strace cannot trace processes here"),
+]
 
 
 @pytest.fixture(scope="module")

@@ -1,6 +1,6 @@
 """Many bakes in one process, every other one stopped and gone on with: memory and open files level off.
 
-BAKERY_SOAK=200 for all of them (`make test-faults`); without it a sample.
+It runs where BAKERY_KILLS is set, BAKERY_SOAK times, as by `make test-faults`.
 """
 
 import gc
@@ -14,6 +14,7 @@ import pytest
 from bakery.cli import main
 from bakery.text import size
 from bakery.training.callbacks import StopWhenAsked
+from tests.faults.support import only_with_all_faults
 from tests.faults.test_kills import CONFIG
 
 BAKES = int(os.environ.get("BAKERY_SOAK", "4"))
@@ -30,6 +31,7 @@ def open_files() -> int:
     return len(os.listdir("/proc/self/fd"))
 
 
+@only_with_all_faults
 @pytest.mark.skipif(not os.path.exists("/proc/self/statm"), reason="only Linux tells the memory of a process so")
 def test_memory_and_open_files_level_off(tmp_path, monkeypatch, capfd):
     (tmp_path / "bake.json").write_text(json.dumps({**CONFIG, "max_steps": 4, "save_steps": 2, "proof": "none"}))
