@@ -85,3 +85,14 @@ def test_what_is_written_is_a_regular_file_in_a_folder_that_is_there(tmp_path):
         assert file_to_write(tmp_path / name, ConfigError) == tmp_path / name
     for name, says in (("pipe", "a folder, a pipe or a device"), (".", "a folder, a pipe"), ("no/x.html", "no folder")):
         assert says in refusal(lambda name=name: file_to_write(tmp_path / name, ConfigError, "--html"))
+
+
+@pytest.mark.parametrize(("levels", "deep"), [(1, False), (150, False), (400, True), (100_000, True)])
+def test_a_description_that_is_nested_too_deeply_is_refused_by_every_python(levels, deep, tmp_path):
+    file = tmp_path / "config.json"
+    file.write_text('{"a": ' + "[" * levels + "]" * levels + "}")
+    if not deep:
+        assert list(read_description(file, ModelError)) == ["a"]
+        return
+    with pytest.raises(ModelError, match="nested too deeply"):
+        read_description(file, ModelError)

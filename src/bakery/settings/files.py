@@ -11,6 +11,8 @@ from bakery.text import excerpt
 
 MAX_TEXT_BYTES = 2**30
 """A text that is read as a whole is at most so long."""
+_DEEPEST = 200
+"""Levels of a description."""
 MAX_DESCRIPTION_BYTES = 4_000_000
 """A description, such as an adapter's or a model's, is at most so long."""
 
@@ -106,7 +108,18 @@ def read_description(file: Path, error: type[BakeryError], max_bytes: int = MAX_
         raise error(f"{file}: cannot be read as JSON: {excerpt(str(problem), 160)}") from problem
     if not isinstance(value, dict):
         raise error(f"{file}: must hold a JSON object")
+    if _is_deep(value):  # which a newer Python reads, and others stumble over later
+        raise error(f"{file}: cannot be read as JSON: it is nested too deeply")
     return value
+
+
+def _is_deep(value: Any) -> bool:
+    """Whether lists and mappings lie deeper in each other than any description needs."""
+    level = [value]
+    for _ in range(_DEEPEST):
+        inner = [one.values() if isinstance(one, dict) else one for one in level if isinstance(one, dict | list)]
+        level = [item for own in inner for item in own]
+    return any(isinstance(one, dict | list) for one in level)
 
 
 def read_text(

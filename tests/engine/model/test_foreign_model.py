@@ -73,7 +73,7 @@ def test_a_pipe_is_not_waited_for(name, base):
 
 @pytest.mark.parametrize("name", ["config.json", "tokenizer_config.json", "generation_config.json"])
 def test_a_description_that_is_nested_or_long_is_not_read(name, base):
-    (base / name).write_text('{"a":' * 5000)
+    (base / name).write_text('{"a":' * 5000 + "1" + "}" * 5000)
     with pytest.raises(ModelError, match="nested too deeply"):
         check_model_folder(str(base))
     os.truncate(base / name, 2**30)
