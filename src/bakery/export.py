@@ -3,7 +3,6 @@
 The export is held against the baked model: base and adapter in float32, at the strength that is exported.
 """
 
-import hashlib
 import os
 import shutil
 from dataclasses import dataclass, replace
@@ -21,6 +20,7 @@ from bakery.exporting.forms import Written, base_dtype, dtype_of, load_form, wri
 from bakery.exporting.request import RESULT_FILE, ExportRequest, check_request
 from bakery.exporting.result import ExportResult, ServerCheck, export_figures
 from bakery.exporting.staging import staged
+from bakery.manifest import checksum
 from bakery.progress import Progress
 from bakery.report.results import write_json
 from bakery.rows.bake_data import BakeData
@@ -151,7 +151,7 @@ def _origin(settings: BakeSettings, folder: Path, source: _Source) -> dict[str, 
     """The fields of the result that tell what was exported, and how its questions are sent."""
     return {
         "adapter": folder,
-        "adapter_sha256": _sha256(folder / "adapter_model.safetensors"),
+        "adapter_sha256": checksum(folder / "adapter_model.safetensors"),
         "base_model": _base(settings),
         "measured_on": source.measured_on,
         "weights": source.written.weights,
@@ -164,8 +164,3 @@ def _base(settings: BakeSettings) -> str:
     """The base's hub id, or its folder as an absolute path."""
     name = resolve_model(settings.model.model_name_or_path)
     return os.path.abspath(name) if os.path.isdir(name) else name
-
-
-def _sha256(file: Path) -> str:
-    with file.open("rb") as opened:
-        return hashlib.file_digest(opened, "sha256").hexdigest()

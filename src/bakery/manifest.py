@@ -40,7 +40,7 @@ def write_manifest(
         OSError: a file cannot be read, or the list cannot be written.
     """
     paths = {name: folder / name for name in files_of(folder)} if paths is None else paths
-    files = {name: {"bytes": path.stat().st_size, "sha256": _checksum(path)} for name, path in sorted(paths.items())}
+    files = {name: {"bytes": path.stat().st_size, "sha256": checksum(path)} for name, path in sorted(paths.items())}
     replace_text(folder / MANIFEST, json.dumps({"files": files, "about": dict(about or {})}, indent=1))
 
 
@@ -79,17 +79,22 @@ def files_of(folder: Path) -> set[str]:
 
 def damage(folder: Path, manifest: Manifest) -> str | None:
     """The first file that is not as it was written, in words; None where all are."""
-    for name, (size, checksum) in manifest.files.items():
+    for name, (size, expected) in manifest.files.items():
         path = folder / name
         if not path.is_file():
             return f"{name} is missing"
         if (now := path.stat().st_size) != size:
             return f"{name} has {now:,} bytes and was written with {size:,}"
-        if _checksum(path) != checksum:
+        if checksum(path) != expected:
             return f"{name} was changed after it was written (its checksum differs)"
     return None
 
 
-def _checksum(path: Path) -> str:
+def checksum(path: Path) -> str:
+    """The SHA-256 of a file, in hexadecimal.
+
+    Raises:
+        OSError: it cannot be read.
+    """
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,6 +1,5 @@
 """What is to be served, checked and turned into the command of a server; nothing is started."""
 
-import hashlib
 import json
 import os
 import sys
@@ -12,6 +11,7 @@ from bakery.errors import ConfigError
 from bakery.exporting.forms import base_dtype
 from bakery.exporting.gguf import BASE_FILE, FILES
 from bakery.exporting.request import RESULT_FILE
+from bakery.manifest import checksum
 from bakery.serving.adapters import ServedAdapter, served_adapters
 from bakery.serving.child import free_port
 from bakery.serving.commands import (
@@ -139,11 +139,8 @@ def _exported_strength(adapter: ServedAdapter) -> float:
         if not (folder / file).is_file():
             raise ConfigError(f"serve: {folder} has no {file}; {remedy}, where llama.cpp is built in DIR")
     told = json.loads((folder / RESULT_FILE).read_text("utf-8"))
-    with (adapter.folder / "adapter_model.safetensors").open("rb") as weights:
-        if hashlib.file_digest(weights, "sha256").hexdigest() != told["adapter_sha256"]:
-            raise ConfigError(
-                f"serve: {folder} was made from another adapter than is in the run now; {remedy} --overwrite"
-            )
+    if checksum(adapter.folder / "adapter_model.safetensors") != told["adapter_sha256"]:
+        raise ConfigError(f"serve: {folder} was made from another adapter than is in the run now; {remedy} --overwrite")
     return float(told["strength"])
 
 
