@@ -158,10 +158,10 @@ class Preparation:
             [t.prompt, t.number, t.ids, t.stopped, *([t.forced.start, t.forced.stop] if t.forced else [])]
             for t in trajectories
         ]
-        self.cache.write_answers(key, rows)
         signals = [trajectory.signal for trajectory in trajectories if trajectory.signal is not None]
         if len(signals) == len(trajectories):
             self.cache.write_signal(signal_key, type(signals[0]).concatenate(signals))
+        self.cache.write_answers(key, rows)  # last: where the answers lie, the stage is finished
 
     def _report_cut(self, answers: Sequence[SampledAnswer]) -> None:
         cut = sum(not answer.trajectory.stopped for answer in answers)
