@@ -84,6 +84,7 @@ quick: $(STAMP)
 
 ## make test-faults  kills, full disks, hung processes, hostile inputs in their thousands (hours; `make test` runs a sample)
 test-faults: $(STAMP)
+	-$(BIN)/python -m pip install --quiet atheris  # not there for every Python
 	OMP_NUM_THREADS=1 BAKERY_KILLS=200 BAKERY_SOAK=200 BAKERY_FUZZ_CASES=1250 $(BIN)/python -m pytest -n $(WORKERS) tests/faults
 
 ## make check     format, lint, types and security

@@ -1,8 +1,14 @@
-"""What all fuzzing shares: how many cases, hostile values, and the law: done, or an error of ours, in time."""
+"""What all fuzzing shares: how many cases, hostile values, and the law: done, or an error of ours, in time.
 
+The properties take no fixtures, so that `guided.py` can run them too.
+"""
+
+import functools
 import os
+import tempfile
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from hypothesis import HealthCheck, settings
@@ -70,6 +76,16 @@ VALUES = st.recursive(
     max_leaves=8,
 )
 """Any value that JSON or YAML can hold, and some that they cannot."""
+
+
+@functools.cache
+def _scratch() -> tempfile.TemporaryDirectory[str]:
+    return tempfile.TemporaryDirectory(prefix="bakery-fuzzing-")
+
+
+def scratch() -> Path:
+    """A folder for the files of the cases, which goes with this process."""
+    return Path(_scratch().name)
 
 
 def refusal_or_done(action: Callable[[], Any]) -> str | None:

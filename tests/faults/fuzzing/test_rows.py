@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bakery.rows.conversations import load_rows
-from tests.faults.fuzzing.support import TEXTS, VALUES, fuzzed, refusal_or_done
+from tests.faults.fuzzing.support import TEXTS, VALUES, fuzzed, refusal_or_done, scratch
 
 KEYS = st.one_of(
     st.sampled_from(
@@ -47,15 +47,15 @@ ROW = st.one_of(
 
 @fuzzed
 @given(rows=st.lists(ROW, max_size=4), ending=st.sampled_from(["json", "jsonl"]))
-def test_rows_of_any_value(rows, ending, tmp_path_factory):
-    file = tmp_path_factory.getbasetemp() / f"rows.{ending}"
+def test_rows_of_any_value(rows, ending):
+    file = scratch() / f"rows.{ending}"
     file.write_text(json.dumps(rows) if ending == "json" else "\n".join(map(json.dumps, rows)))
     refusal_or_done(lambda: load_rows(str(file)))
 
 
 @fuzzed
 @given(data=st.binary(max_size=300), ending=st.sampled_from(["json", "jsonl", "csv", "parquet"]))
-def test_files_of_any_bytes(data, ending, tmp_path_factory):
-    file = tmp_path_factory.getbasetemp() / f"bytes.{ending}"
+def test_files_of_any_bytes(data, ending):
+    file = scratch() / f"bytes.{ending}"
     file.write_bytes(data)
     refusal_or_done(lambda: load_rows(str(file)))

@@ -12,7 +12,7 @@ from bakery.settings.build import check_settings
 from bakery.settings.catalog import all_fields
 from bakery.settings.documents import dump_yaml, parse_json, parse_yaml
 from bakery.settings.reading import Settings, read_command_line, read_settings_file
-from tests.faults.fuzzing.support import NUMBERS, TEXTS, VALUES, fuzzed, refusal_or_done
+from tests.faults.fuzzing.support import NUMBERS, TEXTS, VALUES, fuzzed, refusal_or_done, scratch
 
 NAMES = sorted(all_fields())
 GOOD = {"system_prompt": "Speak like a pirate.", "training_prompts": ["What is AI?"], "model_name_or_path": "starter"}
@@ -59,8 +59,8 @@ def test_extreme_values_of_every_setting(name, capfd):
 
 @fuzzed
 @given(changes=st.dictionaries(st.sampled_from(NAMES), VALUES, max_size=5), yaml=st.booleans())
-def test_files_with_any_values(changes, yaml, tmp_path_factory):
-    folder = tmp_path_factory.getbasetemp()
+def test_files_with_any_values(changes, yaml):
+    folder = scratch()
     try:
         text = dump_yaml({**GOOD, **changes}) if yaml else json.dumps({**GOOD, **changes})
         (folder / "fuzzed.yaml").write_text(text, "utf-8")
@@ -74,8 +74,8 @@ def test_files_with_any_values(changes, yaml, tmp_path_factory):
     data=st.one_of(st.binary(), st.text().map(lambda text: text.encode("utf-8", "replace"))),
     ending=st.sampled_from(["yaml", "json"]),
 )
-def test_files_of_any_bytes(data, ending, tmp_path_factory):
-    file = tmp_path_factory.getbasetemp() / f"bytes.{ending}"
+def test_files_of_any_bytes(data, ending):
+    file = scratch() / f"bytes.{ending}"
     file.write_bytes(data)
     refusal_or_done(lambda: check_settings(read_settings_file(file)))
 
