@@ -178,7 +178,7 @@ class ContextBakingTrainer(SelectivePushes, CheckedResume):
     @cached_property
     def preparation(self) -> Preparation:
         """What samples answers and asks the teacher, storing both in the run folder."""
-        cache = Cache(self.cache_folder, self.session.identity)
+        cache = Cache(self.cache_folder, self.session.identity, self.progress.say)
         return Preparation(self.engine, self.args, self.progress, cache, self.session.builder)
 
     @property

@@ -4,13 +4,14 @@
     teacher-<key>.safetensors   the teacher's signal at the targets of a few rows, memory-mapped when read
 
 The key is a hash of everything the content depends on: the base model's weights, the rows' token ids, the settings.
-Whatever is not there, cut short or damaged is computed again; a file appears under its name only when it is whole.
+Whatever is not there, cut short or damaged is computed again; a file appears under its name only when it is whole. A
+damaged one is removed, and one line says so.
 """
 
 import hashlib
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -65,10 +66,17 @@ def _add(digest: Any, name: str, weight: Tensor) -> None:
 
 @dataclass(frozen=True)
 class Cache:
-    """A folder of results, by key. `about`: what all of them depend on, such as the model's fingerprint."""
+    """A folder of results, by key.
+
+    Args:
+        folder: where they lie.
+        about: what all of them depend on, such as the model's fingerprint.
+        say: takes the line about a damaged file.
+    """
 
     folder: Path
     about: str
+    say: Callable[[str], None] = lambda line: None
 
     def key(self, *parts: Any) -> str:
         """A hash of `about` and these parts (anything JSON knows)."""
@@ -76,14 +84,18 @@ class Cache:
 
     def read_answers(self, key: str) -> list[list[Any]] | None:
         """What `write_answers` wrote under this key, if it is there and whole."""
+        path = self._path(f"answers-{key}.json")
         try:
-            content = json.loads(self._path(f"answers-{key}.json").read_text("utf-8"))
-        except (OSError, ValueError):
+            content = json.loads(path.read_text("utf-8"))
+        except FileNotFoundError:
             return None
+        except (OSError, ValueError, RecursionError):
+            content = None
         rows = content.get("rows") if isinstance(content, dict) else None
-        return (
-            rows if isinstance(rows, list) and content.get("sha256") == _checksum(json.dumps(rows).encode()) else None
-        )
+        if isinstance(rows, list) and content.get("sha256") == _checksum(json.dumps(rows).encode()):
+            return rows
+        self._remove_damaged(path)
+        return None
 
     def write_answers(self, key: str, rows: Sequence[Sequence[Any]]) -> None:
         """Store rows of plain values.
@@ -101,11 +113,15 @@ class Cache:
             with safe_open(path, framework="pt") as file:
                 about = file.metadata() or {}
                 columns = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)
-        except (OSError, SafetensorError):
+        except FileNotFoundError:
             return None
+        except (OSError, SafetensorError):
+            about, columns = {}, {}
         kind = KINDS.get(about.get("kind", ""))
-        whole = kind is not None and about.get("sha256") == _checksum_of(columns)
-        return kind(**columns) if kind is not None and whole else None
+        if kind is not None and about.get("sha256") == _checksum_of(columns):
+            return kind(**columns)
+        self._remove_damaged(path)
+        return None
 
     def write_signal(self, key: str, signal: TeacherSignal) -> None:
         """Store a signal that is on the CPU.
@@ -126,6 +142,10 @@ class Cache:
     def _path(self, name: str) -> Path:
         return self.folder / name
 
+    def _remove_damaged(self, path: Path) -> None:
+        self.say(f"  note: {path} is damaged; what it held is computed again")
+        path.unlink(missing_ok=True)
+
     def _write(self, name: str, write: Any) -> None:
         temporary = self._path(f".{name}.{os.getpid()}")
         try:
@@ -141,6 +161,7 @@ class Cache:
 def _checksum_of(columns: Mapping[str, Tensor]) -> str:
     digest = hashlib.sha256()
     for name in sorted(columns):
+        digest.update(f"{name} {tuple(columns[name].shape)} {columns[name].dtype}".encode())
         digest.update(columns[name].reshape(-1).view(torch.uint8).numpy().data)
     return digest.hexdigest()
 
