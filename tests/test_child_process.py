@@ -4,12 +4,11 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from pathlib import Path
 
 import pytest
 
 from bakery.child_process import child_process, is_group_alive
+from tests.processes import is_running, wait_for
 
 FAMILY = """\
 import os, signal, subprocess, sys, time
@@ -29,21 +28,6 @@ with child_process([sys.executable, *sys.argv[1:]]):
 
 def python(source, *words):
     return [sys.executable, "-c", source, *map(str, words)]
-
-
-def is_running(pid):
-    """Whether a process is there and no zombie."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except FileNotFoundError:
-        return False
-
-
-def wait_for(condition, seconds=20):
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
 
 
 def family(file):
@@ -80,11 +64,18 @@ def test_the_process_id_is_that_of_the_program_and_the_block_ends_its_group(tmp_
 
 
 def test_an_error_in_the_block_ends_it_too(tmp_path):
-    with pytest.raises(ZeroDivisionError), child_process(python(FAMILY, tmp_path / "ids")) as process:
-        _, grandchild, _ = family(tmp_path / "ids")
-        _ = 1 / 0
+    ids = []
+
+    def fail():
+        with child_process(python(FAMILY, tmp_path / "ids")):
+            ids.extend(family(tmp_path / "ids"))
+            raise KeyError
+
+    with pytest.raises(KeyError):
+        fail()
+    _, grandchild, group = ids
     wait_for(lambda: not is_running(grandchild))
-    wait_for(lambda: not is_group_alive(process.pid))
+    wait_for(lambda: not is_group_alive(group))
 
 
 def test_the_program_sees_nothing_of_the_watchdog(tmp_path):
