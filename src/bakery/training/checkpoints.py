@@ -10,10 +10,11 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from safetensors import SafetensorError
 from torch import nn
+from torch.optim import Optimizer
 from transformers import PreTrainedTokenizerBase, Trainer, TrainerCallback, TrainerControl, TrainerState
 from transformers.trainer_utils import SaveStrategy
 
@@ -179,7 +180,9 @@ class CheckedResume(Trainer):  # type: ignore[misc]
     def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
         if checkpoint is None:
             return
-        optimizer = getattr(self.optimizer, "optimizer", self.optimizer)  # accelerate's wrapper stores on other devices
+        optimizer = cast(
+            Optimizer, getattr(self.optimizer, "optimizer", self.optimizer)
+        )  # without accelerate's wrapper
         own_settings, own_schedule = group_settings(optimizer), self.lr_scheduler.state_dict()
         with _told(checkpoint, "optimizer.pt or scheduler.pt"):
             super()._load_optimizer_and_scheduler(checkpoint)
