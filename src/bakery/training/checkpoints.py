@@ -180,9 +180,8 @@ class CheckedResume(Trainer):  # type: ignore[misc]
     def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
         if checkpoint is None:
             return
-        optimizer = cast(
-            Optimizer, getattr(self.optimizer, "optimizer", self.optimizer)
-        )  # without accelerate's wrapper
+        # accelerate wraps an optimiser, and hands on what is asked of it.
+        optimizer = cast(Optimizer, getattr(self.optimizer, "optimizer", self.optimizer))
         own_settings, own_schedule = group_settings(optimizer), self.lr_scheduler.state_dict()
         with _told(checkpoint, "optimizer.pt or scheduler.pt"):
             super()._load_optimizer_and_scheduler(checkpoint)
