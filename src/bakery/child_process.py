@@ -83,7 +83,7 @@ def _watchdog() -> Iterator[tuple[list[str], tuple[int, ...]]]:
         os.close(writing)
 
 
-def _watch(descriptor: int, group: int) -> None:
+def _end_when_closed(descriptor: int, group: int) -> None:
     """End a group when the pipe closes without a word."""
     if os.read(descriptor, 1):
         return
@@ -107,7 +107,7 @@ def _leave_watchdog(descriptor: int) -> None:
         nothing = os.open(os.devnull, os.O_RDWR)
         for stream in range(3):
             os.dup2(nothing, stream)
-        _watch(descriptor, group)
+        _end_when_closed(descriptor, group)
     os._exit(0)
 
 

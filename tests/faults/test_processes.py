@@ -51,7 +51,7 @@ CASES = [
 @pytest.mark.parametrize(("stage", "which", "number"), CASES)
 def test_all_end_within_a_minute(stage, which, number, tmp_path):
     process = start(tmp_path)
-    wait_for(lambda: any(tmp_path.glob(BEGUN[stage])), seconds=300)
+    wait_for(lambda: any(tmp_path.glob(BEGUN[stage])), seconds=600)
     ranks = children(process)
     os.kill(ranks[which], number)
     began = time.monotonic()

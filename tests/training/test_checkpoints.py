@@ -294,7 +294,7 @@ HOSTILE = {
     "a rank beyond all": (_described(r=2**30), "r: "),
     "a rank that is a word": (_described(r="x"), "r: "),
     "no description": (lambda folder: (folder / "adapter_config.json").unlink(), "adapter_config"),
-    "weights of other shapes": (_weights(lambda own: {name: one[:1, :1].clone() for name, one in own.items()}),
+    "weights of other shapes": (_weights(lambda own: {name: one.T.contiguous() for name, one in own.items()}),
                                 "does not fit"),
     "weights of other names": (_weights(lambda own: {f"{name}x": one for name, one in own.items()}), "weight"),
     "one weight less": (_weights(lambda own: dict(list(own.items())[1:])), "misses"),
