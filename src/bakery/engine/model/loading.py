@@ -14,7 +14,7 @@ from torch import nn
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 from transformers.pytorch_utils import Conv1D
 
-from bakery.engine.model.adapters import lora_layers
+from bakery.engine.model.adapters import is_adapter_weight, lora_layers
 from bakery.engine.model.foreign_adapter import check_finite, checked_adapter
 from bakery.engine.model.foreign_model import (
     FAILURES,
@@ -205,11 +205,17 @@ def load_weights(model: nn.Module, folder: Path) -> None:
     """Give the acting adapter of a model the weights of a saved one; everything else stays as it is.
 
     Raises:
-        ModelError: when the folder is no adapter or does not fit the model.
+        ModelError: when the folder is no adapter, does not fit the model, or has a weight that is not finite.
     """
     peft_model = cast(PeftModel, unwrap(model))
+    acting = peft_model.active_adapter
     with _fitting(folder, model) as checked:
-        set_peft_model_state_dict(peft_model, load_peft_weights(str(checked)), peft_model.active_adapter)
+        loaded = set_peft_model_state_dict(peft_model, load_peft_weights(str(checked)), acting)
+    missing = [name for name in loaded.missing_keys if is_adapter_weight(name) and f".{acting}." in f"{name}."]
+    for names, fault in ((missing, "misses"), (loaded.unexpected_keys, "has, and the bake has not,")):
+        if names:
+            raise ModelError(f"{folder}: the adapter there {fault} the weight {excerpt(names[0], 200)}")
+    check_finite(peft_model, folder)
 
 
 @contextmanager
