@@ -4,7 +4,7 @@ import hashlib
 import json
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -136,11 +136,12 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
 
     def _drip(self, answer: bytes) -> None:
-        for byte in answer:
-            if self.hub.gone.wait(1):
-                return
-            self.wfile.write(bytes([byte]))
-            self.wfile.flush()
+        with suppress(ConnectionError):  # whoever asked does not wait
+            for byte in answer:
+                if self.hub.gone.wait(1):
+                    return
+                self.wfile.write(bytes([byte]))
+                self.wfile.flush()
 
     def log_message(self, *_: object) -> None:
         pass
