@@ -36,8 +36,6 @@ class ReadingHub:
     times: int = 1_000_000
     asked: list[str] = field(default_factory=list)
     """Method and path of each request."""
-    ranges: list[int] = field(default_factory=list)
-    """From which byte the rest of a file was asked for."""
     gone: threading.Event = field(default_factory=threading.Event)
 
 
@@ -92,31 +90,23 @@ class _Handler(BaseHTTPRequestHandler):
             self._send(404, "RepoNotFound" if files is None else "EntryNotFound")
             return
         content = files[name]
-        start = int(self.headers.get("Range", "bytes=0-").removeprefix("bytes=").partition("-")[0])
-        sent = content[start:]
         is_broken = name == hub.broken and self.command == "GET" and hub.times > 0
         if is_broken and hub.fault == "torn":
-            self._send(200, "", sent[: len(sent) // 2], _etag(content))
-            return
-        if is_broken and hub.fault == "other":
-            sent = bytes(len(sent))
-        self.send_response(206 if start else 200)
-        self.send_header("Content-Length", str(len(sent)))
-        if start:
-            hub.ranges.append(start)
-            self.send_header("Content-Range", f"bytes {start}-{len(content) - 1}/{len(content)}")
-        self._send_names(_etag(content))
-        if self.command == "HEAD":
-            return
-        if is_broken and hub.fault in ("cut", "stalled"):
+            self._send(200, "", content[: len(content) // 2], _etag(content))
+        elif is_broken and hub.fault == "other":
+            self._send(200, "", bytes(len(content)), _etag(content))
+        elif is_broken and hub.fault in ("cut", "stalled"):
             hub.times -= 1
-            self.wfile.write(b"" if start else sent[: len(sent) // 2])
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(content)))
+            self._send_names(_etag(content))
+            self.wfile.write(content[: len(content) // 2])
             self.wfile.flush()
             if hub.fault == "stalled":
                 hub.gone.wait()
             self.close_connection = True
-            return
-        self.wfile.write(sent)
+        else:
+            self._send(200, "", content, _etag(content))
 
     def _send(self, status: int, code: str = "", body: bytes = b"", etag: str = "") -> None:
         self.send_response(status)
