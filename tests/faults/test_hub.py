@@ -136,3 +136,27 @@ def test_a_download_that_breaks_off_once_is_tried_again_by_the_same_command(hub,
     done = command(PLAN, hub, tmp_path, "cut")
     assert done.returncode == 0, done.stderr
     assert asked(hub, "GET", "model.safetensors") == 2
+
+
+@only_with_all_faults
+@pytest.mark.parametrize(("words", "file"), [(INSPECT, "tokenizer.json"), (PLAN, "model.safetensors")])
+def test_a_file_of_the_right_size_and_other_bytes_is_one_line_that_says_how_to_check_it(words, file, hub, tmp_path):
+    hub.broken = file
+    done = command(words, hub, tmp_path, "other")
+    assert done.returncode == 4
+    _, refused = done.stderr.splitlines()
+    assert refused.startswith("bakery: error: cannot load the ")
+    assert refused.endswith(f"; hf cache verify {MODEL} tells whether a file was damaged on its way")
+
+
+@only_with_all_faults
+def test_a_model_that_is_here_in_part_is_one_line_while_the_hub_is_gone(hub, tmp_path):
+    assert command(INSPECT, hub, tmp_path).returncode == 0, "reads the tokenizer, and no weights"
+    done = command(PLAN, hub, tmp_path, "refused")
+    assert done.returncode == 4
+    told, used, refused = done.stderr.splitlines()
+    assert told == f"reading {MODEL} from the hub"
+    assert used.endswith("; the copy in the cache is used")
+    assert refused.startswith(
+        f"bakery: error: {MODEL}: the model is not in the cache, and the connection to the hub failed ("
+    )

@@ -253,7 +253,9 @@ def _explained(name: str, what: str) -> Iterator[None]:
         if gone := unreachable(error):
             raise ModelError(missing(name, what, gone)) from error
         first = next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
-        raise ModelError(f"cannot load the {what} {name!r}: {first}") from error
+        is_here = Path(resolve_model(name)).is_dir()
+        remedy = "" if is_here else f"; hf cache verify {name} tells whether a file was damaged on its way"
+        raise ModelError(f"cannot load the {what} {name!r}: {first}{remedy}") from error
 
 
 def _arguments(config: ModelConfig, source: str) -> dict[str, bool]:
