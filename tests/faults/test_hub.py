@@ -51,6 +51,7 @@ def command(words: list[str], hub: ReadingHub, folder: Path, fault: str = "", **
     environment |= {
         "HF_ENDPOINT": CLOSED if fault == "refused" else hub.url,
         "HF_HOME": str(folder / "hf"),
+        "HF_HUB_ETAG_TIMEOUT": "4",
         **variables,
     }
     done = subprocess.run(

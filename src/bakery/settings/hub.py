@@ -5,7 +5,6 @@ is waited for for a few seconds.
 """
 
 import logging
-import os
 from collections.abc import Iterator
 from concurrent.futures import Future
 from functools import cache
@@ -17,9 +16,8 @@ from bakery.errors import ModelError
 from bakery.settings.paths import STARTER
 
 OFFLINE = "HF_HUB_OFFLINE"
-ANSWER_SECONDS = 4
 _PATIENCE = "HF_HUB_ETAG_TIMEOUT"
-"""The variable of the hub's client that sets how many seconds an answer may take."""
+"""The variable of the hub's client that sets how many seconds an answer may take; 10 where it is not set."""
 _ASKED_FOR = {"model": "config.json", "dataset": "README.md"}
 """By the kind of repository, the file that is asked for. The hub refuses a file only to those who may not read it."""
 
@@ -60,8 +58,8 @@ def missing(name: str, what: str, reason: str) -> str:
 def refusal(name: str, kind: str = "model") -> str | None:
     """In words, why the hub does not give a model or data set now; None where it does, or where it is not asked.
 
-    It is not asked about a folder, and not in offline mode. This takes `ANSWER_SECONDS` at most, or as many seconds as
-    `HF_HUB_ETAG_TIMEOUT` says.
+    It is not asked about a folder, and not in offline mode. This takes as many seconds as `HF_HUB_ETAG_TIMEOUT`
+    says, at most.
 
     Args:
         name: a folder or a hub id.
@@ -71,7 +69,7 @@ def refusal(name: str, kind: str = "model") -> str | None:
 
     if is_offline_mode() or Path(name).is_dir():
         return None
-    seconds = constants.HF_HUB_ETAG_TIMEOUT if _PATIENCE in os.environ else ANSWER_SECONDS
+    seconds = constants.HF_HUB_ETAG_TIMEOUT
     answer: Future[str | None] = Future()
     # The client's own limit begins anew with each byte, and does not hold while the hub's address is looked up.
     Thread(target=lambda: answer.set_result(_asked(name, kind, 2 * seconds)), daemon=True).start()
