@@ -93,7 +93,7 @@ def test_a_bake_that_was_killed_goes_on_by_the_same_command(when, words, whole, 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_signal_in_training_leaves_a_checkpoint_at_that_step(number, code, words, tmp_path):
     folder, slow = tmp_path / "run", [*words, "--max_steps", "400", "--save_steps", "399"]
-    got, told = stop(slow, folder, number, "_cache/teacher-*")
+    got, told = stop(slow, folder, number, "_cache/answers-*")
     assert got == code, told
     (saved,) = folder.glob("checkpoint-*")
     assert f"{saved.name} is saved, and the same command goes on from there" in told
