@@ -14,7 +14,7 @@ PACKAGE = ROOT / "src" / "bakery"
 # From the lowest up: folders, and the modules beside them. A module imports from its own floor or from floors below,
 # never in a circle.
 FLOORS = (
-    ("errors", "html_page", "interruption", "manifest", "progress", "resources", "text"),
+    ("child_process", "errors", "html_page", "interruption", "manifest", "progress", "resources", "text"),
     ("scoring",),
     ("settings",),
     ("sharing",),

@@ -2,7 +2,11 @@
 
 import ast
 import json
+import os
 import shlex
+import signal
+import subprocess
+import sys
 
 import pytest
 
@@ -13,6 +17,7 @@ from bakery.serving.json_http import post
 from bakery.serving.planning import ServeRequest
 from tests.exporting.conftest import run_folder  # noqa: F401
 from tests.exporting.support import QUIET, make_run, settings_of
+from tests.processes import is_running, wait_for
 from tests.serving.fake_vllm import pretending_python
 
 
@@ -70,3 +75,19 @@ def test_a_server_that_dies_leaves_its_last_words(run_folder, tmp_path):  # noqa
     request = ServeRequest(python=str(program))
     with pytest.raises(ModelError, match="ended with 3: LoRA rank 64"):
         run_serve([settings_of(run_folder)], [str(run_folder)], request, progress=QUIET, say=lambda _: None)
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 0), (signal.SIGKILL, -signal.SIGKILL)])
+def test_the_command_leaves_no_server_however_it_ends(number, code, run_folder, tmp_path):  # noqa: F811
+    python = pretending_python(tmp_path)
+    python.write_text(python.read_text().replace("shift 2", f"shift 2\nsleep 300 &\necho $$ $! > {tmp_path}/ids"))
+    words = ["-m", "bakery", "serve", str(run_folder), "--python", str(python), "--torch_dtype", "float32", "-q"]
+    environment = {**os.environ, "PYTHONWARNINGS": "ignore"}
+    command = subprocess.Popen([sys.executable, *words], stdout=subprocess.PIPE, text=True, env=environment)
+    assert any(line.startswith("serving at ") for line in command.stdout)
+    server, beside_it = map(int, (tmp_path / "ids").read_text().split())
+    assert is_running(server)
+    command.send_signal(number)
+    assert command.wait(120) == code
+    wait_for(lambda: not is_running(server) and not is_running(beside_it))
+    command.stdout.close()

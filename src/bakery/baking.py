@@ -1,7 +1,7 @@
 """A bake from settings to proof, in three acts: prepare, train, prove."""
 
 from collections.abc import Callable
-from contextlib import nullcontext
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -10,7 +10,7 @@ from statistics import mean
 from transformers.trainer_utils import SaveStrategy
 
 from bakery.chat.template_checks import check_template, warnings_for
-from bakery.engine.model.heartbeat import listening
+from bakery.engine.model.heartbeat import listening, meeting_folder
 from bakery.engine.model.process_group import ProcessGroup
 from bakery.engine.model.structure import hidden_size
 from bakery.engine.session import Session, open_session
@@ -80,10 +80,13 @@ def bake(
     data = data or load_bake_data(settings.context, settings.data)
     if settings.bakery.world_size == 1:
         default_values()  # before there is a trainer
-    with locked(settings.bakery.output_dir) if is_first else nullcontext():
+    processes = ProcessGroup.current()
+    with ExitStack() as stack:
+        stack.enter_context(listening(meeting_folder(processes), processes))
         if is_first:
+            stack.enter_context(locked(settings.bakery.output_dir))
             try_output(settings.bakery.output_dir)
-        goes_on = ProcessGroup.current().from_first(lambda: begin(settings, data))
+        goes_on = processes.from_first(lambda: begin(settings, data))
         prepared = prepare(settings, data, progress, goes_on=goes_on)
         if on_trainer is not None:
             on_trainer(prepared.trainer)
@@ -197,7 +200,7 @@ def _finish(settings: BakeSettings, data: BakeData, prepared: PreparedBake, inte
     needed = each * _saves(settings) - checkpoint_bytes(folder)  # the older ones make room
     check_room(folder, needed, "the checkpoints and the finished adapter")
     trainer.add_callback(StopWhenAsked(interruption))
-    with resources_told(folder, each), listening(folder, ProcessGroup.current()):
+    with resources_told(folder, each):
         with interruption.deferred():
             train(prepared)
         result = prove(prepared, settings.model.model_name_or_path)

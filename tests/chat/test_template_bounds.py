@@ -2,6 +2,9 @@
 
 import os
 import resource
+import signal
+import subprocess
+import sys
 import threading
 import time
 from datetime import date
@@ -13,6 +16,7 @@ from bakery.chat import template_bounds, template_child
 from bakery.chat.rendering import Renderer
 from bakery.chat.template_bounds import check_template_source, render_bounded
 from bakery.errors import TemplateError
+from tests.processes import is_running
 from tests.templates.support import assistant, make_tokenizer, user
 
 ROW = [user("Who?"), assistant("Me.")]
@@ -201,3 +205,27 @@ def test_half_a_minute_of_words_is_no_harm():
     template = "{% for m in messages %}{{ m.content|trim }}{% endfor %}"
     assert len(render_bounded(template, [user(words)] * 10, {})) > 8_000_000
     assert template_child.MAX_CHARACTERS > 8_000_000
+
+
+KILLED = """
+import os, signal, sys, threading
+from bakery.chat import template_bounds
+from bakery.chat.template_bounds import render_bounded
+render_bounded("{{ 1 }}", [], {})
+print(template_bounds._process(os.getpid())._child.pid, flush=True)
+if len(sys.argv) > 1:
+    threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGKILL)).start()
+    render_bounded(sys.argv[1], [], {})
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+@pytest.mark.parametrize("template", [None, LOOP], ids=["idle", "rendering"])
+def test_the_process_ends_when_this_one_is_killed(template):
+    words = [sys.executable, "-c", KILLED, *([template] if template else [])]
+    killed = subprocess.run(words, stdout=subprocess.PIPE, text=True, check=False)
+    assert killed.returncode == -signal.SIGKILL
+    until = time.monotonic() + 30
+    while is_running(int(killed.stdout)):
+        assert time.monotonic() < until
+        time.sleep(0.05)

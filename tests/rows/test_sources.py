@@ -1,6 +1,7 @@
 """Files, folders and hub ids: every format gives the same rows, told apart without guessing, within bounds."""
 
 import json
+import logging
 import os
 
 import datasets
@@ -130,6 +131,28 @@ def test_a_hub_id_is_handed_to_datasets(monkeypatch):
     monkeypatch.setattr(datasets, "load_dataset", load)
     assert messages(load_rows("owner/name", "train_sft[:1000]")) == ANSWERED
     assert asked == [("owner/name", "train_sft[:1000]")]
+
+
+def test_rows_that_the_hub_refuses_and_that_are_not_here_are_refused_with_its_reason(monkeypatch):
+    monkeypatch.setattr(sources, "refusal", lambda name, kind: f"the hub has no {kind} {name} (look for a slip)")
+    says = (
+        r"^owner/name: cannot be read as a hub id: the hub has no dataset owner/name \(look for a slip\); there is no"
+    )
+    with pytest.raises(DataError, match=says):
+        read_rows("owner/name")
+
+
+def test_rows_that_the_hub_refuses_are_read_from_the_cache_with_a_word(tmp_path, monkeypatch, caplog):
+    monkeypatch.setattr(sources, "refusal", lambda name, kind: "the hub is gone (try again)")
+    stored = tmp_path / "cache" / "owner___name" / "default" / "0.0.0" / "0123456789abcdef"
+    save(tmp_path / "rows", PAIRS)
+    builder = datasets.load_dataset_builder(str(tmp_path / "rows"), cache_dir=str(tmp_path / "prepared"))
+    builder.download_and_prepare(str(stored))
+    for file in stored.glob("*.arrow"):
+        file.rename(file.with_name(file.name.replace(builder.dataset_name, "name")))
+    with caplog.at_level(logging.WARNING, logger="bakery.rows.sources"):
+        assert messages(load_rows("owner/name")) == ANSWERED
+    assert caplog.messages[-1] == "owner/name: the hub is gone (try again); the copy in the cache is used"
 
 
 def test_a_large_file_is_read_quickly(tmp_path):

@@ -5,13 +5,12 @@ import signal
 import subprocess
 import sys
 import textwrap
-import time
-from pathlib import Path
 
 import pytest
 
 from bakery.errors import ConfigError, ModelError, ResourceError
 from bakery.serving.child import free_port, running, stay, wait_until_healthy
+from tests.processes import is_running, wait_for
 
 SERVER = """\
 import subprocess, sys
@@ -31,21 +30,6 @@ STUBBORN = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); 
 
 def python(source, *words):
     return [sys.executable, "-c", source, *map(str, words)]
-
-
-def is_running(pid):
-    """Whether a process is there and no zombie."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except FileNotFoundError:
-        return False
-
-
-def wait_for(condition):
-    deadline = time.monotonic() + 20
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
 
 
 def child_in(log):
@@ -125,7 +109,10 @@ def test_while_it_stays_its_end_is_told_and_ctrl_c_returns(log, monkeypatch):
     assert process.returncode == -signal.SIGTERM
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
+@pytest.mark.parametrize(
+    ("number", "code"),
+    [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129), (signal.SIGKILL, -signal.SIGKILL)],
+)
 def test_a_signal_to_this_process_ends_the_server_too(number, code, log, tmp_path):
     parent = textwrap.dedent(
         """\

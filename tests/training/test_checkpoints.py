@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
+from transformers import TrainerCallback
 
 from bakery.errors import ConfigError, ModelError
 from bakery.manifest import MANIFEST, write_manifest
@@ -204,3 +206,128 @@ def test_a_state_that_cannot_be_meant_is_one_line(ended, changes, stopped, tmp_p
     write_manifest(checkpoint, about={"training_ended": limits if ended else None, "teacher": "cached"})
     with pytest.raises(ModelError, match=r"checkpoint-4 cannot be gone on from: trainer_state\.json is damaged"):
         again.train(resume_from_checkpoint=True)
+
+
+def _changed(path, change):
+    content = torch.load(path, weights_only=False)  # it was written here
+    changed = change(content)
+    torch.save(content if changed is None else changed, path)
+
+
+def _moments(change):
+    """What changes every moment of an optimiser's file."""
+
+    def changed(content):
+        for state in content["state"].values():
+            state.update(change(state))
+
+    return changed
+
+
+FOREIGN = {
+    "moments of other shapes": ("optimizer.pt", _moments(lambda state: {"exp_avg": torch.zeros(7, 3)})),
+    "moments that are not finite": ("optimizer.pt", _moments(lambda state: {"exp_avg": state["exp_avg"] * torch.nan})),
+    "moments of another kind": ("optimizer.pt", lambda content: {**content, "state": {
+        number: {"momentum_buffer": state["exp_avg"]} for number, state in content["state"].items()}}),
+    "no moments": ("optimizer.pt", lambda content: {**content, "state": {}}),
+    "fewer parameters": ("optimizer.pt", lambda content: {**content, "param_groups": [
+        {**group, "params": group["params"][1:]} for group in content["param_groups"]]}),
+    "a rate that is no number": ("optimizer.pt", lambda content: {**content, "param_groups": [
+        {**group, "lr": "fast"} for group in content["param_groups"]]}),
+    "an infinite rate": ("optimizer.pt", lambda content: {**content, "param_groups": [
+        {**group, "lr": float("inf")} for group in content["param_groups"]]}),
+    "two groups": ("optimizer.pt", lambda content: {**content, "param_groups": content["param_groups"] * 2}),
+    "a step that is a word": ("scheduler.pt", lambda content: {**content, "last_epoch": "four"}),
+    "rates of other groups": ("scheduler.pt", lambda content: {**content, "base_lrs": [1.0] * 3}),
+    "a method": ("scheduler.pt", lambda content: {**content, "step": 3}),
+    "no schedule": ("scheduler.pt", lambda content: {"last_epoch": 4}),
+    "a generator of another size": ("rng_state.pth", lambda content: {**content, "cpu": content["cpu"][:-8]}),
+    "a generator of numbers": ("rng_state.pth", lambda content: {**content, "cpu": content["cpu"].float()}),
+    "a generator of Python cut": ("rng_state.pth", lambda content: {**content, "python": (3, (1, 2), None)}),
+    "no generator": ("rng_state.pth", lambda content: {}),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("foreign", FOREIGN)
+def test_a_state_of_another_training_is_one_line_before_the_first_step(foreign, stopped, tmp_path):
+    run = shutil.copytree(stopped, tmp_path / "run")
+    (checkpoint,) = checkpoints(run)
+    name, change = FOREIGN[foreign]
+    _changed(checkpoint / name, change)
+    _refused_before_a_step(run, checkpoint, "optimizer.pt or scheduler.pt" if name != "rng_state.pth" else name)
+
+
+def _refused_before_a_step(run, checkpoint, about):
+    """That a trainer refuses the checkpoint in one line, and moves nothing before."""
+    write_manifest(checkpoint, about={"training_ended": None, "teacher": "cached"})
+    steps = []
+
+    class Steps(TrainerCallback):
+        def on_optimizer_step(self, *_, **__):
+            steps.append(1)
+
+    again = make_trainer(run, **SAVING, callbacks=[Steps()])
+    with pytest.raises(ModelError, match=rf"checkpoint-4 cannot be gone on from: .*{about}") as told:
+        again.train(resume_from_checkpoint=True)
+    assert len(str(told.value).splitlines()) == 1
+    assert steps == []
+
+
+def _described(**changes):
+    def change(folder):
+        path = folder / "adapter_config.json"
+        path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
+
+    return change
+
+
+def _weights(change):
+    def changed(folder):
+        path = folder / "adapter_model.safetensors"
+        save_file(change(load_file(path)), path)
+
+    return changed
+
+
+HOSTILE = {
+    "a pattern that backtracks": (_described(target_modules="(a+)+" * 20 + "$"), "target_modules"),
+    "a rank beyond all": (_described(r=2**30), "r: "),
+    "a rank that is a word": (_described(r="x"), "r: "),
+    "no description": (lambda folder: (folder / "adapter_config.json").unlink(), "adapter_config"),
+    "weights of other shapes": (_weights(lambda own: {name: one.T.contiguous() for name, one in own.items()}),
+                                "does not fit"),
+    "weights of other names": (_weights(lambda own: {f"{name}x": one for name, one in own.items()}), "weight"),
+    "one weight less": (_weights(lambda own: dict(list(own.items())[1:])), "misses"),
+    "one weight more": (_weights(lambda own: {**own, "base_model.model.x.lora_A.weight": torch.ones(4, 4)}), "weight"),
+    "weights that are not finite": (_weights(lambda own: {name: one * torch.nan for name, one in own.items()}),
+                                    "not finite"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("hostile", HOSTILE)
+def test_a_hostile_adapter_in_a_checkpoint_is_one_line(hostile, stopped, tmp_path):
+    run = shutil.copytree(stopped, tmp_path / "run")
+    (checkpoint,) = checkpoints(run)
+    change, about = HOSTILE[hostile]
+    change(checkpoint)
+    _refused_before_a_step(run, checkpoint, about)
+
+
+@pytest.mark.parametrize("name", ["default", "other"])
+def test_an_adapter_in_a_folder_of_a_checkpoint_is_not_read(name, stopped, tmp_path):
+    whole = make_trainer(tmp_path / "whole", **SAVING)
+    whole.train()
+    run = shutil.copytree(stopped, tmp_path / "run")
+    (checkpoint,) = checkpoints(run)
+    inner = checkpoint / name
+    inner.mkdir()
+    for file in ("adapter_config.json", "adapter_model.safetensors"):
+        shutil.copy(checkpoint / file, inner / file)
+    _described(target_modules="(a+)+" * 20 + "$", r=2**30)(inner)
+    _weights(lambda own: {key: one * torch.nan for key, one in own.items()})(inner)
+    write_manifest(checkpoint, about={"training_ended": None, "teacher": "cached"})
+    again = make_trainer(run, **SAVING)
+    again.train(resume_from_checkpoint=True)
+    wanted, taken = adapter_weights(whole.model), adapter_weights(again.model)
+    assert taken.keys() == wanted.keys()
+    assert all(torch.equal(taken[key], wanted[key]) for key in wanted)

@@ -3,7 +3,10 @@
 import json
 import shutil
 
+import pytest
+
 from bakery.cli import main
+from bakery.errors import NumericError
 from bakery.rows.datasets import create_dataset
 from bakery.settings.documents import read_document
 from tests.engine_support import ANSWERS, PREFIX, QUESTIONS, STARTER, make_trainer
@@ -48,3 +51,13 @@ def test_a_prompt_that_is_to_stay_out_is_in_no_file(tmp_path):
     settings = read_document(home / "bakery.yaml").value
     assert (settings["prefix_messages"], settings["keep_prompt"]) == (None, False)
     assert "has to be given" in (home / "README.md").read_text()
+
+
+def test_weights_that_are_not_finite_are_not_saved(tmp_path):
+    trainer = make_trainer(tmp_path, rows=create_dataset(QUESTIONS[:4], ANSWERS[:4]), max_steps=1)
+    weight = next(weight for name, weight in trainer.model.named_parameters() if name.endswith("lora_A.default.weight"))
+    weight.data[0, 0] = float("inf")
+    for folder in (tmp_path, tmp_path / "checkpoint-1"):
+        with pytest.raises(NumericError, match=r"the adapter's weight .*lora_A.default.weight is not finite"):
+            trainer.save_model(str(folder))
+        assert not (folder / "adapter_model.safetensors").exists()

@@ -4,6 +4,7 @@ import pytest
 
 from bakery.cli import main
 from bakery.progress import Verbosity
+from tests.reading_hub import address_of_hub
 
 
 @pytest.mark.parametrize(
@@ -26,7 +27,11 @@ def test_a_model_that_is_not_here_is_asked_for_aloud(place, baked, monkeypatch, 
     assert main(words) == 0
     assert "hub" not in capsys.readouterr().err, "offline, nothing is asked for"
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
-    assert main(words) == 0
-    assert "reading nobody/nothing from the hub\n" in capsys.readouterr().err
-    assert main([*words, "--quiet"]) == 0
-    assert "hub" not in capsys.readouterr().err
+    address_of_hub(monkeypatch, "http://127.0.0.1:9")
+    assert main(words) == 4
+    told, refused = capsys.readouterr().err.splitlines()
+    assert told == "reading nobody/nothing from the hub"
+    assert "nobody/nothing: the model is not in the cache, and " in refused
+    assert main([*words, "--quiet"]) == 4
+    assert "reading" not in capsys.readouterr().err
+    assert len(baked.calls) == 1, "the hub is asked before anything is loaded"

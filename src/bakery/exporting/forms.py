@@ -20,6 +20,7 @@ from bakery.exporting.mlx_model import MlxModel, load_in_mlx
 from bakery.exporting.request import DTYPES, ExportRequest
 from bakery.exporting.whole import merge, write_generation_config, write_model
 from bakery.settings.config import ModelConfig
+from bakery.settings.hub import only_cached
 from bakery.settings.paths import base_of, resolve_model
 
 ASKED = {
@@ -147,6 +148,7 @@ def dtype_of(request: ExportRequest, adapter: Path, config: ModelConfig) -> str:
 def base_dtype(config: ModelConfig) -> str:
     """The number format in which a base is stored, where it is one of `DTYPES`; else float32."""
     source = resolve_model(config.model_name_or_path)
-    stored = AutoConfig.from_pretrained(source, trust_remote_code=config.trust_remote_code).dtype
+    trusted, local = config.trust_remote_code, only_cached(source)
+    stored = AutoConfig.from_pretrained(source, trust_remote_code=trusted, local_files_only=local).dtype
     name = str(stored).removeprefix("torch.")
     return name if name in DTYPES else "float32"

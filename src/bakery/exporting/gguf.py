@@ -8,6 +8,7 @@ from pathlib import Path
 from huggingface_hub import snapshot_download
 from transformers import GenerationConfig
 
+from bakery.child_process import child_process
 from bakery.errors import ModelError
 from bakery.exporting import gguf_converter
 from bakery.exporting.pre_tokenizers import pre_tokenizer_name
@@ -75,9 +76,11 @@ def _run(
     script = (llama_cpp.expanduser() / CONVERTERS[form]).absolute()
     words = [sys.executable, str(gguf_converter.__file__), str(script), pre_tokenizer, str(source)]
     words += ["--outfile", str(file), "--outtype", OUT_TYPES[dtype], *more]
-    done = subprocess.run(words, capture_output=True, text=True, errors="replace", check=False)
-    if done.returncode or not file.is_file():
-        lines = [line.strip() for line in (done.stdout + "\n" + done.stderr).splitlines() if line.strip()]
+    piped = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, "errors": "replace"}
+    with child_process(words, **piped) as process:
+        output, errors = process.communicate()
+    if process.returncode or not file.is_file():
+        lines = [line.strip() for line in f"{output}\n{errors}".splitlines() if line.strip()]
         said = _last_words(lines)
         remedy = "use another version of llama.cpp, or --to merged"
         if "ModuleNotFoundError" in said:
@@ -87,7 +90,7 @@ def _run(
                 "give the name that llama.cpp has for it as --pre_tokenizer, such as qwen2; if it has none, use "
                 "--to merged"
             )
-        raise ModelError(f"export: {script} ended with {done.returncode}: {said}; {remedy}")
+        raise ModelError(f"export: {script} ended with {process.returncode}: {said}; {remedy}")
     return file
 
 

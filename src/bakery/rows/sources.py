@@ -11,6 +11,7 @@ hub id    owner/name, read by `datasets`
 import csv
 import io
 import json
+import logging
 import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -22,7 +23,7 @@ from typing import Any
 from bakery.errors import DataError
 from bakery.settings.documents import parse_json
 from bakery.settings.files import as_path, existing_file, read_text
-from bakery.settings.hub import unreachable
+from bakery.settings.hub import refusal, unreachable
 from bakery.text import describe, listed
 
 MAX_LINE = 32_000_000
@@ -195,26 +196,41 @@ def _read_with_datasets(spec: str, folder: Path | None, split: str | None) -> li
     import datasets
     from pyarrow.lib import ArrowException
 
+    from bakery.sharing.hub import HUB_ERRORS
+
+    refused = refusal(spec, "dataset") if folder is None else None
     try:
         if folder is not None and any((folder / name).exists() for name in ("dataset_dict.json", "state.json")):
             loaded = datasets.load_from_disk(str(folder))
         elif split is not None:
-            return _table(datasets.load_dataset(str(folder or spec), split=split), spec)
+            return _table(_load_dataset(str(folder or spec), split, refused), spec)
         else:
-            loaded = datasets.load_dataset(str(folder or spec))
+            loaded = _load_dataset(str(folder or spec), None, refused)
         if not isinstance(loaded, datasets.DatasetDict):
             return _slice(_table(loaded, spec), split, spec, only="train")
         name = _choose_split(list(loaded), split, spec)
         return _slice(_table(loaded[name], spec), split, spec)
-    except (ArrowException, datasets.exceptions.DatasetsError, OSError, ValueError, AssertionError) as problem:
+    except (ArrowException, datasets.exceptions.DatasetsError, *HUB_ERRORS, AssertionError) as problem:
         if isinstance(problem, DataError):
             raise
         if folder is not None:
             raise DataError(f"{spec}: cannot be read as a folder: {_first_line(problem)}") from problem
         hint = f"there is no file of this name in {Path.cwd()} either"
-        if gone := unreachable(problem):
+        if gone := refused or unreachable(problem):
             hint = f"{hint}; give a local file or folder"
         raise DataError(f"{spec}: cannot be read as a hub id: {gone or _first_line(problem)}; {hint}") from problem
+
+
+def _load_dataset(name: str, split: str | None, refused: str | None) -> Any:
+    """A folder or hub id; only what `datasets` keeps of it where the hub refuses it, for the reason that is given."""
+    import datasets
+    from datasets.packaged_modules.cache.cache import Cache
+
+    if refused is None:
+        return datasets.load_dataset(name, split=split)
+    cached = Cache(repo_id=name, dataset_name=name.rpartition("/")[2], version="auto", hash="auto")
+    logging.getLogger(__name__).warning("%s: %s; the copy in the cache is used", name, refused)
+    return cached.as_dataset(split)
 
 
 def _choose_split(names: list[str], split: str | None, spec: str) -> str:

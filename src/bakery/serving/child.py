@@ -7,10 +7,11 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from types import FrameType
 
+from bakery.child_process import child_process, is_group_alive, kill_group
 from bakery.errors import ConfigError, ModelError, ResourceError
 from bakery.serving.json_http import is_healthy
 from bakery.text import excerpt
@@ -30,7 +31,7 @@ def running(command: Sequence[str], log: Path, grace: float = GRACE_SECONDS) -> 
     """A child process for the length of the block; it and its own children have ended when the block has.
 
     It has a session of its own, so that Ctrl-C in a terminal reaches this process alone, which then ends it. So does
-    the signal by which this process is terminated.
+    the signal by which this process is terminated. Where this process is killed, a watchdog ends it.
 
     Args:
         command: the program and its arguments.
@@ -46,11 +47,9 @@ def running(command: Sequence[str], log: Path, grace: float = GRACE_SECONDS) -> 
         output = log.open("wb")
     except OSError as error:
         raise ResourceError(f"{log}: cannot be written: {error.strerror}") from error
-    with output, _exit_on_signals():
+    with output, _exit_on_signals(), ExitStack() as stack:
         try:
-            process = subprocess.Popen(
-                command, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, start_new_session=True
-            )
+            process = stack.enter_context(child_process(command, stdout=output, stderr=subprocess.STDOUT))
         except OSError as error:
             raise ConfigError(f"{command[0]}: cannot be run: {error.strerror}") from error
         try:
@@ -122,20 +121,10 @@ def _end(process: "subprocess.Popen[bytes]", grace: float) -> None:
         with suppress(subprocess.TimeoutExpired):
             process.wait(grace)
         deadline = time.monotonic() + min(grace, _GRACE_OF_OTHERS)
-        while process.poll() is not None and _is_alive(process.pid) and time.monotonic() < deadline:
+        while process.poll() is not None and is_group_alive(process.pid) and time.monotonic() < deadline:
             time.sleep(_PAUSE_SECONDS)
     finally:
-        with suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
-
-
-def _is_alive(group: int) -> bool:
-    try:
-        os.killpg(group, 0)
-    except ProcessLookupError:
-        return False
-    return True
+        kill_group(process)
 
 
 @contextmanager

@@ -10,10 +10,11 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from safetensors import SafetensorError
 from torch import nn
+from torch.optim import Optimizer
 from transformers import PreTrainedTokenizerBase, Trainer, TrainerCallback, TrainerControl, TrainerState
 from transformers.trainer_utils import SaveStrategy
 
@@ -25,6 +26,7 @@ from bakery.resources import is_out_of_memory
 from bakery.settings.arguments import BakeryConfig
 from bakery.settings.files import read_description
 from bakery.settings.run_state import AUTO
+from bakery.training.optimizer_state import check_alike, check_moments, group_settings
 
 _STATE, _WEIGHTS = "trainer_state.json", "adapter_model.safetensors"
 _MOMENT_BYTES = 8
@@ -34,6 +36,7 @@ _ENDED, _TEACHER = "training_ended", "teacher"
 _STATE_KINDS = {"global_step": int, "log_history": list, "stateful_callbacks": dict, "train_batch_size": int | None,
                 "best_metric": int | float | None, "best_model_checkpoint": str | None}  # fmt: skip
 _MOST_STATE_BYTES = 2**28
+_REMEDY = "remove that folder, and the same command goes on without it"
 _UNUSABLE = (ArithmeticError, AttributeError, EOFError, LookupError, OSError, RuntimeError, TypeError, ValueError,
              SafetensorError, pickle.UnpicklingError)  # fmt: skip
 """What the libraries raise about files of a checkpoint that they cannot use."""
@@ -108,7 +111,7 @@ def take_over(model: nn.Module, checkpoint: Checkpoint, *, best: bool) -> Traine
     """
     state = _trainer_state(checkpoint.folder)
     name = Path(state.best_model_checkpoint or "").name if best else ""
-    load_weights(model, checkpoint.folder.parent / name if name else checkpoint.folder)
+    _load_weights(model, checkpoint.folder.parent / name if name else checkpoint.folder)
     return state
 
 
@@ -169,13 +172,22 @@ class CheckedResume(Trainer):  # type: ignore[misc]
     """
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
-        _trainer_state(Path(resume_from_checkpoint))
-        with _told(resume_from_checkpoint, _WEIGHTS):
-            super()._load_from_checkpoint(resume_from_checkpoint, model)
+        """Take over the weights of the acting adapter alone; transformers would load any other that lies there too."""
+        folder = Path(resume_from_checkpoint)
+        _trainer_state(folder)
+        _load_weights(self.model if model is None else model, folder)
 
     def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
+        if checkpoint is None:
+            return
+        # accelerate wraps an optimiser, and hands on what is asked of it.
+        optimizer = cast(Optimizer, getattr(self.optimizer, "optimizer", self.optimizer))
+        own_settings, own_schedule = group_settings(optimizer), self.lr_scheduler.state_dict()
         with _told(checkpoint, "optimizer.pt or scheduler.pt"):
             super()._load_optimizer_and_scheduler(checkpoint)
+            check_alike(group_settings(optimizer), own_settings, "optimizer")
+            check_alike(self.lr_scheduler.state_dict(), own_schedule, "scheduler")
+            check_moments(optimizer)
 
     def _load_scaler(self, checkpoint: str | None) -> None:
         with _told(checkpoint, "scaler.pt"):
@@ -186,8 +198,17 @@ class CheckedResume(Trainer):  # type: ignore[misc]
             super()._load_rng_state(checkpoint)
 
     def _load_best_model(self) -> None:
-        with _told(self.state.best_model_checkpoint, _WEIGHTS):
-            super()._load_best_model()
+        _load_weights(self.model, Path(self.args.output_dir) / Path(self.state.best_model_checkpoint).name)
+
+
+def _load_weights(model: nn.Module, folder: Path) -> None:
+    """Give a model the weights of a checkpoint.
+
+    Raises:
+        ModelError: they are damaged, do not fit, or are not finite.
+    """
+    with _told(folder, _WEIGHTS):
+        load_weights(model, folder)
 
 
 @contextmanager
@@ -201,6 +222,8 @@ def _told(folder: str | Path | None, name: str) -> Iterator[None]:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message="Detected pickle protocol")  # what follows is an error anyway
             yield
+    except ModelError as error:
+        raise ModelError(f"{folder} cannot be gone on from: {error}; {_REMEDY}") from error
     except BakeryError:
         raise
     except _UNUSABLE as error:
@@ -208,7 +231,7 @@ def _told(folder: str | Path | None, name: str) -> Iterator[None]:
             raise
         raise ModelError(
             f"{folder} cannot be gone on from: {name} is damaged, or was not written by this bake "
-            f"({type(error).__name__}); remove that folder, and the same command goes on without it"
+            f"({type(error).__name__}); {_REMEDY}"
         ) from error
 
 

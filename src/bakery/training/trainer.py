@@ -32,6 +32,7 @@ from bakery.engine.distill.cache import Cache
 from bakery.engine.distill.engine import Engine
 from bakery.engine.distill.forward import target_states
 from bakery.engine.distill.teacher import LiveTeacher, Teacher
+from bakery.engine.model.foreign_adapter import weight_not_finite
 from bakery.engine.model.fused_lora import fusable_layers, fused_lora
 from bakery.engine.model.structure import hidden_size, unwrap
 from bakery.engine.session import Session, adapted_model, session_of
@@ -260,8 +261,17 @@ class ContextBakingTrainer(SelectivePushes, CheckedResume):
             self._view_rows(self.args)
 
     def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:
-        """As in transformers, with the date of the chat template and, unless in a checkpoint, what a proof needs."""
+        """As in transformers, with the date of the chat template and, unless in a checkpoint, what a proof needs.
+
+        Raises:
+            NumericError: a weight is not finite; nothing is saved.
+        """
         folder = Path(output_dir or self.args.output_dir)
+        if name := weight_not_finite(self.model):
+            raise NumericError(
+                f"the adapter's weight {name} is not finite after step {self.state.global_step}: lower learning_rate, "
+                "or use float32 or bfloat16"
+            )
         if self.args.should_save:
             (folder / MANIFEST).unlink(missing_ok=True)  # that of what was there before
         super().save_model(output_dir, _internal_call)

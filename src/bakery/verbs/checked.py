@@ -30,8 +30,10 @@ def check(command: Command, *, of_run: bool = False) -> CheckedSettings:
 
     Raises:
         ConfigError: there are none, or something is wrong with them.
+        ModelError: the model is on the hub, which does not give it, and not in the cache.
     """
     from bakery.settings.build import check_settings
+    from bakery.settings.hub import only_cached
     from bakery.settings.paths import resolve_model
     from bakery.settings.reading import Settings, check_prompt, read_command_line, read_settings_file
 
@@ -39,6 +41,7 @@ def check(command: Command, *, of_run: bool = False) -> CheckedSettings:
         for name, value in _QUIET_LIBRARIES.items():
             os.environ.setdefault(name, value)
         logging.getLogger("bitsandbytes").setLevel(logging.ERROR)  # peft imports it where it is installed
+    logging.getLogger("bakery").setLevel(logging.ERROR if command.quiet else logging.WARNING)
     if command.config is None and not command.overrides:
         raise ConfigError(f"no settings given; write {FIRST_COMMAND}, or --config FILE; see bakery --help")
     base = read_settings_file(command.config) if command.config is not None else Settings()
@@ -49,15 +52,19 @@ def check(command: Command, *, of_run: bool = False) -> CheckedSettings:
     source = resolve_model(checked.model.model_name_or_path, checked.given.at("model_name_or_path"))
     if not command.quiet and not Path(source).is_dir():
         _tell_of_hub(source)
+    if command.verb != "serve":  # whose command line can be made without the model
+        only_cached(source)
     return checked
 
 
 def _tell_of_hub(name: str) -> None:
-    """Say that a model is asked for at the hub, where it is not here yet: without a network that takes a minute."""
+    """Say that a model is asked for at the hub, where it is not here yet: what follows can take long."""
     from huggingface_hub import is_offline_mode, try_to_load_from_cache
 
+    files = ("config.json", "model.safetensors", "model.safetensors.index.json")
     with suppress(ValueError):  # no name of a model, which loading it refuses
-        if not (is_offline_mode() or isinstance(try_to_load_from_cache(name, "config.json"), str)):
+        config, *weights = (isinstance(try_to_load_from_cache(name, file), str) for file in files)
+        if not (is_offline_mode() or (config and any(weights))):
             print(f"reading {name} from the hub", file=sys.stderr)
 
 

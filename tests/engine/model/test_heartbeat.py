@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from bakery.engine.model.heartbeat import Listener, listening
+from bakery.engine.model.heartbeat import Listener, listening, meeting_folder
 from bakery.engine.model.process_group import SINGLE_PROCESS, ProcessGroup
 
 TWO = """
@@ -49,16 +49,29 @@ def test_a_listener_that_was_paused_itself_accuses_nobody():
 
 
 def test_one_process_alone_leaves_nothing(tmp_path):
-    with listening(tmp_path, SINGLE_PROCESS):
+    with listening(tmp_path / "beats", SINGLE_PROCESS):
         assert list(tmp_path.iterdir()) == []
 
 
-def test_the_beats_are_gone_at_the_end_and_those_of_a_dead_process_count_for_nothing(tmp_path):
-    with listening(tmp_path, ProcessGroup(0, 2)):
-        (beats,) = (tmp_path / "_processes").iterdir()
-        (beats / "1").write_text("999999999")
-        assert (beats / "0").read_text() == str(os.getpid())
+def test_every_run_meets_in_a_folder_of_its_own():
+    assert meeting_folder(SINGLE_PROCESS) != meeting_folder(SINGLE_PROCESS)
+
+
+def test_the_beats_are_gone_at_the_end_whoever_leaves_last(tmp_path):
+    folder = tmp_path / "beats"
+    with listening(folder, ProcessGroup(1, 2)):
+        with listening(folder, ProcessGroup(0, 2)):
+            assert {path.name: path.read_text() for path in folder.iterdir()} == dict.fromkeys("01", str(os.getpid()))
+        assert [path.name for path in folder.iterdir()] == ["1"]
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_process_that_ended_counts_for_nothing(tmp_path):
+    with listening(tmp_path, ProcessGroup(0, 2), silent_seconds=0.3):
+        (tmp_path / "1").write_text("999999999")
+        time.sleep(1)
+        (tmp_path / "1").unlink()
+    assert not tmp_path.exists()
 
 
 @pytest.mark.parametrize("stopped", [0, 1])

@@ -61,11 +61,14 @@ def check_finite(model: nn.Module, folder: Path) -> None:
     Raises:
         ModelError: the message names the weight.
     """
-    for name, weight in model.named_parameters():
-        if is_adapter_weight(name) and weight.is_floating_point() and not torch.isfinite(weight.sum()):
-            raise ModelError(
-                f"{folder}: the adapter's weight {name} is not finite; it is damaged, or its bake diverged"
-            )
+    if name := weight_not_finite(model):
+        raise ModelError(f"{folder}: the adapter's weight {name} is not finite; it is damaged, or its bake diverged")
+
+
+def weight_not_finite(model: nn.Module) -> str | None:
+    """The name of a weight of an adapter that is not a finite number, if there is one."""
+    weights = ((name, weight) for name, weight in model.named_parameters() if is_adapter_weight(name))
+    return next((name for name, one in weights if one.is_floating_point() and not torch.isfinite(one.sum())), None)
 
 
 def _resolved(given: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from torch import nn
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 from transformers.pytorch_utils import Conv1D
 
-from bakery.engine.model.adapters import lora_layers
+from bakery.engine.model.adapters import is_adapter_weight, lora_layers
 from bakery.engine.model.foreign_adapter import check_finite, checked_adapter
 from bakery.engine.model.foreign_model import (
     FAILURES,
@@ -27,9 +27,10 @@ from bakery.engine.model.structure import context_of, unwrap
 from bakery.errors import BakeryError, ConfigError, ModelError
 from bakery.scoring.answers import full_matches
 from bakery.settings.config import LoraConfig, ModelConfig
-from bakery.settings.hub import unreachable
-from bakery.settings.paths import STARTER, resolve_model
+from bakery.settings.hub import missing, only_cached, unreachable
+from bakery.settings.paths import resolve_model
 from bakery.settings.precision import is_slow_here
+from bakery.sharing.hub import HUB_ERRORS
 from bakery.text import excerpt, install_extra, listed, suggestion
 
 _TRIAL = "Zxqj, 7 ÄÖ 漢字 🙂\n"
@@ -46,7 +47,7 @@ def load_tokenizer(config: ModelConfig) -> PreTrainedTokenizerBase:
     source = resolve_model(config.model_name_or_path)
     check_model_folder(source)
     with _explained(config.model_name_or_path, "tokenizer"):
-        tokenizer = AutoTokenizer.from_pretrained(source, trust_remote_code=config.trust_remote_code)
+        tokenizer = AutoTokenizer.from_pretrained(source, **_arguments(config, source))
         if backend := getattr(tokenizer, "backend_tokenizer", None):  # where its file cuts or fills up every text
             backend.no_truncation()
             backend.no_padding()
@@ -65,7 +66,7 @@ def context_length(config: ModelConfig) -> int | None:
     source = resolve_model(config.model_name_or_path)
     check_model_folder(source)
     with _explained(config.model_name_or_path, "model"):
-        loaded = AutoConfig.from_pretrained(source, trust_remote_code=config.trust_remote_code)
+        loaded = AutoConfig.from_pretrained(source, **_arguments(config, source))
     return context_of(loaded)
 
 
@@ -77,13 +78,13 @@ def load_model(config: ModelConfig) -> PreTrainedModel:
     """
     source = resolve_model(config.model_name_or_path)
     check_model_folder(source)
-    arguments: dict[str, Any] = {"trust_remote_code": config.trust_remote_code, "dtype": config.dtype or "auto"}
+    arguments: dict[str, Any] = {**_arguments(config, source), "dtype": config.dtype or "auto"}
     if config.attn_implementation:
         arguments["attn_implementation"] = config.attn_implementation
     if config.load_in_4bit:
         arguments["quantization_config"] = _four_bit(config)
     with _explained(config.model_name_or_path, "model"):
-        described = AutoConfig.from_pretrained(source, trust_remote_code=config.trust_remote_code)
+        described = AutoConfig.from_pretrained(source, **_arguments(config, source))
         if not config.trust_remote_code:
             check_model_size(source, described)
         model = AutoModelForCausalLM.from_pretrained(source, use_safetensors=True, **arguments)
@@ -205,11 +206,17 @@ def load_weights(model: nn.Module, folder: Path) -> None:
     """Give the acting adapter of a model the weights of a saved one; everything else stays as it is.
 
     Raises:
-        ModelError: when the folder is no adapter or does not fit the model.
+        ModelError: when the folder is no adapter, does not fit the model, or has a weight that is not finite.
     """
     peft_model = cast(PeftModel, unwrap(model))
+    acting = peft_model.active_adapter
     with _fitting(folder, model) as checked:
-        set_peft_model_state_dict(peft_model, load_peft_weights(str(checked)), peft_model.active_adapter)
+        loaded = set_peft_model_state_dict(peft_model, load_peft_weights(str(checked)), acting)
+    missing = [name for name in loaded.missing_keys if is_adapter_weight(name) and f".{acting}." in f"{name}."]
+    for names, fault in ((missing, "misses"), (loaded.unexpected_keys, "has, and the bake has not,")):
+        if names:
+            raise ModelError(f"{folder}: the adapter there {fault} the weight {excerpt(names[0], 200)}")
+    check_finite(peft_model, folder)
 
 
 @contextmanager
@@ -246,14 +253,20 @@ def _explained(name: str, what: str) -> Iterator[None]:
     except BakeryError:
         raise
     except Exception as error:  # the tokenizers library raises Exception itself
-        if not isinstance(error, FAILURES) and type(error) is not Exception:
+        if not isinstance(error, (*FAILURES, *HUB_ERRORS)) and type(error) is not Exception:
             raise
         logging.getLogger(__name__).debug("loading %s failed", name, exc_info=error)
         if gone := unreachable(error):
-            remedy = f"give a local folder, or {STARTER}, the model shipped with Bakery"
-            raise ModelError(f"{name}: the {what} is not in the cache, and {gone}; {remedy}") from error
+            raise ModelError(missing(name, what, gone)) from error
         first = next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
-        raise ModelError(f"cannot load the {what} {name!r}: {first}") from error
+        is_here = Path(resolve_model(name)).is_dir()
+        remedy = "" if is_here else f"; hf cache verify {name} tells whether a file was damaged on its way"
+        raise ModelError(f"cannot load the {what} {name!r}: {first}{remedy}") from error
+
+
+def _arguments(config: ModelConfig, source: str) -> dict[str, bool]:
+    """How every part of a model is read: whether with its own code, and whether from the cache alone."""
+    return {"trust_remote_code": config.trust_remote_code, "local_files_only": only_cached(source)}
 
 
 def _four_bit(config: ModelConfig) -> Any:
