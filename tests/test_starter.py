@@ -38,7 +38,7 @@ def chats(seed: int, count: int) -> list[world.Chat]:
 
 @pytest.fixture(scope="module")
 def tokenizer():
-    """What the training script learns, which is what is shipped (`test_the_shipped_tokenizer_is_that_of_the_script`)."""
+    """What the training script learns, which is what is shipped: see the test of the shipped tokenizer."""
     return train.learn_tokenizer(train.Plan())
 
 
