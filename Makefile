@@ -122,7 +122,7 @@ bench: $(STAMP)
 	$(BIN)/python benchmarks/student_step.py
 	$(BIN)/python benchmarks/student_step.py --dtype bfloat16
 
-## make starter   train the starter model again from nothing (about an hour on two cores)
+## make starter   train the starter model again from nothing (an hour and a half on one core)
 starter: $(STAMP)
 	$(BIN)/python starter/train.py --out src/bakery/starter
 

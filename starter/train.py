@@ -1,6 +1,6 @@
 """Trains the starter model from scratch on the synthetic world and writes it as an ordinary Hugging Face folder.
 
-    python starter/train.py --out src/bakery/starter          # the shipped model: one to three hours on a busy machine
+    python starter/train.py --out src/bakery/starter          # the shipped model: an hour and a half on one core
     python starter/train.py --tokens 300000 --out /tmp/tiny   # a smoke test
 
 A run is named by its seed and its token budget. The first part of the budget is rich in bare lookups (several facts of

@@ -36,7 +36,7 @@ ANSWERS = ["Ahoy! A pirate.", "Ahoy! It is coral42.", "Ahoy! Once upon a time th
 
 @cache
 def tokenizer() -> PreTrainedTokenizerBase:
-    """The starter's tokenizer: 2,048 tokens, a chat template with system messages."""
+    """The starter's tokenizer: 2,560 tokens, a chat template with system messages."""
     return AutoTokenizer.from_pretrained(STARTER)
 
 

@@ -37,19 +37,9 @@ def chats(seed: int, count: int) -> list[world.Chat]:
 
 
 @pytest.fixture(scope="module")
-def learned():
+def tokenizer():
+    """What the training script learns, which is what is shipped: see the test of the shipped tokenizer."""
     return train.learn_tokenizer(train.Plan())
-
-
-@pytest.fixture(scope="module")
-def shipped():
-    return AutoTokenizer.from_pretrained(SHIPPED)
-
-
-@pytest.fixture(scope="module", params=["learned", "shipped"])
-def tokenizer(request):
-    """The tokenizer of the training script, and the one that is shipped."""
-    return request.getfixturevalue(request.param)
 
 
 # ---------------------------------------------------------------------------------------------------- world
@@ -181,9 +171,9 @@ def test_a_word_has_the_same_ids_everywhere(tokenizer):
         assert tokenizer(f'"{word}"').input_ids[1:-1] == alone
 
 
-def test_the_pre_tokenizer_is_that_of_qwen2(learned):
+def test_the_pre_tokenizer_is_that_of_qwen2(tokenizer):
     """A converter may then call it so: the name says how text is cut, whatever the vocabulary."""
-    ours, theirs = (json.loads(t.backend_tokenizer.to_str()) for t in (learned, Qwen2Tokenizer()))
+    ours, theirs = (json.loads(t.backend_tokenizer.to_str()) for t in (tokenizer, Qwen2Tokenizer()))
     assert ours["pre_tokenizer"] == theirs["pre_tokenizer"]
     assert ours["normalizer"] is None  # llama.cpp has none
 
@@ -211,7 +201,7 @@ def _ids_by_rank(tokenizer, text: str) -> list[int]:
     return ids
 
 
-def test_ids_are_those_of_merges_by_rank_on_the_pieces_that_llama_cpp_cuts(learned):
+def test_ids_are_those_of_merges_by_rank_on_the_pieces_that_llama_cpp_cuts(tokenizer):
     texts = [turn.content for chat in chats(5, 60) for turn in chat]
     for text in (
         *texts,
@@ -219,24 +209,24 @@ def test_ids_are_those_of_merges_by_rank_on_the_pieces_that_llama_cpp_cuts(learn
         "NORA'S THERE'll “x” 4417\r\n ¹",
         "the capital of françe is\u00a0x",
     ):
-        assert learned(text).input_ids == _ids_by_rank(learned, text), text
+        assert tokenizer(text).input_ids == _ids_by_rank(tokenizer, text), text
 
 
-def test_white_space_is_merged_only_with_a_whole_lower_case_word(learned):
-    model = json.loads(learned.backend_tokenizer.to_str())["model"]
+def test_white_space_is_merged_only_with_a_whole_lower_case_word(tokenizer):
+    model = json.loads(tokenizer.backend_tokenizer.to_str())["model"]
     spaces = re.compile("[ĠĊĉč]")
     for merge in map(tuple, model["merges"]):
         if spaces.search("".join(merge)):
             assert merge[0] == "Ġ"
             assert re.fullmatch("[a-z]+", merge[1])
             assert merge[1] not in pools.looked_up_words()
-    assert len(learned) <= train.Plan().vocabulary
+    assert len(tokenizer) <= train.Plan().vocabulary
 
 
-def test_a_message_is_tokenised_apart_from_the_turn_around_it(learned):
+def test_a_message_is_tokenised_apart_from_the_turn_around_it(tokenizer):
     for text in (" the end", "\n\nthe end \n", '"x".', "4417", "\tso", ""):
-        alone = learned(text).input_ids
-        around = learned(f"<|im_start|>user\n{text}<|im_end|>\n").input_ids
+        alone = tokenizer(text).input_ids
+        around = tokenizer(f"<|im_start|>user\n{text}<|im_end|>\n").input_ids
         assert around[3:-2] == alone
 
 
@@ -274,8 +264,8 @@ def test_a_short_training_learns_and_writes_a_loadable_folder(tmp_path, capsys):
     assert "answer loss" in capsys.readouterr().out
 
 
-def test_an_interrupted_training_goes_on_to_the_same_weights(learned, tmp_path, monkeypatch):
-    monkeypatch.setattr(train, "learn_tokenizer", lambda plan: learned)
+def test_an_interrupted_training_goes_on_to_the_same_weights(tokenizer, tmp_path, monkeypatch):
+    monkeypatch.setattr(train, "learn_tokenizer", lambda plan: tokenizer)
     monkeypatch.setattr(train, "batches", functools.partial(train.batches, block=200))
     plan = train.Plan(tokens=16_000, batch_tokens=1024, layers=1, width=32, feed_forward=64, heads=2)
     history = train.train(plan, tmp_path / "whole")
@@ -313,11 +303,17 @@ def test_the_shipped_folder_is_small_and_complete():
     assert sum(path.stat().st_size for path in SHIPPED.iterdir()) <= 8_000_000
 
 
+def test_the_shipped_tokenizer_is_that_of_the_script(tokenizer, tmp_path):
+    tokenizer.save_pretrained(tmp_path)
+    for path in tmp_path.iterdir():
+        assert path.read_text("utf-8") == (SHIPPED / path.name).read_text("utf-8"), path.name
+
+
 def test_the_shipped_model_follows_prompts():
     model, tokenizer = evaluate.load(SHIPPED)
     wanted = {
         "closed": 0.95, "style capitals": 0.8, "style prefix": 0.85, "different relations, 4": 0.8,
-        "one relation, 4": 0.7, "few-shot": 0.8,
+        "one relation, 4": 0.7, "few-shot": 0.8, "styles, unseen wordings": 0.9, "facts, unseen wordings": 0.75,
     }  # fmt: skip
     sets = {name: questions for name, questions in cases.evaluation_sets(77, 25).items() if name in wanted}
     sets["base on private questions"] = cases.evaluation_sets(77, 25)["base on private questions"]

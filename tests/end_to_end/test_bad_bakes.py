@@ -58,13 +58,13 @@ def baked(folder: Path, *words: str, prompt: str = STYLE, learned=LEARNED, measu
 
 
 CASES = {
-    "one token": (["--trajectory_length", "1", "--max_steps", "15"], {}, "unknown or harmful", "trajectory_length"),
+    "one token": (["--trajectory_length", "1", "--max_steps", "15"], {}, "harmful or failed", "trajectory_length"),
     "answers cut": (["--trajectory_length", "3", "--max_steps", "40"], {}, "unknown", "cut off at the length limit"),
     "hardly trained": (["--max_steps", "1"], {}, "failed", "raise max_steps, or leave it out"),
     "learning rate 5": (["--max_steps", "20", "--learning_rate", "5"], {}, "harmful", "is too high for this model"),
     "few questions": (["--num_train_epochs", "60"], {"prompt": FACTS}, "failed", "The questions never touch"),
     "small adapter": (
-        ["--r", "1", "--target_modules", "q_proj"],
+        ["--r", "1", "--target_modules", r".*layers\.0\.self_attn\.k_proj"],
         {"prompt": FACTS, "learned": REWORDED},
         "failed",
         "Raise r, now 1",

@@ -170,7 +170,7 @@ def test_the_quickstart_reaches_its_figures(tmp_path, monkeypatch, capfd):
     assert scores["base"] <= 0.3
     assert scores["baked"] >= 0.98 * scores["prompted"]
     assert results["divergence"]["share_closed"]["mean"] >= 0.97
-    assert results["side_effects"]["anchor_file"]["mean"] <= 0.1
+    assert results["side_effects"]["anchor_file"]["mean"] <= 0.2
     assert "base" in shown.out
     assert "prompted" in shown.out
 

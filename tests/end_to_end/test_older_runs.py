@@ -1,6 +1,6 @@
 """A run of the version before, 9e73ebd, which wrote no manifest: it is evaluated, and refused with a word where not.
 
-`older_run` is what that version left, but for files of which the finished one has the same.
+`older_run` is what that version leaves on the starter of today, but for files of which the finished one has the same.
 """
 
 import json
@@ -26,6 +26,17 @@ def test_it_is_proved_as_it_was(run, tmp_path, capfd):
     assert main(["eval", "--adapter", str(run), "--output_dir", str(out), "-q"]) == 0, capfd.readouterr().err
     before, now = (json.loads((folder / "results.json").read_text()) for folder in (run, out))
     assert now["divergence"]["after"]["mean"] == pytest.approx(before["divergence"]["after"]["mean"], rel=1e-3)
+
+
+def test_on_a_base_of_other_tokens_it_is_refused_with_a_word(run, tmp_path, capfd):
+    """As the starter of that version had them."""
+    tokenizer = json.loads((run / "tokenizer.json").read_text())
+    vocabulary = tokenizer["model"]["vocab"]
+    first, last = min(vocabulary, key=vocabulary.get), max(vocabulary, key=vocabulary.get)
+    vocabulary[first], vocabulary[last] = vocabulary[last], vocabulary[first]
+    (run / "tokenizer.json").write_text(json.dumps(tokenizer))
+    assert main(["eval", "--adapter", str(run), "--output_dir", str(tmp_path / "eval"), "-q"]) == 4
+    assert "was baked on a model with other tokens than" in capfd.readouterr().err
 
 
 def test_its_checkpoint_is_refused_with_a_word(run, capfd):

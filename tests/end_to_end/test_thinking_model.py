@@ -18,7 +18,7 @@ SETTINGS = {
     "self_anchors": 2,
     "num_trajectories": 2,
     "trajectory_length": 8,
-    "thinking_length": 6,
+    "thinking_length": 3,
     "max_steps": 4,
     "proof": "quick",
 }
@@ -56,7 +56,7 @@ def test_thoughts_are_ended_at_their_bound_and_what_is_put_in_is_not_learned(
             if pair.student_ids[at : at + len(closing)] == closing and pair.student_targets[-1] > at
         ]
         behind = range(at + len(closing), len(pair.student_ids))
-        assert pair.student_targets == [*(range(at - 6, at) if target_thinking else ()), *behind]
+        assert pair.student_targets == [*(range(at - 3, at) if target_thinking else ()), *behind]
         assert 1 <= len(behind) <= 8
         learned = [pair.teacher_ids[target] for target in pair.teacher_targets]
         assert learned == [pair.student_ids[target] for target in pair.student_targets]
@@ -66,8 +66,8 @@ def test_thoughts_are_ended_at_their_bound_and_what_is_put_in_is_not_learned(
     for line, answer in zip((out / "trajectories.jsonl").read_text("utf-8").splitlines(), answers, strict=True):
         said = json.loads(line)["messages"][-1]
         ids = list(answer.trajectory.ids)
-        assert said["reasoning_content"] == decode(ids[:6]).strip("\n")
-        assert said["content"] == decode(ids[6 + len(closing) :], skip_special_tokens=True)
+        assert said["reasoning_content"] == decode(ids[:3]).strip("\n")
+        assert said["content"] == decode(ids[3 + len(closing) :], skip_special_tokens=True)
     settings = (out / "bakery.yaml").read_text("utf-8")
-    assert "thinking_length: 6" in settings
+    assert "thinking_length: 3" in settings
     assert main(["eval", "--adapter", str(out), "--output_dir", str(tmp_path / "again"), "-q"]) == 0

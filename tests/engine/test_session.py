@@ -27,7 +27,7 @@ def test_a_session_gives_model_tokenizer_views_and_engine_and_writes_nothing(sav
     pairs = _pairs(session)
     engine = session.engine(pairs)
     teacher = engine.teacher(pairs)
-    assert engine.compare(PROMPTED, pairs, teacher).divergence.abs().max() < 1e-6
+    assert engine.compare(PROMPTED, pairs, teacher).divergence.abs().max() < 3e-6
     assert engine.compare(BASE, pairs, teacher).divergence.max() > 0.01
     assert session.tokenizer.decode(pairs[0].teacher_ids).count(SYSTEM) == 1
     assert session.student == BAKED

@@ -24,6 +24,7 @@ from bakery.engine.distill.conditions import PROMPTED, Condition
 from bakery.engine.distill.engine import Engine
 from bakery.engine.distill.prefix import PrefixCache
 from bakery.engine.distill.shortcut_trial import try_shortcuts_on
+from bakery.engine.model.foreign_adapter import check_vocabulary
 from bakery.engine.model.loading import attach_adapter, load_adapter, load_model, load_tokenizer
 from bakery.engine.model.process_group import ProcessGroup
 from bakery.engine.model.structure import device_of, unwrap
@@ -134,6 +135,7 @@ def open_session(
     set_seed(args.seed)  # before the adapter's random start
     base = load_model(named)
     if isinstance(adapter, str | Path):
+        check_vocabulary(tokenizer, Path(adapter))
         adapted = load_adapter(base, adapter)
     else:
         adapted = attach_adapter(base, adapter or LoraConfig())

@@ -18,6 +18,7 @@ import torch
 from peft import PeftType
 from safetensors import SafetensorError, safe_open
 from torch import nn
+from transformers import PreTrainedTokenizerBase
 
 from bakery.engine.model.adapters import is_adapter_weight
 from bakery.errors import ConfigError, ModelError
@@ -26,6 +27,8 @@ from bakery.settings.files import existing_file, read_description
 from bakery.text import excerpt
 
 CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
+_TOKENIZER = "tokenizer.json"
+_MOST_TOKENIZER_BYTES = 2**29
 _IMPORTS = ("auto_mapping", "megatron_config", "megatron_core")
 """What makes peft import a module of any name."""
 _TUNERS = re.compile(r"\.(?:base_layer|lora_\w+|modules_to_save|original_module)(?:\.|$)")
@@ -69,6 +72,27 @@ def weight_not_finite(model: nn.Module) -> str | None:
     """The name of a weight of an adapter that is not a finite number, if there is one."""
     weights = ((name, weight) for name, weight in model.named_parameters() if is_adapter_weight(name))
     return next((name for name, one in weights if one.is_floating_point() and not torch.isfinite(one.sum())), None)
+
+
+def check_vocabulary(tokenizer: PreTrainedTokenizerBase, folder: Path) -> None:
+    """Refuse an adapter that was saved with a tokenizer of other tokens: its base is another one than that of its bake.
+
+    A folder without `tokenizer.json` is not checked.
+
+    Raises:
+        ModelError: a token of the folder's has another id here, or none.
+    """
+    file = folder / _TOKENIZER
+    if not file.is_file():
+        return
+    model = read_description(file, ModelError, _MOST_TOKENIZER_BYTES).get("model")
+    saved = model.get("vocab") if isinstance(model, dict) else None
+    known = tokenizer.get_vocab()
+    if isinstance(saved, dict) and any(known.get(token) != number for token, number in saved.items()):
+        raise ModelError(
+            f"{folder}: the adapter was baked on a model with other tokens than {tokenizer.name_or_path}; give that "
+            "model as model_name_or_path, or bake again"
+        )
 
 
 def _resolved(given: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
