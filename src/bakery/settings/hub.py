@@ -81,17 +81,23 @@ def refusal(name: str, kind: str = "model") -> str | None:
 
 def _asked(name: str, kind: str, seconds: float) -> str | None:
     from huggingface_hub import get_hf_file_metadata, hf_hub_url
-    from huggingface_hub.errors import EntryNotFoundError, HfHubHTTPError, RevisionNotFoundError
+    from huggingface_hub.errors import EntryNotFoundError, RevisionNotFoundError
 
-    failures = cast("tuple[type[Exception], ...]", (*HfHubHTTPError.__bases__, ValueError))
     try:
         get_hf_file_metadata(hf_hub_url(name, _ASKED_FOR[kind], repo_type=kind), timeout=seconds)
     except (EntryNotFoundError, RevisionNotFoundError):  # the repository may be read, which is what was asked
         return None
-    except failures as error:
+    except client_errors() as error:
         logging.getLogger(__name__).debug("asking for %s failed", name, exc_info=error)
         return unreachable(error)
     return None
+
+
+def client_errors() -> tuple[type[Exception], ...]:
+    """What the hub's client raises: its own errors, those of the HTTP library it uses, and ValueError about names."""
+    from huggingface_hub.errors import HfHubHTTPError
+
+    return cast(tuple[type[Exception], ...], (*HfHubHTTPError.__bases__, ValueError))
 
 
 def unreachable(error: BaseException) -> str | None:
@@ -111,10 +117,9 @@ def unreachable(error: BaseException) -> str | None:
             return "the hub gets too many requests from here (429; wait some minutes)"
         if status >= 500:
             return f"the hub has a failure of its own ({status}; try again later)"
-    http_error = HfHubHTTPError.__bases__[0]  # of whichever library the client uses
     for cause in _causes(error):
         is_short = isinstance(cause, OSError) and str(cause).startswith(_SHORT)
-        if is_short or (isinstance(cause, http_error) and not isinstance(cause, HfHubHTTPError)):
+        if is_short or (isinstance(cause, HfHubHTTPError.__bases__[0]) and not isinstance(cause, HfHubHTTPError)):
             first = next(iter(str(cause).splitlines()), type(cause).__name__).rstrip(".")
             return f"the connection to the hub failed ({first}; try again)"
     if not any(isinstance(cause, LocalEntryNotFoundError | ConnectionError) for cause in _causes(error)):

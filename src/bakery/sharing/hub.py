@@ -1,11 +1,8 @@
 """What the hub's client raises: its own errors, and those of whichever HTTP library it uses."""
 
-from typing import Any, cast
+from bakery.settings.hub import client_errors
 
-from huggingface_hub.errors import HfHubHTTPError
-
-HUB_ERRORS: tuple[type[Exception], ...] = cast(Any, (*HfHubHTTPError.__bases__, ValueError))
-"""The bases of the client's error name the HTTP library's; ValueError is a malformed repository name."""
+HUB_ERRORS = client_errors()
 
 
 def first_line(error: Exception) -> str:
