@@ -31,7 +31,8 @@ def test_two_runs_are_asked_by_name_told_in_words_and_served_until_ctrl_c(
     request = ServeRequest(python=str(pretending_python(tmp_path)), dtype="float32", more=("--max-loras", "3"))
     said, processes = [], []
 
-    def stay_and_ask(process, log):
+    def stay_and_ask(process, log, tell):
+        tell()
         processes.append(process)
         snippet = said[-2]
         curl, python = snippet.strip().split("\n\n", 1)

@@ -94,8 +94,7 @@ def run_serve(
         model, question = served_model(plan, 0, known[0].baked, known[0].stops), known[0].baked.answers[0]
         asked = model.request(question.messages, question.tools)
         say("\n".join(["", curl_snippet(url, asked), "", openai_snippet(url, asked)]))
-        say(f"serving at {url}; Ctrl-C ends it")
-        stay(process, log)
+        stay(process, log, lambda: say(f"serving at {url}; Ctrl-C ends it"))
 
 
 def served_model(plan: Plan, number: int | None, baked: Baked, stops: frozenset[int]) -> VllmModel | LlamaModel:

@@ -94,9 +94,10 @@ def test_a_second_ctrl_c_kills_it_at_once(log, monkeypatch):
     assert processes[0].returncode == -signal.SIGKILL
 
 
-def test_while_it_stays_its_end_is_told_and_ctrl_c_returns(log, monkeypatch):
+@pytest.mark.parametrize("when", ["telling", "waiting"])
+def test_while_it_stays_its_end_is_told_and_ctrl_c_returns(log, monkeypatch, when):
     with running(python("print('out of memory')"), log) as process, pytest.raises(ModelError, match="out of memory"):
-        stay(process, log)
+        stay(process, log, lambda: None)
     with running(python("import time; time.sleep(60)"), log) as process:
 
         def interrupted(*_):
@@ -104,7 +105,7 @@ def test_while_it_stays_its_end_is_told_and_ctrl_c_returns(log, monkeypatch):
             raise KeyboardInterrupt
 
         monkeypatch.setattr(process, "wait", interrupted)
-        stay(process, log)
+        stay(process, log, interrupted if when == "telling" else lambda: None)
         assert process.poll() is None
     assert process.returncode == -signal.SIGTERM
 

@@ -36,7 +36,7 @@ def test_losses_equal_those_of_the_open_loop_step_by_step(tmp_path, given):
     found = logged(trainer)
     assert len(found) == len(wanted) == 6
     assert found == pytest.approx(wanted, rel=1e-5, abs=1e-6)
-    assert found[-1] < 0.9 * found[0]
+    assert sum(found[-2:]) < 0.95 * sum(found[:2])  # the last epoch and the first
 
 
 def _gradient(folder, *, rows=range(8), **changes) -> dict[str, torch.Tensor]:

@@ -77,13 +77,14 @@ def wait_until_healthy(process: "subprocess.Popen[bytes]", url: str, seconds: fl
     return time.monotonic() - started
 
 
-def stay(process: "subprocess.Popen[bytes]", log: Path) -> None:
-    """Return at Ctrl-C.
+def stay(process: "subprocess.Popen[bytes]", log: Path, tell: Callable[[], None]) -> None:
+    """Tell that Ctrl-C ends it, and return then.
 
     Raises:
         ModelError: the server ended by itself; its last lines are told.
     """
     with suppress(KeyboardInterrupt):
+        tell()
         process.wait()
         raise ModelError(ended(process, log))
 
