@@ -41,7 +41,7 @@ demo: $(STAMP)
 test: $(STAMP)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS)
 
-## make test-serving  ask vLLM, llama.cpp, MLX and lm-eval for real (an hour or more; needs cmake and a C++ compiler)
+## make test-serving  ask vLLM, llama.cpp, MLX and lm-eval for real (an hour with its set-up, then a quarter; needs cmake and a C++ compiler)
 test-serving: $(STAMP) $(SERVING)/vllm/.ready $(SERVING)/mlx/.ready $(SERVING)/lm-eval/.ready $(LLAMA_CPP)/build/.ready
 	$(BIN)/bakery --config examples/quickstart.yaml --output_dir $(SERVING)/run --overwrite true
 	PYTHONPATH=$(SERVING)/site OMP_NUM_THREADS=1 $(BIN)/python benchmarks/serving.py --run $(SERVING)/run \
