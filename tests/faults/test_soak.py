@@ -20,7 +20,7 @@ from tests.faults.support import only_with_all_faults
 from tests.faults.test_kills import CONFIG
 
 BAKES = int(os.environ.get("BAKERY_SOAK", "4"))
-MOST_BYTES_EACH = 100_000
+MOST_BYTES_EACH = 200_000
 """By which a bake may leave the process larger, from the second quarter of them to the last, by their medians."""
 
 
