@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bakery.settings.catalog import all_fields
-from bakery.text import describe, excerpt, listed, nearest, redacted, secrets_of, size, suggestion
+from bakery.text import describe, excerpt, first_line, listed, nearest, redacted, secrets_of, size, suggestion
 
 
 @given(st.text(), st.integers(1, 80))
@@ -101,3 +101,8 @@ def test_secrets_are_found_by_their_names_and_shown_to_nobody():
 def test_what_is_no_secret_is_left_alone():
     for said in ("https://host/a@b", "an hf_ prefix", "mail me@host"):
         assert redacted(said) == said
+
+
+def test_an_error_is_told_by_its_first_line_or_its_name():
+    assert first_line(ValueError("\n401: no token\nask for one")) == "401: no token"
+    assert first_line(ValueError()) == "ValueError"

@@ -36,6 +36,11 @@ def excerpt(text: str, limit: int = 60) -> str:
     return shown if len(shown) <= limit else shown[: limit - 1] + "…"
 
 
+def first_line(error: BaseException) -> str:
+    """The first line of what an error says; its name where it says nothing."""
+    return next(iter(str(error).strip().splitlines()), type(error).__name__)
+
+
 def secrets_of(words: Sequence[str], environment: Mapping[str, str]) -> list[str]:
     """The values of a command line and of variables that are secrets by their names; longest first."""
     values = [value for name, value in environment.items() if SECRET_NAME.search(name)]

@@ -2,7 +2,7 @@
 
 from huggingface_hub.errors import HfHubHTTPError, RepositoryNotFoundError
 
-from bakery.sharing.hub import HUB_ERRORS, first_line
+from bakery.sharing.hub import HUB_ERRORS
 
 
 def test_what_the_client_raises_is_caught():
@@ -14,8 +14,3 @@ def test_mistakes_of_ours_are_not():
     assert not issubclass(TypeError, HUB_ERRORS)
     assert not issubclass(AssertionError, HUB_ERRORS)
     assert Exception not in HUB_ERRORS
-
-
-def test_an_error_is_told_by_its_first_line_or_its_name():
-    assert first_line(ValueError("\n401: no token\nask for one")) == "401: no token"
-    assert first_line(ValueError()) == "ValueError"

@@ -13,8 +13,8 @@ from bakery.errors import ModelError
 from bakery.exporting import gguf_converter
 from bakery.exporting.pre_tokenizers import pre_tokenizer_name
 from bakery.exporting.request import CONVERTERS
-from bakery.sharing.hub import HUB_ERRORS, first_line
-from bakery.text import excerpt
+from bakery.sharing.hub import HUB_ERRORS
+from bakery.text import excerpt, first_line
 
 OUT_TYPES = {"float32": "f32", "bfloat16": "bf16", "float16": "f16"}
 """By number format, what the converters call it."""

@@ -19,7 +19,8 @@ from bakery.report.results import BakeResult, results, write_answers, write_json
 from bakery.report.run_folder import accept_inputs, input_files
 from bakery.rows.conversations import Message, as_row
 from bakery.settings.run_state import RunState, read_state, write_state
-from bakery.sharing.hub import HUB_ERRORS, first_line
+from bakery.sharing.hub import HUB_ERRORS
+from bakery.text import first_line
 from bakery.training.trainer import CACHE, ContextBakingTrainer
 from bakery.writing.written import ANCHORS, HELD_OUT, PROMPTS, copy_without_prefixes
 

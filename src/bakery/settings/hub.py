@@ -14,6 +14,7 @@ from typing import cast
 
 from bakery.errors import ModelError
 from bakery.settings.paths import STARTER
+from bakery.text import first_line
 
 OFFLINE = "HF_HUB_OFFLINE"
 _PATIENCE = "HF_HUB_ETAG_TIMEOUT"
@@ -120,8 +121,7 @@ def unreachable(error: BaseException) -> str | None:
     for cause in _causes(error):
         is_short = isinstance(cause, OSError) and str(cause).startswith(_SHORT)
         if is_short or (isinstance(cause, HfHubHTTPError.__bases__[0]) and not isinstance(cause, HfHubHTTPError)):
-            first = next(iter(str(cause).splitlines()), type(cause).__name__).rstrip(".")
-            return f"the connection to the hub failed ({first}; try again)"
+            return f"the connection to the hub failed ({first_line(cause).rstrip('.')}; try again)"
     if not any(isinstance(cause, LocalEntryNotFoundError | ConnectionError) for cause in _causes(error)):
         return None
     return f"the hub cannot be reached ({OFFLINE} is {'set' if is_offline_mode() else 'not set'})"

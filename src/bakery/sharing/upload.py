@@ -15,8 +15,9 @@ from huggingface_hub.errors import (
 
 from bakery.errors import BakeryError, ConfigError, ModelError, ResourceError
 from bakery.settings.hub import OFFLINE
-from bakery.sharing.hub import HUB_ERRORS, first_line
+from bakery.sharing.hub import HUB_ERRORS
 from bakery.sharing.selection import Shared
+from bakery.text import first_line
 
 _REPO_ID = re.compile(r"[A-Za-z0-9_][\w.-]{0,95}/[A-Za-z0-9_][\w.-]{0,95}", flags=re.ASCII)
 _REFUSED: tuple[type[Exception], ...] = (*HUB_ERRORS, OSError)

@@ -12,9 +12,10 @@ from transformers.trainer_utils import HubStrategy
 from transformers.utils import PushInProgress
 
 from bakery.errors import ResourceError
-from bakery.sharing.hub import HUB_ERRORS, first_line
+from bakery.sharing.hub import HUB_ERRORS
 from bakery.sharing.selection import Shared, base_of_adapter, select
 from bakery.sharing.upload import operations
+from bakery.text import first_line
 
 _SETTINGS_PICKLE = "training_args.bin"
 
